@@ -1,0 +1,16 @@
+//! What a gateway does with each job: which chain it takes, where it may leave, and how fast jobs arrive.
+//!
+//! Pure: time and randomness are arguments. The same code is driven by a gateway and, later, by the simulator, so that
+//! what was simulated is what runs.
+//!
+//! * [`read`]: a policy document (its outer form, in `wire`) as a checked [`domain::Policy`].
+//! * [`Router`]: the decisions of a policy, at both epochs.
+//! * [`RateEstimator`]: arrivals per second over a sliding window.
+
+mod document;
+mod rate;
+mod router;
+
+pub use document::{Deployed, DocumentError, Place, read};
+pub use rate::RateEstimator;
+pub use router::{Router, Selected};

@@ -1,0 +1,416 @@
+//! JSON documents between processes. Readers refuse unknown fields: both ends are of one release or negotiate.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An early-exit model as a fragment needs to know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelDocument {
+    /// Name of the model.
+    pub name: String,
+    /// Input tensor.
+    pub input: InputDocument,
+    /// Exits in order.
+    pub exits: Vec<ExitDocument>,
+    /// Tensor names at which the model may be split, in order.
+    #[serde(default)]
+    pub cuts: Vec<String>,
+    /// How confidence is read off class probabilities.
+    #[serde(default)]
+    pub confidence: ConfidenceDocument,
+}
+
+/// Input tensor of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InputDocument {
+    /// Tensor name.
+    pub name: String,
+    /// Shape of one sample, without the batch axis.
+    pub shape: Vec<usize>,
+}
+
+/// One exit of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExitDocument {
+    /// Name in metrics and tables.
+    pub name: String,
+    /// Output tensor.
+    pub tensor: String,
+    /// What the tensor holds.
+    #[serde(default)]
+    pub output: ExitOutputDocument,
+}
+
+/// What an exit's tensor holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ExitOutputDocument {
+    /// Scores before the softmax.
+    #[default]
+    Logits,
+    /// Class probabilities.
+    Probabilities,
+}
+
+/// Confidence function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ConfidenceDocument {
+    /// The largest probability.
+    #[default]
+    MaxSoftmax,
+    /// 1 − entropy ÷ ln(classes).
+    NormalizedEntropy,
+}
+
+/// What a gateway does with jobs of a service. A gateway keeps the one with the highest version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyDocument {
+    /// The service it is for.
+    pub service: String,
+    /// Which of two documents is newer.
+    pub version: PolicyVersion,
+    /// When thresholds are fixed.
+    #[serde(default)]
+    pub epoch: EpochDocument,
+    /// What happens on overflow.
+    #[serde(default)]
+    pub overflow: OverflowDocument,
+    /// Chains that choices name.
+    pub chains: Vec<ChainDocument>,
+    /// How jobs are treated whose source is not named in `sources`.
+    pub default: Vec<ChoiceDocument>,
+    /// How jobs of single sources are treated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Vec<ChoiceDocument>>,
+    /// Share of the jobs that run on to the last exit after their answer.
+    #[serde(default)]
+    pub audit_share: f64,
+    /// Deadline of jobs whose request names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_milliseconds: Option<u64>,
+}
+
+/// Orders policy documents: first by leader transitions, then by generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyVersion {
+    /// How often the leader changed.
+    pub transitions: u64,
+    /// Generation under that leader.
+    pub generation: u64,
+}
+
+/// When thresholds are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum EpochDocument {
+    /// When the job arrives.
+    #[default]
+    Arrival,
+    /// When the job is sent to the first fragment.
+    Dispatch,
+}
+
+/// What happens to a job that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OverflowDocument {
+    /// It is lost.
+    #[default]
+    Drop,
+    /// It is answered with the deepest exit evaluated for it.
+    AnswerWithLastExit,
+}
+
+/// A chain of fragments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChainDocument {
+    /// Name in answers and metrics.
+    pub name: String,
+    /// Hops in order.
+    pub hops: Vec<HopDocument>,
+}
+
+/// One fragment of a chain and where it lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HopDocument {
+    /// Name of the fragment on its device.
+    pub fragment: String,
+    /// The device.
+    pub device: String,
+    /// `host:port` of the fragment.
+    pub address: String,
+    /// First segment, from 1.
+    pub first_segment: usize,
+    /// Last segment, from 1.
+    pub last_segment: usize,
+    /// Jobs served at a time; what a dispatch policy keeps outstanding.
+    #[serde(default = "one")]
+    pub workers: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// One way to treat a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChoiceDocument {
+    /// Share of the jobs.
+    pub probability: f64,
+    /// Name of the chain.
+    pub chain: String,
+    /// One per exit but the last: 0 always leaves, 1 is closed.
+    pub thresholds: Vec<f32>,
+}
+
+/// What a fragment process is started with: a device and the fragments it hosts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceDocument {
+    /// Name of the device.
+    pub device: String,
+    /// `host:port` to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// `host:port` of metrics and health.
+    pub metrics_listen: String,
+    /// Fragments hosted here.
+    pub fragments: Vec<FragmentDocument>,
+    /// Links to other devices, by name, that are emulated. A device not named is reached at the speed of the host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, LinkDocument>,
+    /// Emulated processor; absent where the real one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulate: Option<EmulateDocument>,
+    /// Bytes for the jobs of all fragments together, beside their own budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget_bytes: Option<u64>,
+}
+
+/// A fragment of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FragmentDocument {
+    /// Name, distinct on its device.
+    pub name: String,
+    /// Path of the ONNX file.
+    pub file: String,
+    /// Description of the model in it.
+    pub model: ModelDocument,
+    /// First segment, from 1.
+    pub first_segment: usize,
+    /// Last segment, from 1.
+    pub last_segment: usize,
+    /// Bytes for all jobs held: waiting, running, being sent.
+    pub memory_budget_bytes: u64,
+    /// Jobs served at a time.
+    #[serde(default = "one")]
+    pub workers: usize,
+    /// CPU request in thousandths of a core: the weight when fragments compete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_request_millis: Option<u64>,
+    /// CPU limit in thousandths of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_millis: Option<u64>,
+    /// Service times on the profiled machine, for emulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileDocument>,
+}
+
+/// Service times per segment and per head on one machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProfileDocument {
+    /// One per segment of the model.
+    pub segments: Vec<TimeDocument>,
+    /// One per exit of the model; the last is part of the last segment and counts zero.
+    pub heads: Vec<TimeDocument>,
+}
+
+/// A service time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeDocument {
+    /// Mean, in microseconds.
+    pub mean_microseconds: f64,
+    /// Squared coefficient of variation.
+    #[serde(default)]
+    pub scv: f64,
+}
+
+/// An emulated processor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmulateDocument {
+    /// Cores.
+    pub cores: f64,
+    /// Speed relative to the machine of the profile.
+    pub speed_factor: f64,
+}
+
+/// An emulated link.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LinkDocument {
+    /// Bytes per second; absent when unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<f64>,
+    /// One-way latency, in microseconds.
+    #[serde(default)]
+    pub latency_microseconds: f64,
+}
+
+/// What a gateway process is started with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayDocument {
+    /// The device it runs on.
+    pub device: String,
+    /// `host:port` for requests.
+    pub listen: String,
+    /// `host:port` for metrics, telemetry and policy.
+    pub admin_listen: String,
+    /// The model, for metadata and to check requests.
+    pub model: ModelDocument,
+    /// Class count of the answers, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// Source of requests that name none.
+    pub source: String,
+    /// The first policy; a newer one on disk wins.
+    pub policy: PolicyDocument,
+    /// File that keeps the last good policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_file: Option<String>,
+    /// Bytes for all requests held.
+    pub memory_budget_bytes: u64,
+    /// Largest body, before and after decompression.
+    pub max_body_bytes: u64,
+    /// Links to devices, by name, that are emulated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, LinkDocument>,
+}
+
+/// What a process prints on its first line when it is ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyDocument {
+    /// `host:port` that serves jobs or requests.
+    pub address: String,
+    /// `host:port` of metrics and admin.
+    pub metrics: String,
+}
+
+/// Counters of a gateway since it started.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayTelemetry {
+    /// The service.
+    pub service: String,
+    /// Policy in force.
+    pub policy: PolicyVersion,
+    /// Per source.
+    pub sources: BTreeMap<String, SourceTelemetry>,
+    /// Requests rejected as malformed, outside of arrivals.
+    pub rejected: u64,
+    /// Chains that are avoided now, with the reason.
+    pub avoided: BTreeMap<String, String>,
+    /// Per exit: audit jobs, and those of them in which the exit agreed with the last.
+    pub audits: Vec<AuditTelemetry>,
+}
+
+/// Counters of one source. arrived = answered + lost + failed + in flight, always.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceTelemetry {
+    /// Jobs that arrived.
+    pub arrived: u64,
+    /// Jobs answered.
+    pub answered: u64,
+    /// Of these, answered with the last exit evaluated because the next device was full or away.
+    pub answered_on_overflow: u64,
+    /// Jobs lost, by place and reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Jobs failed, by reason.
+    pub failed: BTreeMap<String, u64>,
+    /// Jobs in flight.
+    pub in_flight: u64,
+    /// Answers per exit.
+    pub exits: Vec<u64>,
+    /// Answers per chain.
+    pub chains: BTreeMap<String, u64>,
+    /// Estimated arrival rate per second, all attempts.
+    pub arrival_rate: f64,
+    /// Latency of answered jobs, in milliseconds.
+    pub latency_milliseconds: LatencyTelemetry,
+}
+
+/// Latency percentiles.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LatencyTelemetry {
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// Agreement of an exit with the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditTelemetry {
+    /// Audit jobs that evaluated this exit and the last.
+    pub compared: u64,
+    /// Of these, those that agreed.
+    pub agreed: u64,
+}
+
+/// State of a device process since it started.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceTelemetry {
+    /// The device.
+    pub device: String,
+    /// Cores it has.
+    pub cores: f64,
+    /// Core-seconds given to jobs since the start.
+    pub busy_core_seconds: f64,
+    /// Seconds since the start.
+    pub uptime_seconds: f64,
+    /// Per fragment.
+    pub fragments: BTreeMap<String, FragmentTelemetry>,
+}
+
+/// Counters of one fragment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FragmentTelemetry {
+    /// Jobs admitted.
+    pub entered: u64,
+    /// Jobs refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Jobs answered here.
+    pub answered: u64,
+    /// Jobs taken over by the next fragment.
+    pub forwarded: u64,
+    /// Jobs that overflowed at the next fragment, were late, or failed.
+    pub dropped: u64,
+    /// Jobs held.
+    pub held: u64,
+    /// Bytes held.
+    pub held_bytes: u64,
+    /// Budget.
+    pub budget_bytes: u64,
+    /// Jobs waiting for a worker.
+    pub waiting: u64,
+    /// Jobs whose real compute took longer than the emulated device would have.
+    pub late: u64,
+}
