@@ -1,2 +1,23 @@
-//! skeleton
-fn main() {}
+//! `eenn-runtime`: the processes of the data plane.
+
+use clap::Parser;
+use runtime_image::command::{Command, run};
+use std::process::ExitCode;
+
+/// The data plane of eenn-operator
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

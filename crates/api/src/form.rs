@@ -189,13 +189,19 @@ impl Quantity {
     /// The amount as bytes, rounded up as Kubernetes does.
     pub fn bytes(&self) -> Bytes {
         // The cast saturates: nobody has 2^64 bytes.
-        Bytes(self.get().ceil() as u64)
+        Bytes(round_up(self.get()) as u64)
     }
 
     /// The amount in thousandths, rounded up: cores as millicores.
     pub fn millis(&self) -> u64 {
-        (self.get() * 1000.0).ceil() as u64
+        round_up(self.get() * 1000.0) as u64
     }
+}
+
+/// Rounds up what is really a fraction, not the last bit of a product such as 0.57 · 1000.
+fn round_up(value: f64) -> f64 {
+    let near = value.round();
+    if (value - near).abs() < 1e-9 * near.max(1.0) { near } else { value.ceil() }
 }
 
 fn factor(suffix: &str) -> f64 {

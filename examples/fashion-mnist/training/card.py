@@ -68,7 +68,8 @@ SEGMENT_HEADINGS = ["segment", "bytes in", "10⁶ MACs of the backbone", "MACs o
 
 def segment_row(numbered: tuple[int, dict]) -> list[str]:
     number, row = numbered
-    return [str(number), f"{row['inputBytes']:,}", f"{row['backboneMacs'] / 1e6:.2f}", f"{row['headMacs']:,}"]
+    head = f"{row['headMacs']:,}" if row["headMacs"] else "–"
+    return [str(number), f"{row['inputBytes']:,}", f"{row['backboneMacs'] / 1e6:.2f}", head]
 
 
 def table(headings: list[str], rows) -> str:

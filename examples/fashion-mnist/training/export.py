@@ -38,7 +38,7 @@ def export(arguments):
     model = onnx_bytes(state, epochs, arguments.seed, test[0].numpy()[:COMPARED])
     sha = hashlib.sha256(model).hexdigest()
     tables_ = {name: table_of(model, pair, name) for name, pair in {"held out": held_out, "test": test}.items()}
-    images = {"held_out": len(held_out[0]), "test": len(test[0]), "load": LOAD_IMAGES, "training": len(training[0])}
+    images = {"heldOut": len(held_out[0]), "test": len(test[0]), "load": LOAD_IMAGES, "training": len(training[0])}
     measured = {"modelSha256": sha, "seed": arguments.seed, "epochs": epochs, "images": images}
     measured |= measure(model, *tables_.values())
     requirements = numbers.requirements(measured["exits"])

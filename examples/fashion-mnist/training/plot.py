@@ -19,6 +19,8 @@ def draw(path: pathlib.Path, metrics: dict):
     draw_exits(axes, metrics["exits"])
     draw_thresholds(axes, metrics["thresholds"])
     label(axes)
+    # Room for the words at the outermost points.
+    axes.margins(x=0.08, y=0.08)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -30,7 +32,7 @@ def draw_exits(axes, exits: list[dict]):
         axes.plot(macs, accuracy, style, color=colour, marker="o", markersize=5, label=f"one exit for all images, {name}")
     for number, (x, row) in enumerate(zip(macs, exits), start=1):
         y = 100 * min(row["test"]["accuracy"], row["heldOut"]["accuracy"])
-        axes.annotate(f"exit {number}", (x, y), (4, -13), textcoords="offset points", fontsize=9, color="#333333")
+        axes.annotate(f"exit {number}", (x, y), (5, -13), textcoords="offset points", fontsize=9, color="#333333")
 
 
 def draw_thresholds(axes, rows: list[dict]):

@@ -32,7 +32,7 @@ pub const HEADER_LENGTH: &str = "inference-header-content-length";
 pub struct InputSpec {
     /// Name of the tensor.
     pub name: String,
-    /// Shape of one sample, without the batch axis.
+    /// Shape of one sample, without the batch axis; no axis has size 0.
     pub sample_shape: Vec<usize>,
 }
 

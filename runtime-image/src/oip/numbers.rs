@@ -70,7 +70,7 @@ impl Reader<'_, '_> {
             return Err(self.cursor.error("\"data\": expected a list"));
         }
         loop {
-            if self.cursor.take(b'[') {
+            if self.cursor.peek() == Some(b'[') {
                 self.enter()?;
                 if self.cursor.peek() != Some(b']') {
                     continue;
@@ -78,19 +78,32 @@ impl Reader<'_, '_> {
             } else {
                 self.leaf()?;
             }
-            while self.cursor.take(b']') {
-                self.leave()?;
-                if self.open == 0 {
-                    return Ok(self.read);
-                }
+            if self.leave_all()? {
+                return Ok(self.read);
             }
-            if !self.cursor.take(b',') {
-                return Err(self.cursor.error("\"data\": expected \",\" or \"]\""));
+        }
+    }
+
+    /// Closes the lists that end here; true if that was the outermost, false after a comma.
+    #[inline]
+    fn leave_all(&mut self) -> Result<bool, BadRequest> {
+        loop {
+            match self.cursor.peek() {
+                Some(b',') => {
+                    self.cursor.advance(1);
+                    return Ok(false);
+                }
+                Some(b']') => self.leave()?,
+                _ => return Err(self.cursor.error("\"data\": expected \",\" or \"]\"")),
+            }
+            if self.open == 0 {
+                return Ok(true);
             }
         }
     }
 
     fn enter(&mut self) -> Result<(), BadRequest> {
+        self.cursor.advance(1);
         self.open += 1;
         if self.open > self.bounds.depth {
             return Err(self.cursor.error(&format!("\"data\": lists nest deeper than {} axes", self.bounds.depth)));
@@ -100,6 +113,7 @@ impl Reader<'_, '_> {
     }
 
     fn leave(&mut self) -> Result<(), BadRequest> {
+        self.cursor.advance(1);
         let count = self.read.count();
         let level = &mut self.levels[self.open];
         let length = count - level.start;
@@ -143,7 +157,8 @@ impl Reader<'_, '_> {
 
     #[inline]
     fn number(&mut self) -> Result<f32, BadRequest> {
-        let number = number::read(self.cursor.rest()).ok_or_else(|| self.cursor.error("\"data\": expected a number"))?;
+        let number =
+            number::read(self.cursor.rest()).ok_or_else(|| self.cursor.error("\"data\": expected a number"))?;
         if !number.value.is_finite() {
             return Err(self.cursor.error("\"data\": expected a finite number"));
         }

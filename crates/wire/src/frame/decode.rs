@@ -123,6 +123,7 @@ impl<'a> Reader<'a> {
 
     fn reply(&mut self) -> Result<Reply, FrameError> {
         let (id, wait_micros, service_micros) = (self.u64()?, self.u64()?, self.u64()?);
+        let away = Some(self.text()?).filter(|device| !device.is_empty());
         let outcome = match self.u8()? {
             outcome::ANSWERED => Outcome::Answered(self.answer()?),
             outcome::LOST => {
@@ -136,7 +137,7 @@ impl<'a> Reader<'a> {
             }
             _ => return self.malformed(),
         };
-        Ok(Reply { id, outcome, wait_micros, service_micros })
+        Ok(Reply { id, outcome, away, wait_micros, service_micros })
     }
 
     fn answer(&mut self) -> Result<Answer, FrameError> {

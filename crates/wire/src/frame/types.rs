@@ -109,6 +109,8 @@ pub struct Reply {
     pub id: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// Device that could not be reached or died on the way, whatever the outcome: its chains are avoided for a while.
+    pub away: Option<String>,
     /// Time waited for a worker, over all fragments, in microseconds.
     pub wait_micros: u64,
     /// Time served, over all fragments, in microseconds.

@@ -1,0 +1,87 @@
+//! The command line: one subcommand per file.
+
+use crate::exit_code::Outcome;
+use crate::{completion, model, up};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// Serve early-exit neural networks on clusters of small machines, and on this one.
+#[derive(Debug, Parser)]
+#[command(name = "eenn", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve the example on emulated devices, until Ctrl-C:
+    eenn up -f examples/fashion-mnist
+
+  Send it images of the test set, first slowly, then faster than it can take:
+    eenn up -f examples/fashion-mnist --load 'rate=40/s for 30s, then 160/s for 30s'
+
+  See where a network of your own can leave early, and what that saves:
+    eenn model inspect network.onnx
+
+Exit codes:
+  0  all went well, also when Ctrl-C ended it
+  1  it failed while running
+  2  the input was refused: options, manifests, models or data";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Options),
+    /// Look into a model and measure it
+    #[command(subcommand)]
+    Model(model::Command),
+    Completion(completion::Options),
+    /// What a device or a gateway runs; started by `up`
+    #[command(subcommand, hide = true)]
+    Runtime(runtime_image::command::Command),
+}
+
+impl Cli {
+    /// Runs the subcommand; results go to `out`.
+    pub(crate) fn exec(self, out: &mut dyn Write) -> Outcome {
+        match self.command {
+            Command::Up(options) => options.exec(out),
+            Command::Model(command) => command.exec(out),
+            Command::Completion(options) => options.exec(out),
+            Command::Runtime(command) => Ok(runtime_image::command::run(command)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_looks_like_this() {
+        for (path, want) in [
+            (&["eenn"][..], include_str!("testdata/help.txt")),
+            (&["eenn", "up"], include_str!("testdata/help-up.txt")),
+            (&["eenn", "model"], include_str!("testdata/help-model.txt")),
+        ] {
+            let mut arguments = path.to_vec();
+            arguments.push("--help");
+            let help = Cli::try_parse_from(arguments).unwrap_err().to_string();
+            assert_eq!(help, want, "\n{help}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_load_is_drawn() {
+        let error = Cli::try_parse_from(["eenn", "up", "-f", ".", "--load", "rate=4/s for 30"]).unwrap_err();
+        let want =
+            "error: invalid value 'rate=4/s for 30' for '--load <SPEC>': \n  rate=4/s for 30\n                 ^ s, m";
+        assert!(error.to_string().starts_with(want), "{error}");
+    }
+}

@@ -1,0 +1,415 @@
+//! From manifests to what processes are started with. Pure: files are read before, processes are started after.
+
+use api::{
+    Artifact, LoadErrors, Manifests, Object, Pool, Problem, QoSTargetSpec, Reach, Resolved, ResolvedModel,
+    ResolvedService, Scheduler,
+};
+use domain::Bytes;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+use wire::document::{
+    ChainDocument, ChoiceDocument, ConfidenceDocument, DeviceDocument, EmulateDocument, EpochDocument, ExitDocument,
+    ExitOutputDocument, FragmentDocument, GatewayDocument, HopDocument, InputDocument, LinkDocument, ModelDocument,
+    OverflowDocument, PolicyDocument, PolicyVersion, ProfileDocument, TimeDocument,
+};
+
+/// Processes on one machine: any free port will do.
+const ANY_PORT: &str = "127.0.0.1:0";
+/// Larger than any sample that an edge device should be sent, in JSON and with a few of them in one request.
+const LARGEST_BODY: u64 = 8 << 20;
+
+/// What the command line says instead of the manifests.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Overrides {
+    /// For all services, from `--scheduler` and `--thresholds`.
+    pub(crate) scheduler: Option<Scheduler>,
+}
+
+/// All processes of all services.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Deployment {
+    /// One per node that hosts fragments.
+    pub(crate) devices: Vec<DeviceDocument>,
+    /// One per service, in the order of the manifests.
+    pub(crate) services: Vec<ServicePlan>,
+}
+
+/// A service with its gateways.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServicePlan {
+    pub(crate) name: String,
+    /// One per node with sources.
+    pub(crate) gateways: Vec<GatewayDocument>,
+    pub(crate) sources: Vec<SourcePlan>,
+    /// Names of the exits in order.
+    pub(crate) exits: Vec<String>,
+    /// Shape of one sample.
+    pub(crate) input_shape: Vec<usize>,
+    pub(crate) targets: Option<QoSTargetSpec>,
+    pub(crate) model_file: PathBuf,
+    /// With the SHA-256 that it should have.
+    pub(crate) artifact: Artifact,
+    /// `None` also when it is not a local file.
+    pub(crate) exit_table: Option<PathBuf>,
+}
+
+/// A stream of arrivals.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SourcePlan {
+    pub(crate) name: String,
+    /// The device whose gateway it arrives at.
+    pub(crate) device: String,
+    /// Jobs per second.
+    pub(crate) expected_rate: f64,
+}
+
+/// Decides which processes there are and what each is told.
+pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Deployment, LoadErrors> {
+    let changed = overrides.scheduler.as_ref().map(|scheduler| manifests.with_scheduler(scheduler, "--scheduler"));
+    let resolved = changed.as_ref().unwrap_or(manifests).resolve()?;
+    let files = local_files(manifests, &resolved)?;
+    let hosts: BTreeSet<&str> =
+        resolved.services.iter().flat_map(|s| &s.fragments).map(|fragment| fragment.device.as_str()).collect();
+    let hosts: Vec<&str> = hosts.into_iter().collect();
+    Ok(Deployment {
+        devices: hosts.iter().map(|host| device(host, &hosts, &resolved, &files)).collect(),
+        services: resolved.services.iter().map(|s| service(s, &resolved, &hosts, &files, manifests)).collect(),
+    })
+}
+
+impl Deployment {
+    /// Fills in where the devices listen, once they do.
+    pub(crate) fn with_addresses(&mut self, addresses: &BTreeMap<String, String>) {
+        let gateways = self.services.iter_mut().flat_map(|service| &mut service.gateways);
+        let chains = gateways.flat_map(|gateway| &mut gateway.policy.chains);
+        for hop in chains.flat_map(|chain| &mut chain.hops) {
+            if let Some(address) = addresses.get(&hop.device) {
+                hop.address.clone_from(address);
+            }
+        }
+    }
+}
+
+/// Path of the ONNX file of each model that is served.
+type Files = BTreeMap<String, PathBuf>;
+
+/// What local mode asks beyond a cluster: models in files, with a profile to emulate devices by.
+fn local_files(manifests: &Manifests, resolved: &Resolved) -> Result<Files, LoadErrors> {
+    let served: BTreeSet<&str> = resolved.services.iter().map(|service| service.model.model.name.as_str()).collect();
+    let mut problems: Vec<Problem> = vec![];
+    if served.is_empty() {
+        let message = "there is no EENNService to serve".to_owned();
+        problems.push(Problem { file: PathBuf::new(), position: None, path: String::new(), message });
+    }
+    let mut files = Files::new();
+    for object in manifests.models.iter().filter(|object| served.contains(object.name.as_str())) {
+        match object.spec.artifact.path(&object.origin) {
+            Some(path) => {
+                files.insert(object.name.clone(), path);
+            }
+            None => problems.push(object.origin.problem("spec.artifact.uri", only_files(&object.spec.artifact))),
+        }
+        if object.spec.profile.is_none() {
+            let message = "is missing; local mode takes the service times of emulated devices from it";
+            problems.push(object.origin.problem("spec.profile", message));
+        }
+    }
+    LoadErrors::none_or(problems).map(|()| files)
+}
+
+fn only_files(artifact: &Artifact) -> String {
+    format!("\"{}\" is for clusters; local mode reads file:// only", artifact.uri)
+}
+
+fn device(name: &str, hosts: &[&str], resolved: &Resolved, files: &Files) -> DeviceDocument {
+    let pool = resolved.pools.values().find(|pool| pool.devices.contains_key(name));
+    let pool = pool.expect("fragments live on devices of a pool");
+    let device = &pool.devices[name];
+    let fragments = resolved.services.iter().flat_map(|service| fragments(name, service, files)).collect();
+    DeviceDocument {
+        device: name.to_owned(),
+        listen: ANY_PORT.to_owned(),
+        metrics_listen: ANY_PORT.to_owned(),
+        fragments,
+        links: links(name, hosts, pool),
+        emulate: Some(EmulateDocument { cores: device.cores, speed_factor: device.speed_factor }),
+        // The budgets of the fragments together are within that of the device, so another region would never bind.
+        memory_budget_bytes: None,
+    }
+}
+
+fn fragments(device: &str, service: &ResolvedService, files: &Files) -> Vec<FragmentDocument> {
+    let here = service.fragments.iter().filter(|fragment| fragment.device == device);
+    here.map(|fragment| FragmentDocument {
+        name: fragment.name.clone(),
+        file: files[&service.model.model.name].display().to_string(),
+        model: model(&service.model),
+        first_segment: fragment.range.first + 1,
+        last_segment: fragment.range.last + 1,
+        memory_budget_bytes: service.size.memory_budget.0,
+        workers: service.size.workers,
+        cpu_request_millis: service.size.cpu_request_millis,
+        cpu_limit_millis: service.size.cpu_limit_millis,
+        profile: service.model.profile.as_ref().map(profile),
+    })
+    .collect()
+}
+
+/// Links from a device to those that host fragments. Where the pool declares none, all are reached at host speed.
+fn links(from: &str, hosts: &[&str], pool: &Pool) -> BTreeMap<String, LinkDocument> {
+    let others = hosts.iter().filter(|to| pool.devices.contains_key(**to));
+    others
+        .filter_map(|to| match pool.reach(from, to) {
+            Reach::Link(link) => Some(((*to).to_owned(), link_document(link))),
+            // Chains that need a device out of reach have been refused.
+            Reach::Host | Reach::Unreachable => None,
+        })
+        .collect()
+}
+
+fn link_document(link: domain::Link) -> LinkDocument {
+    LinkDocument {
+        bytes_per_second: link.bytes_per_second.is_finite().then_some(link.bytes_per_second),
+        latency_microseconds: microseconds(link.latency),
+    }
+}
+
+fn service(
+    service: &ResolvedService,
+    resolved: &Resolved,
+    hosts: &[&str],
+    files: &Files,
+    manifests: &Manifests,
+) -> ServicePlan {
+    let nodes: BTreeSet<&str> = service.sources.iter().map(|source| source.device.as_str()).collect();
+    let pool = &resolved.pools[&service.pool];
+    let sources = service.sources.iter().map(|source| SourcePlan {
+        name: source.name.clone(),
+        device: source.device.clone(),
+        expected_rate: source.expected_rate.get(),
+    });
+    let model = &service.model.model;
+    let manifest: Option<&Object<_>> = manifests.models.iter().find(|object| object.name == model.name);
+    let table = service.model.exit_table.as_ref().zip(manifest);
+    ServicePlan {
+        name: service.name.clone(),
+        gateways: nodes.into_iter().map(|node| gateway(node, service, links(node, hosts, pool))).collect(),
+        sources: sources.collect(),
+        exits: model.exits.iter().map(|exit| exit.name.clone()).collect(),
+        input_shape: model.input_shape.clone(),
+        targets: service.targets.clone(),
+        model_file: files[&model.name].clone(),
+        artifact: service.model.artifact.clone(),
+        exit_table: table.and_then(|(table, manifest)| table.path(&manifest.origin)),
+    }
+}
+
+fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<String, LinkDocument>) -> GatewayDocument {
+    let first = service.sources.iter().find(|source| source.device == node);
+    let Bytes(budget) = service.gateway_memory_budget;
+    GatewayDocument {
+        device: node.to_owned(),
+        listen: ANY_PORT.to_owned(),
+        admin_listen: ANY_PORT.to_owned(),
+        model: model(&service.model),
+        classes: None,
+        source: first.expect("a gateway runs where a source is").name.clone(),
+        policy: policy(service),
+        policy_file: None,
+        memory_budget_bytes: budget,
+        max_body_bytes: budget.min(LARGEST_BODY),
+        links,
+    }
+}
+
+fn policy(service: &ResolvedService) -> PolicyDocument {
+    let policy = &service.policy;
+    let choices = |mixture: &domain::Mixture| mixture.choices().iter().map(|one| choice(one, policy)).collect();
+    PolicyDocument {
+        service: service.name.clone(),
+        version: PolicyVersion { transitions: 0, generation: 1 },
+        epoch: match policy.epoch {
+            domain::Epoch::Arrival => EpochDocument::Arrival,
+            domain::Epoch::Dispatch => EpochDocument::Dispatch,
+        },
+        overflow: match policy.overflow {
+            domain::Overflow::Drop => OverflowDocument::Drop,
+            domain::Overflow::AnswerWithLastExit => OverflowDocument::AnswerWithLastExit,
+        },
+        chains: service
+            .chains
+            .iter()
+            .zip(&policy.chains)
+            .map(|(walk, chain)| hops(walk, &chain.name, service))
+            .collect(),
+        default: choices(&policy.default),
+        sources: policy.sources.iter().map(|(name, mixture)| (name.clone(), choices(mixture))).collect(),
+        audit_share: policy.audit.get(),
+        deadline_milliseconds: policy.deadline.map(|deadline| (deadline.get() * 1e3).round() as u64),
+    }
+}
+
+fn choice(choice: &domain::Choice, policy: &domain::Policy) -> ChoiceDocument {
+    ChoiceDocument {
+        probability: choice.probability.get(),
+        chain: policy.chains[choice.chain].name.clone(),
+        thresholds: choice.thresholds.as_slice().to_vec(),
+    }
+}
+
+fn hops(walk: &[usize], name: &str, service: &ResolvedService) -> ChainDocument {
+    let fragments = walk.iter().map(|fragment| &service.fragments[*fragment]);
+    let hops = fragments.map(|fragment| HopDocument {
+        fragment: fragment.name.clone(),
+        device: fragment.device.clone(),
+        address: String::new(),
+        first_segment: fragment.range.first + 1,
+        last_segment: fragment.range.last + 1,
+        workers: service.size.workers,
+    });
+    ChainDocument { name: name.to_owned(), hops: hops.collect() }
+}
+
+fn model(model: &ResolvedModel) -> ModelDocument {
+    let model = &model.model;
+    let exits = model.exits.iter().map(|exit| ExitDocument {
+        name: exit.name.clone(),
+        tensor: exit.tensor.clone(),
+        output: match exit.output {
+            domain::ExitOutput::Logits => ExitOutputDocument::Logits,
+            domain::ExitOutput::Probabilities => ExitOutputDocument::Probabilities,
+        },
+    });
+    ModelDocument {
+        name: model.name.clone(),
+        input: InputDocument { name: model.input.clone(), shape: model.input_shape.clone() },
+        exits: exits.collect(),
+        cuts: model.cuts.clone(),
+        confidence: match model.confidence {
+            domain::Confidence::MaxSoftmax => ConfidenceDocument::MaxSoftmax,
+            domain::Confidence::NormalizedEntropy => ConfidenceDocument::NormalizedEntropy,
+        },
+    }
+}
+
+fn profile(times: &domain::ServiceTimes) -> ProfileDocument {
+    let time = |time: &domain::ServiceTime| TimeDocument { mean_microseconds: microseconds(time.mean), scv: time.scv };
+    ProfileDocument {
+        segments: times.segments.iter().map(time).collect(),
+        heads: times.heads.iter().map(time).collect(),
+    }
+}
+
+/// Rounded to nanoseconds: 103.5 µs stays 103.5 and does not become 103.49999999999999.
+fn microseconds(time: domain::Seconds) -> f64 {
+    (time.get() * 1e9).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fashion-mnist");
+
+    fn example() -> Manifests {
+        api::load(Path::new(EXAMPLE)).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn fixed(thresholds: &[&str]) -> Overrides {
+        let json = serde_json::json!({"type": "Fixed", "fixed": {"thresholds": thresholds}});
+        Overrides { scheduler: Some(serde_json::from_value(json).unwrap()) }
+    }
+
+    #[test]
+    fn the_example_becomes_three_devices_and_one_gateway() {
+        let deployment = deploy(&example(), &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let devices: Vec<_> = deployment
+            .devices
+            .iter()
+            .map(|device| {
+                let fragments: Vec<&str> = device.fragments.iter().map(|fragment| fragment.name.as_str()).collect();
+                let links: Vec<&str> = device.links.keys().map(String::as_str).collect();
+                (device.device.as_str(), fragments, links)
+            })
+            .collect();
+        assert_eq!(
+            devices,
+            [
+                ("box", vec!["fashion-mnist-3-6"], vec!["pi-1", "pi-2"]),
+                ("pi-1", vec!["fashion-mnist-1-2"], vec!["box", "pi-2"]),
+                ("pi-2", vec!["fashion-mnist-1-2"], vec!["box", "pi-1"]),
+            ]
+        );
+        let [service] = &deployment.services[..] else { panic!("one service") };
+        let [gateway] = &service.gateways[..] else { panic!("one gateway") };
+        assert_eq!((gateway.device.as_str(), gateway.source.as_str()), ("pi-1", "camera"));
+        assert_eq!(gateway.links.keys().collect::<Vec<_>>(), ["box", "pi-2"]);
+    }
+
+    #[test]
+    fn documents_of_the_example_can_be_read_by_the_processes() {
+        let deployment = deploy(&example(), &Overrides::default()).unwrap();
+        for device in &deployment.devices {
+            let text = serde_json::to_string(device).unwrap();
+            assert_eq!(&serde_json::from_str::<DeviceDocument>(&text).unwrap(), device);
+        }
+        for service in &deployment.services {
+            for gateway in &service.gateways {
+                let segments = gateway.model.cuts.len() + 1;
+                policy::read(&gateway.policy, gateway.model.exits.len(), segments).unwrap();
+                let text = serde_json::to_string(gateway).unwrap();
+                assert_eq!(&serde_json::from_str::<GatewayDocument>(&text).unwrap(), gateway);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheduler_of_the_command_line_replaces_that_of_the_manifest() {
+        let deployment = deploy(&example(), &fixed(&["0.1", "0.2", "0.3", "0.4", "1"])).unwrap();
+        let policy = &deployment.services[0].gateways[0].policy;
+        assert_eq!(policy.default.len(), 2, "one choice per chain");
+        assert_eq!(policy.default[0].thresholds, [0.1, 0.2, 0.3, 0.4, 1.0]);
+        let errors = deploy(&example(), &fixed(&["0.1"])).unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "--scheduler (for EENNService/fashion-mnist): has 1 thresholds; a model with 6 exits needs 5"
+        );
+    }
+
+    #[test]
+    fn addresses_reach_every_hop() {
+        let mut deployment = deploy(&example(), &Overrides::default()).unwrap();
+        let names = deployment.devices.iter().map(|device| device.device.clone());
+        deployment.with_addresses(&names.map(|name| (name.clone(), format!("{name}:1"))).collect());
+        let chains = &deployment.services[0].gateways[0].policy.chains;
+        assert!(chains.iter().flat_map(|chain| &chain.hops).all(|hop| hop.address == format!("{}:1", hop.device)));
+    }
+
+    #[test]
+    fn sources_on_one_node_share_a_gateway() {
+        let mut manifests = example();
+        let second = manifests.services[0].spec.sources[0].clone();
+        manifests.services[0].spec.sources.push(api::Source { name: "second".parse().unwrap(), ..second });
+        let deployment = deploy(&manifests, &Overrides::default()).unwrap();
+        assert_eq!((deployment.services[0].gateways.len(), deployment.services[0].sources.len()), (1, 2));
+    }
+
+    #[test]
+    fn local_mode_wants_files_and_a_profile() {
+        let mut manifests = example();
+        let model = &mut manifests.models[0];
+        model.spec.artifact.uri = "oci://registry/model:1".parse().unwrap();
+        model.spec.profile = None;
+        let errors = deploy(&manifests, &Overrides::default()).unwrap_err().to_string();
+        assert!(
+            errors.contains(
+                "spec.artifact.uri: \"oci://registry/model:1\" is for clusters; local mode reads file:// only"
+            ),
+            "{errors}"
+        );
+        assert!(errors.contains("spec.profile: is missing; local mode takes the service times"), "{errors}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Files that manifests name: where they are, and whether they are the ones that were meant.
+
+use crate::{Artifact, Origin};
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+impl Artifact {
+    /// The path of a `file://` URI, relative to the manifest it stands in; `None` for other schemes.
+    pub fn path(&self, origin: &Origin) -> Option<PathBuf> {
+        let path = self.uri.as_str().strip_prefix("file://")?;
+        Some(origin.file.parent().unwrap_or(Path::new("")).join(path))
+    }
+
+    /// Whether the file is there and has the SHA-256 that the manifest gives.
+    pub fn verify(&self, file: &Path) -> Result<(), String> {
+        let mut opened = fs::File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut hasher = Sha256::new();
+        match io::copy(&mut opened, &mut Write(&mut hasher)) {
+            Err(error) => return Err(format!("{}: {error}", file.display())),
+            Ok(_) if self.sha256.is_none() => return Ok(()),
+            Ok(_) => {}
+        }
+        let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        match &self.sha256 {
+            Some(want) if want.as_str() != found => {
+                Err(format!("{} has SHA-256 {found}, the manifest says {want}", file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Write<'a>(&'a mut Sha256);
+
+impl io::Write for Write<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! EENNModel: an early-exit network, where its file is, and where it can leave and be split.
+
+use crate::form::{Decimal, Name, Sha256, TensorName, Uri};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An early-exit neural network in one ONNX file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EENNModelSpec {
+    /// The ONNX file. Every fragment loads it and extracts its own segments, so nobody has to split it.
+    pub artifact: Artifact,
+    /// The input of the network.
+    pub input: Input,
+    /// Where a job may leave, in the order of the network. The last one always answers.
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub exits: Vec<Exit>,
+    /// Tensors at which the network may be split, in order. n cuts make n + 1 segments, numbered from 1. Default: none,
+    /// the network stays whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 255))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["tensor"]))]
+    pub cuts: Vec<Cut>,
+    /// How sure an exit is of its answer. A job leaves where this is above the threshold. Default: MaxSoftmax.
+    #[serde(default)]
+    pub confidence: Confidence,
+    /// What each exit said about each sample of a validation set. Needed to predict accuracy. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_table: Option<Artifact>,
+    /// Service times on the machine that `speedFactor` 1 means. Emulated devices take their times from it. Default:
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+}
+
+/// A file and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Artifact {
+    /// `file://model.onnx` is relative to the manifest and works in local mode only; oci://, https://, s3://, pvc:// and
+    /// configmap:// are for clusters.
+    pub uri: Uri,
+    /// SHA-256 of the file. A file with another one is refused. Default: not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+}
+
+/// An input tensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// Name of the tensor.
+    pub name: TensorName,
+    /// Shape of one sample, without the batch axis, such as [1, 28, 28].
+    #[schemars(length(min = 1, max = 8), inner(range(min = 1, max = 65536)))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub shape: Vec<i32>,
+}
+
+/// An intermediate classifier, or the final one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// Name in answers, metrics and tables.
+    pub name: Name,
+    /// Output tensor with one score per class.
+    pub tensor: TensorName,
+    /// What the tensor holds. Default: Logits.
+    #[serde(default)]
+    pub output: ExitOutput,
+}
+
+/// What the output tensor of an exit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ExitOutput {
+    /// Scores before the softmax.
+    #[default]
+    Logits,
+    /// Class probabilities.
+    Probabilities,
+}
+
+/// A tensor at which the network may be split: everything after it depends on it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cut {
+    /// Name of the tensor.
+    pub tensor: TensorName,
+    /// Name for people. Default: the tensor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+}
+
+/// How confidence is read off class probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Confidence {
+    /// The largest probability.
+    #[default]
+    MaxSoftmax,
+    /// 1 − entropy ÷ ln(number of classes).
+    NormalizedEntropy,
+}
+
+/// Service times of one job, measured on one machine with one thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// What the machine is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub machine: Option<String>,
+    /// One entry per segment, in order, without the heads of the exits.
+    #[schemars(length(min = 1, max = 256))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub segments: Vec<ServiceTime>,
+    /// One entry per exit, in order: the time of its head. The last exit is part of the last segment and counts zero.
+    /// Default: heads cost nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub heads: Vec<ServiceTime>,
+}
+
+/// A service time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceTime {
+    /// Mean, in microseconds.
+    pub mean_microseconds: Decimal,
+    /// Squared coefficient of variation: variance ÷ mean². Default: "0", always the same time.
+    #[serde(default = "zero")]
+    pub scv: Decimal,
+}
+
+fn zero() -> Decimal {
+    "0".parse().expect("0 is a decimal")
+}

@@ -1,0 +1,288 @@
+//! EENNService: a model served on a pool: its sources, how jobs are scheduled, and where fragments live.
+
+use crate::form::{Name, NodeName, PositiveDecimal, Quantity, Ratio};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A model served on the devices of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EENNServiceSpec {
+    /// The EENNModel to serve.
+    pub model_ref: Reference,
+    /// The DevicePool to serve it on.
+    pub device_pool_ref: Reference,
+    /// The QoSTarget to keep to. Default: none, nothing is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos_target_ref: Option<Reference>,
+    /// Where jobs arrive. A gateway runs on the node of each source; sources on one node share theirs.
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub sources: Vec<Source>,
+    /// At which confidence jobs leave. Default: Auto.
+    #[serde(default)]
+    pub scheduler: Scheduler,
+    /// Which fragments exist and where. Default: Auto.
+    #[serde(default)]
+    pub placement: Placement,
+    /// When the thresholds of a job are fixed. Default: Arrival.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// What happens to a job that does not fit into the memory of the next device, or cannot reach it. Default: Drop.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Share of the jobs that run on to the last exit after their answer, to track accuracy without labels. Default:
+    /// "0".
+    #[serde(default = "zero")]
+    pub audit_share: Ratio,
+    /// Time a job may take when its request does not say, in milliseconds; later it fails. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub deadline_milliseconds: Option<i64>,
+    /// Sizes of the processes.
+    #[serde(default)]
+    pub runtime: Runtime,
+}
+
+/// Names an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reference {
+    /// Its `metadata.name`.
+    pub name: Name,
+}
+
+/// A stream of arrivals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Name in metrics; requests carry it.
+    pub name: Name,
+    /// The node its gateway runs on.
+    pub node: NodeName,
+    /// Jobs per second that are expected, such as "120". What really arrives is measured.
+    pub expected_rate: PositiveDecimal,
+}
+
+/// At which confidence jobs leave. `type` says which of the other fields is set.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scheduler {
+    /// The kind of scheduler. Default: Auto.
+    #[serde(default)]
+    pub r#type: SchedulerType,
+    /// For type Fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<Fixed>,
+    /// For type Mixture: every job is treated in one of these ways, drawn by probability.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub mixture: Vec<Choice>,
+}
+
+/// Kinds of scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum SchedulerType {
+    /// Every job leaves at the first exit.
+    ExitFirst,
+    /// Every job leaves at the last exit.
+    ExitLast,
+    /// The same thresholds for every job.
+    Fixed,
+    /// Several ways to treat a job, drawn by probability.
+    Mixture,
+    /// The best there is. Not available yet.
+    #[default]
+    Auto,
+    /// Random exits. Not available yet.
+    Random,
+    /// Thresholds that follow the load. Not available yet.
+    Reactive,
+    /// Knapsack over the queue. Not available yet.
+    Knapsack,
+    /// Linear program over queueing formulas. Not available yet.
+    QueueingLP,
+    /// Thresholds learned from an exit table. Not available yet.
+    DataDriven,
+    /// Bandit over thresholds. Not available yet.
+    AdaEE,
+    /// Semi-Markov decision process. Not available yet.
+    SMDP,
+    /// Surrogate-guided search over thresholds and chains. Not available yet.
+    CEEN,
+}
+
+/// One vector of thresholds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fixed {
+    /// One per exit but the last, such as ["0.9", "0.8"]. A job leaves where its confidence is above the threshold; "0"
+    /// always leaves, "1" closes the exit.
+    #[schemars(length(max = 63))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub thresholds: Vec<Ratio>,
+}
+
+/// One way to treat a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    /// Share of the jobs treated so. The shares sum to 1.
+    pub probability: Ratio,
+    /// The chain they take. Default: all chains, by their own probabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Name>,
+    /// At which confidence they leave.
+    pub scheduler: ChoiceScheduler,
+}
+
+/// At which confidence the jobs of one choice leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChoiceScheduler {
+    /// The kind of scheduler.
+    pub r#type: ChoiceSchedulerType,
+    /// For type Fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<Fixed>,
+}
+
+/// Kinds of scheduler within a mixture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ChoiceSchedulerType {
+    /// Every job leaves at the first exit.
+    ExitFirst,
+    /// Every job leaves at the last exit.
+    ExitLast,
+    /// The same thresholds for every job.
+    Fixed,
+}
+
+/// Which fragments exist and where.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// Who decides. Default: Auto.
+    #[serde(default)]
+    pub strategy: PlacementStrategy,
+    /// For strategy Pinned: the chains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["chain"]))]
+    pub pinned: Vec<PinnedChain>,
+}
+
+/// Who decides where fragments live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PlacementStrategy {
+    /// The user, in `pinned`.
+    Pinned,
+    /// The planner. Not available yet.
+    #[default]
+    Auto,
+    /// An integer linear program. Not available yet.
+    ILP,
+    /// Lowest latency. Not available yet.
+    Latency,
+}
+
+/// A chain: fragments that together hold the whole model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedChain {
+    /// Name in answers and metrics.
+    pub chain: Name,
+    /// Share of the jobs that take it. The shares sum to 1. Default: what the others leave, in equal parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<Ratio>,
+    /// Its fragments in order: together all segments, each once. The same segments on the same node are one fragment,
+    /// also when several chains of the service pass through it.
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub fragments: Vec<PinnedFragment>,
+}
+
+/// A run of segments on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedFragment {
+    /// Name of the fragment. Default: `<service>-<firstSegment>-<lastSegment>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// The node it lives on.
+    pub node: NodeName,
+    /// First segment, from 1.
+    #[schemars(range(min = 1, max = 256))]
+    pub first_segment: i32,
+    /// Last segment.
+    #[schemars(range(min = 1, max = 256))]
+    pub last_segment: i32,
+}
+
+/// When the thresholds of a job are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Epoch {
+    /// Chain and thresholds when the job arrives.
+    #[default]
+    Arrival,
+    /// The chain when the job arrives, the thresholds when it is sent to the first fragment.
+    Dispatch,
+}
+
+/// What happens to a job that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Overflow {
+    /// It is lost.
+    #[default]
+    Drop,
+    /// It is answered with the deepest exit evaluated for it; lost if there is none.
+    AnswerWithLastExit,
+}
+
+/// Sizes of the processes of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Runtime {
+    /// Jobs that a fragment serves at a time. Default: 1.
+    #[serde(default = "workers")]
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: i32,
+    /// Memory of each fragment for the jobs it holds: waiting, running or being sent on. A job that does not fit is lost.
+    /// Default: 64Mi.
+    #[serde(default = "memory_budget")]
+    pub memory_budget: Quantity,
+    /// Cores that each fragment asks for: its weight where fragments compete for a device. Default: equal weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_request: Option<Quantity>,
+    /// Cores that each fragment may use at most. Default: as many as it has workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<Quantity>,
+    /// Memory of each gateway for the requests it holds. Default: 64Mi.
+    #[serde(default = "memory_budget")]
+    pub gateway_memory_budget: Quantity,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            workers: workers(),
+            memory_budget: memory_budget(),
+            cpu_request: None,
+            cpu_limit: None,
+            gateway_memory_budget: memory_budget(),
+        }
+    }
+}
+
+fn workers() -> i32 {
+    1
+}
+
+fn memory_budget() -> Quantity {
+    "64Mi".parse().expect("64Mi is a quantity")
+}
+
+fn zero() -> Ratio {
+    "0".parse().expect("0 is a ratio")
+}

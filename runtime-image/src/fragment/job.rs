@@ -1,0 +1,284 @@
+//! One job on a fragment: served, then answered or sent on; its answer is handed back to where it came from.
+
+use super::connection::Admitted;
+use super::lane::Task;
+use super::metrics::Left;
+use super::{Device, Hosted};
+use crate::executor::Completed;
+use crate::hop::{Outbox, SendError, Sent};
+use crate::model::{Evaluated, Features, Run, RunError};
+use bytes::Bytes;
+use domain::Thresholds;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::frame::{Answer, AuditRecord, Failure, Frame, Job, Outcome, Reply};
+
+/// Where a job came from.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: u64,
+}
+
+/// Times spent on this fragment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    waited: Duration,
+    service: Duration,
+}
+
+/// A job on its way to the next fragment.
+struct Onward {
+    job: Job,
+    lane: usize,
+    deadline: Option<Instant>,
+    memory: Vec<crate::memory::Reservation>,
+    features: Features,
+    /// The deepest exit evaluated here, kept until the reply for when the next device is full or away.
+    last: Option<Answer>,
+    spent: Spent,
+}
+
+impl Upstream {
+    fn reply(&self, outcome: Outcome, away: Option<String>, spent: Spent) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let reply = Reply {
+            id: self.id,
+            outcome,
+            away,
+            wait_micros: micros(spent.waited),
+            service_micros: micros(spent.service),
+        };
+        self.outbox.push(&Frame::Reply(Box::new(reply)));
+    }
+}
+
+/// Serves a job whose bytes have arrived, to its end.
+pub(super) async fn serve(device: &Arc<Device>, admitted: Admitted, body: Vec<u8>, upstream: &Upstream) {
+    let hosted = &device.hosted[admitted.lane];
+    let Ok(thresholds) = Thresholds::new(admitted.job.thresholds.clone()) else {
+        return fail(device, hosted, &admitted.job, upstream, Failure::BadJob, Spent::default());
+    };
+    let task = Task { input: body, thresholds, evaluate_all: admitted.job.audit };
+    let completed = device.executor.submit(admitted.lane, task, admitted.deadline).await;
+    let (result, spent) = match completed {
+        Ok(Completed::Served { result, waited, service, late }) => {
+            hosted.metrics.wait.observe(waited.as_secs_f64());
+            if late {
+                hosted.metrics.late.inc();
+            }
+            (result, Spent { waited, service })
+        }
+        Ok(Completed::Expired) => {
+            return fail(device, hosted, &admitted.job, upstream, Failure::Deadline, Spent::default());
+        }
+        // A panic; the channel itself closes only with the process.
+        Ok(Completed::Panicked) | Err(_) => {
+            return fail(device, hosted, &admitted.job, upstream, Failure::Compute, Spent::default());
+        }
+    };
+    match result {
+        Err(RunError::NotFinite { .. }) => fail(device, hosted, &admitted.job, upstream, Failure::NotFinite, spent),
+        Err(error) => {
+            tracing::warn!(fragment = hosted.name, %error, "inference failed");
+            fail(device, hosted, &admitted.job, upstream, Failure::Compute, spent);
+        }
+        Ok(run) => served(device, admitted, run, upstream, spent).await,
+    }
+}
+
+async fn served(device: &Arc<Device>, mut admitted: Admitted, mut run: Run, upstream: &Upstream, spent: Spent) {
+    let hosted = &device.hosted[admitted.lane];
+    observe(hosted, &run);
+    let job = &mut admitted.job;
+    if job.audit {
+        job.audits.extend(run.evaluated.iter().map(audit_record));
+    }
+    if let Some(left) = run.left.filter(|_| !job.answered) {
+        upstream.reply(Outcome::Answered(answer(run.evaluated.swap_remove(left), false)), None, spent);
+        job.answered = true;
+    }
+    let features = run.forward.take();
+    match features {
+        // An answered job ends here, unless it is an audit.
+        Some(features) if job.audit || !job.answered => {
+            let last = run.evaluated.pop().map(|evaluated| answer(evaluated, true));
+            let Admitted { job, lane, deadline, memory } = admitted;
+            onward(device, Onward { job, lane, deadline, memory, features, last, spent }, upstream).await;
+        }
+        _ => {
+            hosted.metrics.leave(Left::Answered);
+            if job.audit {
+                upstream.outbox.push(&Frame::Audit { id: upstream.id, records: std::mem::take(&mut job.audits) });
+            }
+        }
+    }
+}
+
+/// Sends a job to the next fragment and hands back what comes.
+async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
+    let metrics = &device.hosted[onward.lane].metrics;
+    for reservation in &mut onward.memory {
+        reservation.shrink_to(onward.features.as_bytes().len() as u64);
+    }
+    let (answered, audit, notify) = (onward.job.answered, onward.job.audit, onward.job.notify_passed);
+    let overflow = onward.job.answer_on_overflow;
+    let next = onward.job.hops[1].device.clone();
+    let outcome = match send(device, onward.job, onward.deadline, onward.features).await {
+        Ok(mut sent) => {
+            drop(onward.memory);
+            metrics.leave(Left::Forwarded);
+            if notify {
+                upstream.outbox.push(&Frame::Passed { id: upstream.id });
+            }
+            if answered {
+                return hand_back_audit(sent, upstream).await;
+            }
+            match sent.reply(|| {}).await {
+                Some(reply) => {
+                    let outcome = keep_last(reply.outcome, onward.last, overflow);
+                    let away = reply.away;
+                    let spent = Spent {
+                        waited: onward.spent.waited + Duration::from_micros(reply.wait_micros),
+                        service: onward.spent.service + Duration::from_micros(reply.service_micros),
+                    };
+                    upstream.reply(outcome, away, spent);
+                    return if audit {
+                        hand_back_audit(sent, upstream).await
+                    };
+                }
+                None => Outcome::Failed { place: next, reason: Failure::HopDied },
+            }
+        }
+        Err(error) => {
+            drop(onward.memory);
+            metrics.leave(Left::Dropped);
+            error.outcome(next)
+        }
+    };
+    // An audit that is refused on the way just ends: its job has its answer.
+    if answered {
+        upstream.outbox.push(&Frame::Audit { id: upstream.id, records: vec![] });
+    } else {
+        let away = away(&outcome).map(str::to_owned);
+        upstream.reply(keep_last(outcome, onward.last, overflow), away, onward.spent);
+    }
+}
+
+async fn send(
+    device: &Arc<Device>,
+    mut job: Job,
+    deadline: Option<Instant>,
+    features: Features,
+) -> Result<Sent, SendFailure> {
+    let mut hops = job.hops.split_off(1);
+    let mut expired = false;
+    job.remaining_micros = deadline.map(|deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        expired = left.is_zero();
+        u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
+    });
+    if expired {
+        return Err(SendFailure::Expired);
+    }
+    let body = Bytes::from_owner(FeatureBytes(features));
+    job.body_size = body.len() as u32;
+    // Only the gateway asks for that, about its first fragment.
+    job.notify_passed = false;
+    std::mem::swap(&mut job.hops, &mut hops);
+    let link = device.paces.to(&job.hops[0].device);
+    device.peers.send(job, body, link).await.map_err(SendFailure::Send)
+}
+
+/// Features that are written to the socket from where they were computed.
+struct FeatureBytes(Features);
+
+impl AsRef<[u8]> for FeatureBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+enum SendFailure {
+    Expired,
+    Send(SendError),
+}
+
+impl SendFailure {
+    fn outcome(self, place: String) -> Outcome {
+        match self {
+            SendFailure::Expired => Outcome::Failed { place, reason: Failure::Deadline },
+            SendFailure::Send(error) => error.outcome(place),
+        }
+    }
+}
+
+impl SendError {
+    /// What a job becomes whose next device did not take it.
+    pub(crate) fn outcome(self, place: String) -> Outcome {
+        use wire::frame::Refusal;
+        match self {
+            SendError::Refused(reason) if reason.is_memory() => Outcome::Lost { place, reason },
+            SendError::Refused(Refusal::BadJob) => Outcome::Failed { place, reason: Failure::BadJob },
+            // A device that drains or does not know the fragment (any more) is as good as away.
+            SendError::Refused(_) | SendError::Unreachable => Outcome::Failed { place, reason: Failure::Unreachable },
+        }
+    }
+}
+
+async fn hand_back_audit(sent: Sent, upstream: &Upstream) {
+    let records = sent.audit().await.unwrap_or_default();
+    upstream.outbox.push(&Frame::Audit { id: upstream.id, records });
+}
+
+/// Answers with the last exit evaluated where the policy says so and the next device was full or away.
+fn keep_last(outcome: Outcome, last: Option<Answer>, answer_on_overflow: bool) -> Outcome {
+    let full = matches!(outcome, Outcome::Lost { .. });
+    match last {
+        Some(last) if answer_on_overflow && (full || away(&outcome).is_some()) => Outcome::Answered(last),
+        _ => outcome,
+    }
+}
+
+/// The device that an outcome says is away.
+fn away(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Failed { place, reason: Failure::Unreachable | Failure::HopDied } => Some(place),
+        _ => None,
+    }
+}
+
+fn fail(device: &Device, hosted: &Hosted, job: &Job, upstream: &Upstream, reason: Failure, spent: Spent) {
+    hosted.metrics.leave(Left::Dropped);
+    if !job.answered {
+        upstream.reply(Outcome::Failed { place: device.name.clone(), reason }, None, spent);
+    }
+    if job.audit {
+        upstream.outbox.push(&Frame::Audit { id: upstream.id, records: vec![] });
+    }
+}
+
+fn observe(hosted: &Hosted, run: &Run) {
+    for (histogram, time) in hosted.metrics.segments.iter().zip(&run.segment_times) {
+        histogram.observe(time.as_secs_f64());
+    }
+    for evaluated in &run.evaluated {
+        hosted.metrics.exit(evaluated.exit, evaluated.head_time.as_secs_f64(), evaluated.softmax.confidence);
+    }
+}
+
+fn answer(evaluated: Evaluated, on_overflow: bool) -> Answer {
+    let Evaluated { exit, softmax, .. } = evaluated;
+    Answer {
+        exit: exit as u16,
+        class: softmax.class,
+        confidence: softmax.confidence,
+        probabilities: softmax.probabilities,
+        on_overflow,
+    }
+}
+
+fn audit_record(evaluated: &Evaluated) -> AuditRecord {
+    let Evaluated { exit, softmax, .. } = evaluated;
+    AuditRecord { exit: *exit as u16, class: softmax.class, confidence: softmax.confidence }
+}

@@ -1,0 +1,162 @@
+//! A fragment as it is hosted: its model slice, memory, and how the executor serves it.
+
+use super::metrics::{DeviceMetrics, FragmentMetrics};
+use crate::executor::{Lane, Served};
+use crate::memory::Region;
+use crate::model::{Fragment, Network, Run, RunError, Worker, read_description};
+use anyhow::{Context as _, ensure};
+use domain::{FragmentRange, Seconds, ServiceTime, ServiceTimes, Thresholds};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use wire::document::{EmulateDocument, FragmentDocument, ProfileDocument};
+
+/// What the executor computes.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) input: Vec<u8>,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) evaluate_all: bool,
+}
+
+/// A fragment on this device.
+#[derive(Debug)]
+pub(crate) struct Hosted {
+    pub(crate) name: String,
+    pub(crate) region: Arc<Region>,
+    pub(crate) metrics: FragmentMetrics,
+    /// Exits of the whole model.
+    pub(crate) exits: usize,
+    /// Bytes of the tensor a job brings.
+    pub(crate) input_bytes: u64,
+    /// Bytes of the tensor it takes on; 0 for the last fragment.
+    pub(crate) output_bytes: u64,
+}
+
+impl Hosted {
+    /// What a job holds: the larger of what it brings and what it takes on, so that serving it never needs more.
+    pub(crate) fn job_bytes(&self) -> u64 {
+        self.input_bytes.max(self.output_bytes)
+    }
+}
+
+/// Loads a fragment. Slow: once, before the process says that it is ready.
+pub(crate) fn host(
+    document: &FragmentDocument,
+    emulate: Option<EmulateDocument>,
+    metrics: &DeviceMetrics,
+) -> anyhow::Result<(Hosted, Lane<Task, Result<Run, RunError>>)> {
+    let place = || format!("fragment {:?}", document.name);
+    let model = read_description(document.model.clone()).with_context(place)?;
+    let segments = model.segments();
+    let (first, last) = (document.first_segment, document.last_segment);
+    let range = first.checked_sub(1).and_then(|from| FragmentRange::new(from, last.wrapping_sub(1), segments));
+    let range =
+        range.with_context(|| format!("{}: segments {first} to {last} are not within 1 to {segments}", place()))?;
+    ensure!(document.workers > 0, "{}: workers must be at least 1", place());
+    let exits = model.exits.len();
+    let times =
+        emulate.map(|emulate| emulated_times(document, emulate, segments, exits)).transpose().with_context(place)?;
+    let fragment = Network::load(Path::new(&document.file), &model)?.fragment(range)?;
+    let bytes = |values: usize| (values * size_of::<f32>()) as u64;
+    let hosted = Hosted {
+        name: document.name.clone(),
+        region: Region::new(document.memory_budget_bytes),
+        metrics: metrics.fragment(
+            &document.name,
+            document.memory_budget_bytes,
+            &(range.first..=range.last).collect::<Vec<_>>(),
+            fragment.exits(),
+        ),
+        exits,
+        input_bytes: bytes(fragment.input_len()),
+        output_bytes: fragment.output_len().map_or(0, bytes),
+    };
+    ensure!(
+        document.memory_budget_bytes >= hosted.job_bytes(),
+        "{}: a budget of {} bytes does not hold one job of {} bytes",
+        place(),
+        document.memory_budget_bytes,
+        hosted.job_bytes()
+    );
+    let millis = |value: Option<u64>| value.map(|millis| millis as f64 / 1e3);
+    let lane = Lane {
+        workers: document.workers,
+        // Without a request every fragment weighs the same.
+        cpu_request: millis(document.cpu_request_millis).filter(|request| *request > 0.0).unwrap_or(1.0),
+        cpu_limit: millis(document.cpu_limit_millis).filter(|limit| *limit > 0.0).unwrap_or(f64::INFINITY),
+        serve: serve(&fragment, document.workers, exits, times)?,
+    };
+    Ok((hosted, lane))
+}
+
+/// One state per worker, made before the first job; a state that failed is replaced.
+fn serve(
+    fragment: &Arc<Fragment>,
+    workers: usize,
+    exits: usize,
+    times: Option<ServiceTimes>,
+) -> anyhow::Result<Box<dyn Fn(Task) -> Served<Result<Run, RunError>> + Send + Sync>> {
+    let idle = (0..workers).map(|_| warm(fragment.worker()?, exits)).collect::<anyhow::Result<Vec<Worker>>>()?;
+    let idle = Mutex::new(idle);
+    let fragment = Arc::clone(fragment);
+    Ok(Box::new(move |task| {
+        let taken = lock(&idle).pop();
+        let worker = taken.map_or_else(|| fragment.worker().map_err(|error| RunError::Compute(error.to_string())), Ok);
+        let result = worker.and_then(|mut worker| {
+            let input = fragment.input_from_le_bytes(&task.input)?;
+            drop(task.input);
+            let result = worker.run(input, &task.thresholds, task.evaluate_all);
+            // A worker that failed is dropped, and the next job gets a fresh one. One that panicked never gets here.
+            if !matches!(result, Err(RunError::Compute(_))) {
+                lock(&idle).push(worker);
+            }
+            result
+        });
+        let emulated = match (&times, &result) {
+            (Some(times), Ok(run)) => {
+                times.service(fragment.range(), run.segment_times.len(), run.evaluated.iter().map(|e| e.exit))
+            }
+            _ => Seconds::new(0.0).expect("zero is a duration"),
+        };
+        Served { result, emulated: Duration::from_secs_f64(emulated.get()) }
+    }))
+}
+
+/// Runs the worker once, so that its memory is there before limits are read off the idle process.
+fn warm(mut worker: Worker, exits: usize) -> anyhow::Result<Worker> {
+    let fragment = Arc::clone(worker.fragment());
+    let input = fragment.input_from_values(&vec![0.0; fragment.input_len()])?;
+    let _ = worker.run(input, &Thresholds::exit_last(exits), true);
+    Ok(worker)
+}
+
+/// The times of the profile on the emulated processor.
+fn emulated_times(
+    document: &FragmentDocument,
+    emulate: EmulateDocument,
+    segments: usize,
+    exits: usize,
+) -> anyhow::Result<ServiceTimes> {
+    let profile = document.profile.as_ref().context("an emulated device needs the service times of a profile")?;
+    let ProfileDocument { segments: of_segments, heads } = profile;
+    ensure!(
+        of_segments.len() == segments && heads.len() == exits,
+        "the profile has {} segments and {} heads, the model {segments} and {exits}",
+        of_segments.len(),
+        heads.len()
+    );
+    ensure!(emulate.speed_factor > 0.0 && emulate.cores > 0.0, "cores and speedFactor must be above 0");
+    let time = |time: &wire::document::TimeDocument| -> anyhow::Result<ServiceTime> {
+        let mean = Seconds::new(time.mean_microseconds / 1e6 / emulate.speed_factor)?;
+        Ok(ServiceTime { mean, scv: time.scv })
+    };
+    Ok(ServiceTimes {
+        segments: of_segments.iter().map(time).collect::<anyhow::Result<_>>()?,
+        heads: heads.iter().map(time).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,57 @@
+//! The gateway's side for operators: metrics, telemetry, health, and new policies.
+
+use super::Gateway;
+use super::store::Pushed;
+use crate::process;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, put};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use wire::document::PolicyDocument;
+
+/// A policy of some thousand choices stays far below.
+const LARGEST_POLICY: usize = 1 << 20;
+
+pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "live" }))
+        .route("/readyz", get(ready))
+        .route(
+            "/telemetry",
+            get(|State(gateway): State<Arc<Gateway>>| async move { process::json(&gateway.telemetry()) }),
+        )
+        .route("/metrics", get(metrics))
+        .route("/policy", put(push))
+        .layer(DefaultBodyLimit::max(LARGEST_POLICY))
+        .with_state(gateway);
+    axum::serve(listener, router).await
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+    if gateway.ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") }
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    gateway.ledger.telemetry();
+    process::exposition(&gateway.registry)
+}
+
+/// Answers what is in force afterwards, so that a sender of a stale policy learns the version to exceed.
+async fn push(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
+    let document = serde_json::from_slice::<PolicyDocument>(&body).map_err(anyhow::Error::from);
+    match document.and_then(|document| gateway.store.push(&document)) {
+        Ok(pushed) => {
+            let version = gateway.store.active().version;
+            gateway.ledger.set_generation(version.generation);
+            gateway.connect();
+            let status = if pushed == Pushed::Applied { StatusCode::OK } else { StatusCode::CONFLICT };
+            (status, process::json(&json!({"applied": pushed == Pushed::Applied, "version": version}))).into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, process::json(&json!({"error": format!("{error:#}")}))).into_response(),
+    }
+}

@@ -1,0 +1,189 @@
+//! One job at a gateway: decides, sends, waits, and closes its entry in the books.
+
+use super::Gateway;
+use super::dispatch::Turn;
+use super::ledger::{Arrival, Source};
+use bytes::Bytes;
+use domain::{Epoch, Overflow, Thresholds};
+use policy::{Deployed, Place, Router};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use wire::frame::{Answer, Failure, Hop, Job, Outcome, Refusal, Reply};
+
+/// What a client asked for, beside the sample.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) source: Arc<Source>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) traceparent: String,
+}
+
+/// How a job ended, for its response.
+#[derive(Debug)]
+pub(super) enum End {
+    Answered(Answered),
+    Lost { place: String, reason: Refusal },
+    Failed { place: String, reason: Failure },
+}
+
+/// An answer with what there is to say about it.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    pub(super) chain: String,
+    pub(super) generation: u64,
+    pub(super) waited: Duration,
+    pub(super) service: Duration,
+    pub(super) latency: Duration,
+}
+
+/// A job as it is sent by one of the chains.
+struct Attempt<'a> {
+    policy: &'a Deployed,
+    chain: usize,
+    thresholds: &'a Thresholds,
+    audit: bool,
+    /// Held until the first fragment is done with the job.
+    turn: Option<Turn>,
+}
+
+/// Takes a job that arrives now to its end.
+pub(super) async fn run(gateway: &Arc<Gateway>, sample: Bytes, ask: &Ask) -> End {
+    let arrival = ask.source.arrive();
+    let policy = gateway.store.active();
+    let configured = policy.policy.deadline.map(|seconds| Duration::from_secs_f64(seconds.get()));
+    let deadline = [ask.deadline, configured].into_iter().flatten().min();
+    let sent = send_by_some_chain(gateway, &policy, sample, ask, deadline, arrival.at());
+    let ended = match deadline {
+        None => Some(sent.await),
+        Some(limit) => timeout(limit, sent).await.ok(),
+    };
+    close(arrival, ended, &policy)
+}
+
+/// Writes the end of a job into the books.
+fn close(arrival: Arrival, ended: Option<Result<(Reply, usize), End>>, policy: &Deployed) -> End {
+    let latency = arrival.age();
+    let end = match ended {
+        None => End::Failed { place: "gateway".into(), reason: Failure::Deadline },
+        Some(Err(end)) => end,
+        Some(Ok((reply, chain))) => match reply.outcome {
+            Outcome::Lost { place, reason } => End::Lost { place, reason },
+            Outcome::Failed { place, reason } => End::Failed { place, reason },
+            Outcome::Answered(answer) => End::Answered(Answered {
+                answer,
+                chain: policy.policy.chains[chain].name.clone(),
+                generation: policy.version.generation,
+                waited: Duration::from_micros(reply.wait_micros),
+                service: Duration::from_micros(reply.service_micros),
+                latency,
+            }),
+        },
+    };
+    match &end {
+        End::Answered(answered) => arrival.answered(&answered.answer, &answered.chain),
+        End::Lost { place, reason } => arrival.lost(place, *reason),
+        End::Failed { reason, .. } => arrival.failed(*reason),
+    }
+    end
+}
+
+/// Tries chains until one has taken the job over. A chain whose first device is away costs nothing but a moment: the
+/// sample is still here. A full one is an answer: the policy decided for it.
+async fn send_by_some_chain(
+    gateway: &Arc<Gateway>,
+    policy: &Arc<Deployed>,
+    sample: Bytes,
+    ask: &Ask,
+    deadline: Option<Duration>,
+    arrived: Instant,
+) -> Result<(Reply, usize), End> {
+    let mut tried = vec![];
+    let mut away = String::from("gateway");
+    loop {
+        let usable = |chain: usize| !tried.contains(&chain) && gateway.usable(&policy.places[chain]);
+        let selected = Router::new(&policy.policy).arrive(&ask.source.name, usable, &mut *gateway.rng());
+        let Some(selected) = selected else {
+            return Err(End::Failed { place: away, reason: Failure::Unreachable });
+        };
+        let first = &policy.places[selected.chain][0];
+        gateway.try_devices(&policy.places[selected.chain]);
+        let (thresholds, turn) = match selected.thresholds {
+            Some(thresholds) => (thresholds, None),
+            None => {
+                let turn = gateway.queues.join(&first.address, &first.fragment, first.workers).turn().await;
+                let router = Router::new(&policy.policy);
+                let decided = router.dispatch(&ask.source.name, selected.chain, turn.present, &mut *gateway.rng());
+                (decided.expect("the chain was drawn from the same policy"), Some(turn))
+            }
+        };
+        let attempt = Attempt { policy, chain: selected.chain, thresholds, audit: selected.audit, turn };
+        let left = deadline.map(|limit| limit.saturating_sub(arrived.elapsed()));
+        match send(gateway, attempt, sample.clone(), ask, left).await {
+            Ok(reply) => return Ok((reply, selected.chain)),
+            Err(Outcome::Failed { reason: Failure::Unreachable, place }) => {
+                gateway.device_failed(&place);
+                tried.push(selected.chain);
+                away = place;
+            }
+            Err(Outcome::Failed { place, reason }) => return Err(End::Failed { place, reason }),
+            Err(Outcome::Lost { place, reason }) => return Err(End::Lost { place, reason }),
+            Err(Outcome::Answered(_)) => unreachable!("a job that was not sent has no answer"),
+        }
+    }
+}
+
+/// Sends a job by one chain. `Err` when its first fragment did not take it.
+async fn send(
+    gateway: &Arc<Gateway>,
+    attempt: Attempt<'_>,
+    sample: Bytes,
+    ask: &Ask,
+    left: Option<Duration>,
+) -> Result<Reply, Outcome> {
+    let places = &attempt.policy.places[attempt.chain];
+    let first = &places[0].device;
+    let job = Job {
+        id: 0,
+        body_size: sample.len() as u32,
+        inline: false,
+        notify_passed: attempt.policy.policy.epoch == Epoch::Dispatch,
+        audit: attempt.audit,
+        answered: false,
+        answer_on_overflow: attempt.policy.policy.overflow == Overflow::AnswerWithLastExit,
+        remaining_micros: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
+        thresholds: attempt.thresholds.as_slice().to_vec(),
+        hops: places.iter().map(hop).collect(),
+        traceparent: ask.traceparent.clone(),
+        audits: vec![],
+    };
+    let link = gateway.paces.to(first);
+    let mut sent = gateway.peers.send(job, sample, link).await.map_err(|error| error.outcome(first.clone()))?;
+    let mut turn = attempt.turn;
+    let reply = sent.reply(|| drop(turn.take())).await;
+    drop(turn);
+    let Some(reply) = reply else {
+        gateway.device_failed(first);
+        let outcome = Outcome::Failed { place: first.clone(), reason: Failure::HopDied };
+        return Ok(Reply { id: 0, outcome, away: None, wait_micros: 0, service_micros: 0 });
+    };
+    match &reply.away {
+        Some(device) => gateway.device_failed(device),
+        None => gateway.devices_worked(places, &reply.outcome),
+    }
+    if attempt.audit {
+        let gateway = Arc::clone(gateway);
+        // Bounded by the jobs that devices hold; a hop that dies ends it.
+        tokio::spawn(async move {
+            if let Some(records) = sent.audit().await {
+                gateway.ledger.audit(&records);
+            }
+        });
+    }
+    Ok(reply)
+}
+
+fn hop(place: &Place) -> Hop {
+    Hop { fragment: place.fragment.clone(), device: place.device.clone(), address: place.address.clone() }
+}

@@ -1,0 +1,178 @@
+//! A gateway process: takes requests, decides for each job by the policy, sends it, answers, and keeps the books.
+
+mod admin;
+mod dispatch;
+mod http;
+mod job;
+mod ledger;
+mod routes;
+mod store;
+
+use crate::hop::{Paces, Patience, Peers};
+use crate::memory::Region;
+use crate::model::read_description;
+use crate::oip::InputSpec;
+use crate::process::{self, Stop};
+use dispatch::Queues;
+use ledger::Ledger;
+use policy::Place;
+use prometheus_client::registry::Registry;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use routes::Avoided;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use store::Store;
+use tokio::sync::Notify;
+use wire::document::{GatewayDocument, GatewayTelemetry, ReadyDocument};
+use wire::frame::Outcome;
+
+/// Longest time a stopping gateway finishes its requests.
+const DRAIN: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Gateway {
+    service: String,
+    input: InputSpec,
+    classes: Option<usize>,
+    max_body: usize,
+    region: Arc<Region>,
+    store: Store,
+    ledger: Ledger,
+    queues: Queues,
+    peers: Arc<Peers>,
+    paces: Paces,
+    avoided: Mutex<Avoided>,
+    rng: Mutex<ChaCha8Rng>,
+    registry: Registry,
+    draining: AtomicBool,
+    drain: Notify,
+}
+
+/// Runs a gateway process until it is told to stop.
+pub fn run(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(document, exit_with_parent))
+}
+
+async fn serve(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Result<()> {
+    let requests = process::listen(&document.listen).await?;
+    let admin = process::listen(&document.admin_listen).await?;
+    let gateway = Arc::new(start(document)?);
+    gateway.connect();
+    process::say_ready(&ReadyDocument {
+        address: requests.local_addr()?.to_string(),
+        metrics: admin.local_addr()?.to_string(),
+    })?;
+    tokio::spawn(admin::serve(Arc::clone(&gateway), admin));
+    let serving = tokio::spawn(http::serve(Arc::clone(&gateway), requests));
+    if process::stopped(exit_with_parent).await? == Stop::Drain {
+        gateway.draining.store(true, Ordering::Relaxed);
+        gateway.drain.notify_waiters();
+        if tokio::time::timeout(DRAIN, serving).await.is_err() {
+            tracing::warn!(jobs = gateway.ledger.in_flight(), "stopping with jobs unfinished after {DRAIN:?}");
+        }
+    }
+    Ok(())
+}
+
+fn start(document: GatewayDocument) -> anyhow::Result<Gateway> {
+    let model = read_description(document.model)?;
+    let mut registry = Registry::default();
+    let ledger = Ledger::new(document.source, model.exits.len(), &mut registry);
+    let file = document.policy_file.map(PathBuf::from);
+    let store = Store::open(&document.policy, model.exits.len(), model.segments(), file)?;
+    ledger.set_generation(store.active().version.generation);
+    Ok(Gateway {
+        service: document.policy.service,
+        input: InputSpec { name: model.input, sample_shape: model.input_shape },
+        classes: document.classes,
+        max_body: usize::try_from(document.max_body_bytes).unwrap_or(usize::MAX),
+        region: Region::new(document.memory_budget_bytes),
+        store,
+        ledger,
+        queues: Queues::default(),
+        peers: Peers::new(Patience::default()),
+        paces: Paces::new(&document.links)?,
+        avoided: Mutex::default(),
+        rng: Mutex::new(ChaCha8Rng::from_rng(&mut rand::rng())),
+        registry,
+        draining: AtomicBool::new(false),
+        drain: Notify::new(),
+    })
+}
+
+impl Gateway {
+    /// Connects to the first devices, so that the first job does not wait for it.
+    fn connect(&self) {
+        for place in self.store.active().places.iter().flatten() {
+            self.peers.usable(&place.address);
+        }
+    }
+
+    /// Whether all devices of a chain are there, as far as is known. Later hops are connected to as well: a connection
+    /// that breaks says sooner than a lost job that a device is away.
+    fn usable(&self, places: &[Place]) -> bool {
+        let (avoided, now) = (lock(&self.avoided), Instant::now());
+        places.iter().all(|place| avoided.usable(&place.device, now) && self.peers.usable(&place.address))
+    }
+
+    fn try_devices(&self, places: &[Place]) {
+        let (mut avoided, now) = (lock(&self.avoided), Instant::now());
+        for place in places {
+            avoided.try_again(&place.device, now);
+        }
+    }
+
+    fn device_failed(&self, device: &str) {
+        tracing::debug!(device, "avoiding");
+        lock(&self.avoided).failed(device, Instant::now());
+    }
+
+    /// An answer from the last exit has passed all devices; any other tells of the first only.
+    fn devices_worked(&self, places: &[Place], outcome: &Outcome) {
+        let exits = self.store.active().policy.default.choices()[0].thresholds.exits();
+        let whole = matches!(outcome, Outcome::Answered(answer) if usize::from(answer.exit) + 1 == exits);
+        let mut avoided = lock(&self.avoided);
+        for place in if whole { places } else { &places[..1] } {
+            avoided.worked(&place.device);
+        }
+    }
+
+    fn rng(&self) -> MutexGuard<'_, ChaCha8Rng> {
+        lock(&self.rng)
+    }
+
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Ready when some chain can be used.
+    fn ready(&self) -> bool {
+        !self.draining() && self.store.active().places.iter().any(|places| self.usable(places))
+    }
+
+    fn telemetry(&self) -> GatewayTelemetry {
+        let active = self.store.active();
+        let away = |place: &&Place| !self.peers.usable(&place.address);
+        let mut avoided: std::collections::BTreeMap<String, String> =
+            lock(&self.avoided).list(Instant::now()).map(|device| (device.to_owned(), "failed".to_owned())).collect();
+        for place in active.places.iter().flatten().filter(away) {
+            avoided.entry(place.device.clone()).or_insert_with(|| "not connected".to_owned());
+        }
+        GatewayTelemetry {
+            service: self.service.clone(),
+            policy: active.version,
+            sources: self.ledger.telemetry(),
+            rejected: self.ledger.rejected(),
+            avoided,
+            audits: self.ledger.audits(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

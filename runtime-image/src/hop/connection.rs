@@ -1,0 +1,150 @@
+//! One connection to a receiver: open jobs and the frames that come back for them.
+
+use super::outbox::Outbox;
+use super::reader::{FrameReader, ReadError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval, timeout};
+use wire::frame::{AuditRecord, Frame, PREAMBLE, Refusal, Reply, chosen_version, preamble};
+
+/// A job sees at most a grant, a takeover, a passing on, a reply and an audit.
+const EVENTS: usize = 5;
+/// How often a silent connection with open jobs is asked whether it lives.
+const PING_EVERY: Duration = Duration::from_millis(500);
+/// A connection with open jobs that is silent for so long is dead.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// What the receiver says about a job. A closed channel means that the connection died.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Granted,
+    Refused(Refusal),
+    Taken,
+    Passed,
+    Reply(Box<Reply>),
+    Audit(Vec<AuditRecord>),
+}
+
+/// A live connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(crate) outbox: Arc<Outbox>,
+    open: Mutex<Option<HashMap<u64, mpsc::Sender<Event>>>>,
+    next_id: AtomicU64,
+    draining: AtomicBool,
+}
+
+/// An open job; dropping it forgets the job, whatever still comes for it.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) id: u64,
+    pub(crate) events: mpsc::Receiver<Event>,
+    connection: Arc<Connection>,
+}
+
+impl Connection {
+    /// Connects and agrees on a version.
+    pub(crate) async fn open(address: &str, patience: Duration) -> Result<(Arc<Self>, OwnedReadHalf), ReadError> {
+        let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+        let mut stream = timeout(patience, TcpStream::connect(address)).await.map_err(late)??;
+        stream.set_nodelay(true)?;
+        stream.write_all(&preamble()).await?;
+        let mut answer = [0; PREAMBLE];
+        timeout(patience, stream.read_exact(&mut answer)).await.map_err(late)??;
+        chosen_version(answer)?;
+        let (read, write) = stream.into_split();
+        let connection = Arc::new(Self { open: Mutex::new(Some(HashMap::new())), ..Self::default() });
+        let outbox = Arc::clone(&connection.outbox);
+        tokio::spawn(async move { outbox.write_to(write).await });
+        Ok((connection, read))
+    }
+
+    /// Registers a job. `None` when the connection has died meanwhile.
+    pub(crate) fn register(self: &Arc<Self>) -> Option<Open> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (sender, events) = mpsc::channel(EVENTS);
+        self.lock().as_mut()?.insert(id, sender);
+        Some(Open { id, events, connection: Arc::clone(self) })
+    }
+
+    /// Whether the receiver has said that it drains.
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Jobs open.
+    pub(crate) fn jobs(&self) -> usize {
+        self.lock().as_ref().map_or(0, HashMap::len)
+    }
+
+    /// Hands out what comes back until the connection ends; then all open jobs learn that it died.
+    pub(crate) async fn run(&self, read: OwnedReadHalf) -> Result<(), ReadError> {
+        let result = self.dispatch(FrameReader::new(read)).await;
+        self.close();
+        result
+    }
+
+    /// Tells all open jobs that the connection died, and takes no more.
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+        self.outbox.close();
+    }
+
+    async fn dispatch(&self, mut reader: FrameReader<OwnedReadHalf>) -> Result<(), ReadError> {
+        let mut ping = interval(PING_EVERY);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                frame = reader.next() => {
+                    let Some(frame) = frame? else { return Ok(()) };
+                    heard = Instant::now();
+                    self.receive(frame);
+                }
+                _ = ping.tick() => {
+                    if self.jobs() == 0 {
+                        heard = Instant::now();
+                    } else if heard.elapsed() > SILENCE {
+                        return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+                    } else if heard.elapsed() > PING_EVERY {
+                        self.outbox.push(&Frame::Ping);
+                    }
+                }
+            }
+        }
+    }
+
+    fn receive(&self, frame: Frame) {
+        let (id, event) = match frame {
+            Frame::Grant { id } => (id, Event::Granted),
+            Frame::Refused { id, reason } => (id, Event::Refused(reason)),
+            Frame::Taken { id } => (id, Event::Taken),
+            Frame::Passed { id } => (id, Event::Passed),
+            Frame::Reply(reply) => (reply.id, Event::Reply(reply)),
+            Frame::Audit { id, records } => (id, Event::Audit(records)),
+            Frame::Draining => return self.draining.store(true, Ordering::Relaxed),
+            Frame::Ping | Frame::Pong | Frame::Job(_) | Frame::Body { .. } => return,
+        };
+        if let Some(job) = self.lock().as_ref().and_then(|open| open.get(&id)) {
+            // Full only if the receiver repeats itself; a job listens to each word once.
+            let _ = job.try_send(event);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, mpsc::Sender<Event>>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(open) = self.connection.lock().as_mut() {
+            open.remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Receivers by address: connects, sends jobs, and says at once when a receiver is away.
+
+use super::connection::{Connection, Event, Open};
+use super::pace::Pacing;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use wire::frame::{AuditRecord, Frame, INLINE_LIMIT, Job, Refusal, Reply};
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For a connection and its handshake.
+    pub(crate) connect: Duration,
+    /// From sending a job to its takeover, transmission over an emulated link not counted.
+    pub(crate) takeover: Duration,
+    /// Between two attempts to connect: first this, then doubled up to `retry_most`.
+    pub(crate) retry_least: Duration,
+    /// Longest pause between two attempts.
+    pub(crate) retry_most: Duration,
+    /// A connection without jobs for so long is closed.
+    pub(crate) idle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            takeover: Duration::from_secs(1),
+            retry_least: Duration::from_millis(50),
+            retry_most: Duration::from_secs(1),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a job was not taken over. Its tensor is still with the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendError {
+    Refused(Refusal),
+    Unreachable,
+}
+
+/// All receivers of a process.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    patience: Patience,
+    by_address: Mutex<HashMap<String, Arc<Peer>>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Connecting,
+    Up(Arc<Connection>),
+    Down,
+}
+
+/// A job that the receiver has taken over.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    open: Open,
+    early: Option<Box<Reply>>,
+    link: Option<Arc<Pacing>>,
+}
+
+impl Peers {
+    pub(crate) fn new(patience: Patience) -> Arc<Self> {
+        Arc::new(Self { patience, by_address: Mutex::default() })
+    }
+
+    /// Sends a job to the first of its hops and waits until it is taken over or not.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        job: Job,
+        body: Bytes,
+        link: Option<Arc<Pacing>>,
+    ) -> Result<Sent, SendError> {
+        let address = job.hops.first().map(|hop| hop.address.clone()).ok_or(SendError::Unreachable)?;
+        let (connection, open) = self.register(&address).await?;
+        match &link {
+            None => {
+                let sending = send_directly(&connection, open, job, body);
+                timeout(self.patience.takeover, sending).await.unwrap_or(Err(SendError::Unreachable))
+            }
+            Some(link) => self.send_paced(&connection, open, job, body, link).await,
+        }
+    }
+
+    /// Over an emulated link: announced when the transmission starts, delivered when its last byte arrives.
+    async fn send_paced(
+        &self,
+        connection: &Connection,
+        mut open: Open,
+        mut job: Job,
+        body: Bytes,
+        link: &Arc<Pacing>,
+    ) -> Result<Sent, SendError> {
+        let turn = link.turn().await;
+        job.id = open.id;
+        job.inline = false;
+        connection.outbox.push(&Frame::Job(Box::new(job)));
+        timeout(self.patience.takeover, granted(&mut open)).await.unwrap_or(Err(SendError::Unreachable))?;
+        let arrival = turn.book(body.len());
+        arrival.wait().await;
+        let body_frame = Frame::Body { id: open.id, size: body.len() as u32 };
+        connection.outbox.push_with_body(&body_frame, Some(body));
+        let taken = taken(open, Some(Arc::clone(link)));
+        timeout(self.patience.takeover, taken).await.unwrap_or(Err(SendError::Unreachable))
+    }
+
+    async fn register(self: &Arc<Self>, address: &str) -> Result<(Arc<Connection>, Open), SendError> {
+        // A second try, because an idle connection may be closed between finding and using it.
+        for _ in 0..2 {
+            let connection = self.connection(address).await.ok_or(SendError::Unreachable)?;
+            if connection.draining() {
+                return Err(SendError::Refused(Refusal::Draining));
+            }
+            connection.outbox.room().await;
+            if let Some(open) = connection.register() {
+                return Ok((connection, open));
+            }
+        }
+        Err(SendError::Unreachable)
+    }
+
+    async fn connection(self: &Arc<Self>, address: &str) -> Option<Arc<Connection>> {
+        let peer = self.peer(address);
+        let mut state = peer.state.clone();
+        let settled =
+            async { state.wait_for(|state| !matches!(state, State::Connecting)).await.map(|state| state.clone()) };
+        match timeout(self.patience.connect, settled).await {
+            Ok(Ok(State::Up(connection))) => Some(connection),
+            _ => None,
+        }
+    }
+
+    fn peer(self: &Arc<Self>, address: &str) -> Arc<Peer> {
+        let mut peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let (sender, state) = watch::channel(State::Connecting);
+            tokio::spawn(keep_connected(Arc::downgrade(self), address.to_owned(), sender, self.patience));
+            Arc::new(Peer { state })
+        };
+        Arc::clone(peers.entry(address.to_owned()).or_insert_with(make))
+    }
+
+    /// Whether jobs can be sent to `address` now, as far as is known; unknown addresses are connected to.
+    pub(crate) fn usable(self: &Arc<Self>, address: &str) -> bool {
+        match &*self.peer(address).state.borrow() {
+            State::Connecting => true,
+            State::Up(connection) => !connection.draining(),
+            State::Down => false,
+        }
+    }
+
+    fn forget(&self, address: &str) {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    }
+}
+
+async fn send_directly(connection: &Connection, mut open: Open, mut job: Job, body: Bytes) -> Result<Sent, SendError> {
+    job.id = open.id;
+    job.inline = body.len() <= INLINE_LIMIT;
+    let inline = job.inline;
+    if inline {
+        connection.outbox.push_with_body(&Frame::Job(Box::new(job)), Some(body));
+    } else {
+        connection.outbox.push(&Frame::Job(Box::new(job)));
+        granted(&mut open).await?;
+        let frame = Frame::Body { id: open.id, size: body.len() as u32 };
+        connection.outbox.push_with_body(&frame, Some(body));
+    }
+    taken(open, None).await
+}
+
+async fn granted(open: &mut Open) -> Result<(), SendError> {
+    match open.events.recv().await {
+        Some(Event::Granted) => Ok(()),
+        Some(Event::Refused(reason)) => Err(SendError::Refused(reason)),
+        _ => Err(SendError::Unreachable),
+    }
+}
+
+async fn taken(mut open: Open, link: Option<Arc<Pacing>>) -> Result<Sent, SendError> {
+    match open.events.recv().await {
+        Some(Event::Taken) => Ok(Sent { open, early: None, link }),
+        Some(Event::Reply(reply)) => Ok(Sent { open, early: Some(reply), link }),
+        Some(Event::Refused(reason)) => Err(SendError::Refused(reason)),
+        _ => Err(SendError::Unreachable),
+    }
+}
+
+impl Sent {
+    /// The reply, or `None` when the receiver died. `passed` is called when the job left the receiver's fragment.
+    pub(crate) async fn reply(&mut self, mut passed: impl FnMut()) -> Option<Reply> {
+        let reply = match self.early.take() {
+            Some(reply) => Some(*reply),
+            None => loop {
+                match self.open.events.recv().await {
+                    Some(Event::Reply(reply)) => break Some(*reply),
+                    Some(Event::Passed) => passed(),
+                    Some(_) => {}
+                    None => break None,
+                }
+            },
+        };
+        if let Some(link) = &self.link {
+            link.return_trip().await;
+        }
+        reply
+    }
+
+    /// After the reply of an audit job: what the exits said, unless it was refused on the way.
+    pub(crate) async fn audit(mut self) -> Option<Vec<AuditRecord>> {
+        loop {
+            match self.open.events.recv().await? {
+                Event::Audit(records) => return Some(records),
+                _ => continue,
+            }
+        }
+    }
+}
+
+/// Connects again and again, until the peer has been idle for long or the process no longer needs it.
+async fn keep_connected(peers: Weak<Peers>, address: String, state: watch::Sender<State>, patience: Patience) {
+    let mut pause = patience.retry_least;
+    let mut used = Instant::now();
+    while peers.upgrade().is_some() && used.elapsed() < patience.idle {
+        match Connection::open(&address, patience.connect).await {
+            Ok((connection, read)) => {
+                tracing::debug!(address, "connected");
+                pause = patience.retry_least;
+                state.send_replace(State::Up(Arc::clone(&connection)));
+                tokio::select! {
+                    ended = connection.run(read) => tracing::debug!(address, ?ended, "connection ended"),
+                    () = idle(&connection, patience.idle) => {
+                        if let Some(peers) = peers.upgrade() {
+                            peers.forget(&address);
+                        }
+                        return connection.close();
+                    }
+                }
+                used = Instant::now();
+            }
+            Err(error) => tracing::debug!(address, %error, "cannot connect"),
+        }
+        state.send_replace(State::Down);
+        sleep(pause).await;
+        pause = (pause * 2).min(patience.retry_most);
+    }
+    if let Some(peers) = peers.upgrade() {
+        peers.forget(&address);
+    }
+}
+
+/// Returns when the connection has had no job for `limit`.
+async fn idle(connection: &Connection, limit: Duration) {
+    let mut since = Instant::now();
+    while since.elapsed() < limit {
+        sleep(limit / 10).await;
+        if connection.jobs() > 0 {
+            since = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `cargo xtask generate`: files that are made from code, committed, and compared by `--check`.
+
+use anyhow::{Context, bail};
+use std::fs;
+use std::path::Path;
+
+/// One generated file. To add one, write its maker in a module of its own and list it in `GENERATED`.
+struct Generated {
+    /// Path in the repository.
+    path: &'static str,
+    /// Its whole content, given the root of the repository.
+    make: fn(&Path) -> anyhow::Result<String>,
+}
+
+const GENERATED: &[Generated] = &[];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Writes nothing; fails when a file is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn exec(root: &Path, options: Options) -> anyhow::Result<()> {
+    if options.check { check(root) } else { write(root, GENERATED) }
+}
+
+pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
+    let stale = stale(root, GENERATED)?;
+    if !stale.is_empty() {
+        bail!("out of date: {}; write them with `cargo xtask generate` and commit them", stale.join(", "));
+    }
+    println!("{} generated files are up to date", GENERATED.len());
+    Ok(())
+}
+
+fn write(root: &Path, files: &[Generated]) -> anyhow::Result<()> {
+    for file in files {
+        let path = root.join(file.path);
+        fs::create_dir_all(path.parent().expect("a file of the repository has a folder"))?;
+        fs::write(&path, made(root, file)?).with_context(|| format!("failed to write {}", file.path))?;
+        println!("wrote {}", file.path);
+    }
+    Ok(())
+}
+
+/// Paths whose content differs, or that are missing.
+fn stale(root: &Path, files: &[Generated]) -> anyhow::Result<Vec<&'static str>> {
+    let mut stale = Vec::new();
+    for file in files {
+        let current = fs::read_to_string(root.join(file.path)).ok();
+        if current.as_deref() != Some(made(root, file)?.as_str()) {
+            stale.push(file.path);
+        }
+    }
+    Ok(stale)
+}
+
+fn made(root: &Path, file: &Generated) -> anyhow::Result<String> {
+    (file.make)(root).with_context(|| format!("failed to generate {}", file.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: &[Generated] = &[Generated { path: "docs/a.md", make: |_| Ok("new\n".into()) }];
+
+    #[test]
+    fn missing_and_changed_files_are_stale_until_written() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(stale(root.path(), FILES).unwrap(), ["docs/a.md"]);
+        write(root.path(), FILES).unwrap();
+        assert!(stale(root.path(), FILES).unwrap().is_empty());
+        fs::write(root.path().join("docs/a.md"), "old\n").unwrap();
+        assert_eq!(stale(root.path(), FILES).unwrap(), ["docs/a.md"]);
+    }
+
+    #[test]
+    fn failure_names_the_file() {
+        let broken = [Generated { path: "docs/b.md", make: |_| bail!("no source") }];
+        let error = stale(Path::new("."), &broken).unwrap_err();
+        assert_eq!(format!("{error:#}"), "failed to generate docs/b.md: no source");
+    }
+}
