@@ -65,15 +65,16 @@ mod tests {
 
     #[test]
     fn the_help_looks_like_this() {
-        for (path, want) in [
-            (&["eenn"][..], include_str!("testdata/help.txt")),
-            (&["eenn", "up"], include_str!("testdata/help-up.txt")),
-            (&["eenn", "model"], include_str!("testdata/help-model.txt")),
+        for (path, file) in [
+            (&["eenn"][..], "testdata/help.txt"),
+            (&["eenn", "up"], "testdata/help-up.txt"),
+            (&["eenn", "model"], "testdata/help-model.txt"),
+            (&["eenn", "model", "inspect"], "testdata/help-model-inspect.txt"),
+            (&["eenn", "model", "profile"], "testdata/help-model-profile.txt"),
         ] {
-            let mut arguments = path.to_vec();
-            arguments.push("--help");
-            let help = Cli::try_parse_from(arguments).unwrap_err().to_string();
-            assert_eq!(help, want, "\n{help}");
+            let arguments = [path, &["--help"]].concat();
+            let help = Cli::command().term_width(100).try_get_matches_from(arguments).unwrap_err();
+            crate::snapshot::check(file, &help.to_string());
         }
     }
 

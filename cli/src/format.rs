@@ -1,4 +1,6 @@
-//! Numbers for people.
+//! Numbers and tables for people.
+
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 /// `12,345`
 pub(crate) fn count(value: u64) -> String {
@@ -54,6 +56,17 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
     text.push_str(EIGHTHS[eighths % 8]);
     let filled = text.chars().count();
     text + &" ".repeat(width - filled)
+}
+
+/// A table with columns of words on the left, then columns of numbers, and one line below the header.
+pub(crate) fn plain_table(words: &[&str], numbers: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+    table.set_header([words, numbers].concat());
+    for index in words.len()..words.len() + numbers.len() {
+        table.column_mut(index).expect("it was just made").set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 #[cfg(test)]

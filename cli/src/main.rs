@@ -12,6 +12,8 @@ mod format;
 mod load;
 mod measure;
 mod process;
+#[cfg(test)]
+mod snapshot;
 
 use clap::Parser;
 use std::io::Write;

@@ -71,13 +71,19 @@ async fn thresholds_decide_where_a_job_leaves() {
         let far = &cluster.device("far").await.fragments["two-exits-2-2"];
         assert_eq!(far.entered, exits[1], "threshold {threshold}");
     }
-    // In between, the confidence of each job decides, by the rule.
-    let (devices, gateway) = build::near_and_far(&[0.3]);
+    // In between the confidence of each job decides, by the rule: at the median about half of them leave.
+    let (devices, gateway) = build::near_and_far(&[0.0]);
+    let first = Cluster::start(devices, gateway);
+    let mut confidences: Vec<_> =
+        flood(&first.client(), 60).await.iter().map(|reply| reply.answer().confidence).collect();
+    confidences.sort_by(f64::total_cmp);
+    let median = confidences[30];
+    let (devices, gateway) = build::near_and_far(&[median as f32]);
     let cluster = Cluster::start(devices, gateway);
     let answers: Vec<_> = flood(&cluster.client(), 60).await.iter().map(Reply::answer).collect();
-    assert!(answers.iter().all(|answer| answer.exit == 2 || answer.confidence > 0.3));
+    assert!(answers.iter().all(|answer| answer.exit == 2 || answer.confidence > median));
     let books = cluster.books().await;
-    assert!(books.exits[0] > 0 && books.exits[1] > 0, "{:?}", books.exits);
+    assert!((25..=30).contains(&books.exits[0]), "{:?} at the median {median}", books.exits);
 }
 
 #[tokio::test]
@@ -356,7 +362,8 @@ async fn an_emulated_link_takes_its_time() {
 
 #[tokio::test]
 async fn malformed_requests_are_told_what_was_expected_and_are_no_arrivals() {
-    let cluster = system_tests::start_trivial();
+    let (devices, gateway) = build::trivial();
+    let cluster = Cluster::start(devices, GatewayDocument { max_body_bytes: 20_000, ..gateway });
     let client = cluster.client();
     let path = "/v2/models/trivial/infer";
     let input = |name: &str, shape: &[usize], datatype: &str, data: serde_json::Value| {
@@ -369,7 +376,7 @@ async fn malformed_requests_are_told_what_was_expected_and_are_no_arrivals() {
         (input("input", &[784], "FP32", data.clone()), StatusCode::BAD_REQUEST, "expected [N,784]"),
         (input("input", &[1, 784], "BYTES", data.clone()), StatusCode::BAD_REQUEST, "expected FP32"),
         (input("input", &[1, 784], "FP32", json!([1.0])), StatusCode::BAD_REQUEST, "784"),
-        (" ".repeat(5 << 20), StatusCode::PAYLOAD_TOO_LARGE, "larger than"),
+        (" ".repeat(20_001), StatusCode::PAYLOAD_TOO_LARGE, "larger than"),
     ];
     for (body, status, message) in rows {
         let shown: String = body.chars().take(60).collect();
@@ -444,7 +451,9 @@ async fn metrics_are_exposed_under_their_names() {
     let near = text(&cluster.devices["near"].ready.metrics).await;
     let gateway = text(&cluster.gateway_process.ready.metrics).await;
     let both = format!("{near}{gateway}");
-    for name in wire::metric::ALL {
+    // Nothing was lost and nothing failed: families without any series are not exposed.
+    let without_series = [wire::metric::LOST, wire::metric::FAILED];
+    for name in wire::metric::ALL.iter().filter(|name| !without_series.contains(name)) {
         assert!(both.contains(&format!("# HELP {name} ")), "{name} is missing");
     }
     for line in [

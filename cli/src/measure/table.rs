@@ -1,8 +1,8 @@
 //! A summary for people.
 
 use super::summary::{DeviceSummary, Figures, PhaseSummary, ServiceSummary, Summary};
-use crate::format::{count, digits, milliseconds, percent};
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use crate::format::{count, digits, milliseconds, percent, plain_table};
+use comfy_table::Table;
 use std::fmt::Write;
 
 /// All tables of a summary, with an empty line between them.
@@ -24,9 +24,10 @@ pub(crate) fn render(summary: &Summary) -> String {
 }
 
 fn services(summary: &Summary) -> Table {
-    let mut table = table(&[
-        "service", "arrived", "answered", "lost", "failed", "accuracy", "loss", "mean ms", "p50 ms", "p95 ms", "p99 ms",
-    ]);
+    let mut table = plain_table(
+        &["service"],
+        &["arrived", "answered", "lost", "failed", "accuracy", "loss", "mean ms", "p50 ms", "p95 ms", "p99 ms"],
+    );
     for service in &summary.services {
         table.add_row(figures(service.name.clone(), &service.total));
         if service.sources.len() > 1 {
@@ -75,10 +76,9 @@ fn phase_name(phase: &PhaseSummary) -> String {
 fn exits(services: &[ServiceSummary]) -> Option<Table> {
     let most = services.iter().map(|service| service.total.exits.len()).max()?;
     let numbers: Vec<_> = (1..=most).map(|exit| format!("exit {exit}")).collect();
-    let mut header = vec!["answered by"];
-    header.extend(numbers.iter().map(String::as_str));
+    let mut header: Vec<&str> = numbers.iter().map(String::as_str).collect();
     header.push("on overflow");
-    let mut table = table(&header);
+    let mut table = plain_table(&["answered by"], &header);
     for service in services {
         let mut row = vec![service.name.clone()];
         row.extend((0..most).map(|exit| percent(service.total.exits.get(exit).copied())));
@@ -89,7 +89,7 @@ fn exits(services: &[ServiceSummary]) -> Option<Table> {
 }
 
 fn losses(services: &[ServiceSummary]) -> Option<Table> {
-    let mut table = table(&["lost or failed", "where or why", "jobs"]);
+    let mut table = plain_table(&["service", "lost or failed"], &["jobs"]);
     for service in services {
         for (place, jobs) in &service.total.lost_at {
             table.add_row(vec![service.name.clone(), format!("lost at {place}"), count(*jobs)]);
@@ -102,25 +102,17 @@ fn losses(services: &[ServiceSummary]) -> Option<Table> {
 }
 
 fn devices(devices: &[DeviceSummary]) -> Option<Table> {
-    let mut table = table(&[
-        "device",
-        "busy",
-        "fragment",
-        "entered",
-        "refused",
-        "answered",
-        "forwarded",
-        "dropped",
-        "late",
-        "restarts",
-    ]);
+    let mut table = plain_table(
+        &["device", "fragment"],
+        &["busy", "entered", "refused", "answered", "forwarded", "dropped", "late", "restarts"],
+    );
     for device in devices {
         let mut name = device.name.clone();
         let mut busy = percent(device.utilization);
         let mut restarts = count(device.restarts);
         for fragment in &device.fragments {
             let counters = fragment.counters;
-            let mut row = vec![std::mem::take(&mut name), std::mem::take(&mut busy), fragment.name.clone()];
+            let mut row = vec![std::mem::take(&mut name), fragment.name.clone(), std::mem::take(&mut busy)];
             let columns = [
                 counters.entered,
                 counters.refused,
@@ -137,20 +129,6 @@ fn devices(devices: &[DeviceSummary]) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
-/// A table with words on the left and numbers on the right.
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
-    table.set_header(header.to_vec());
-    let words = ["service", "answered by", "lost or failed", "where or why", "device", "fragment"];
-    for (index, name) in header.iter().enumerate() {
-        if let Some(column) = table.column_mut(index).filter(|_| !words.contains(name)) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +137,6 @@ mod tests {
     #[test]
     fn the_summary_table_looks_like_this() {
         let text = render(&example());
-        assert_eq!(text, include_str!("testdata/summary.txt"), "\n{text}");
+        crate::snapshot::check("measure/testdata/summary.txt", &text);
     }
 }

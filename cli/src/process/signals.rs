@@ -49,9 +49,4 @@ impl Interrupts {
             std::future::pending::<()>().await;
         }
     }
-
-    /// How urgent it is.
-    pub(crate) fn now(&self) -> Urgency {
-        *self.0.borrow()
-    }
 }

@@ -129,6 +129,9 @@ impl Options {
     fn check(self) -> Outcome<Checked> {
         let manifests = api::load(&self.manifests).blame_input()?;
         let deployment = deploy::deploy(&manifests, &self.overrides()?).blame_input()?;
+        for service in &deployment.services {
+            service.artifact.verify(&service.model_file).map_err(Failure::input)?;
+        }
         let plan = self.plan(&run::sources(&deployment))?;
         let data = self.data.clone().or_else(|| default_data(&self.manifests));
         let samples = samples::read(&deployment, data.as_deref(), plan.is_some()).blame_input()?;

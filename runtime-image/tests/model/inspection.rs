@@ -74,6 +74,17 @@ fn a_long_skip_leaves_one_cut_for_two_exits() {
 }
 
 #[test]
+fn a_tensor_beside_which_an_exit_reads_is_no_possible_cut() {
+    let found = look("look-back.onnx");
+    assert!(found.possible_cuts.iter().all(|cut| !cut.tensor.contains("layers.1")), "{:?}", found.possible_cuts);
+    assert_eq!(found.recommended_cuts, ["/Relu_output_0", "/Relu_1_output_0"]);
+    let network = Network::load(&models().join("look-back.onnx"), &found.model("foreign")).unwrap();
+    let samples = rows(&reference(), "input");
+    let vectors = [thresholds(&[0.6, 0.6]), thresholds(&[1.0, 0.5])];
+    check_divisions(&network, &samples, &whole_scores(&network, &samples), &vectors);
+}
+
+#[test]
 fn networks_that_cannot_be_split_are_refused_with_the_reason() {
     let refusal = |file: &str| inspect(&models().join(file)).unwrap_err().refusal;
     assert_eq!(refusal("one-exit.onnx"), Refusal::TooFewExits(vec!["only".into()]));

@@ -92,12 +92,20 @@ fn a_tensor_that_something_passes_by_is_no_cut() {
 
 #[test]
 fn an_exit_may_not_read_from_both_sides_of_a_cut() {
-    // `late` reads the concatenation and a tensor of the next block; a cut before the concatenation is fine.
-    let late = with_exits(&["late", "final"], &[CUTS[0], CUTS[1]]);
-    Network::load(&models().join("branchy.onnx"), &late).unwrap();
-    let crossed = with_exits(&["early", "middle", "/Concat_1_output_0", "final"], &[CUTS[2]]);
-    let refusal = refuse("branchy.onnx", &crossed);
-    assert_eq!(refusal, Refusal::Classes(vec![5, 5, 40, 5]));
+    let exits = ["first", "both", "third"];
+    let between = "/layers.1/layers.1.0/Conv_output_0";
+    let refusal = refuse("look-back.onnx", &with_exits(&exits, &[between]));
+    let want = Refusal::ExitAcrossCut { exit: "both".into(), cut: between.into(), tensor: "/Relu_output_0".into() };
+    assert_eq!(refusal, want);
+    // At the tensors that it reads the network may be cut: the first is what the second segment starts from.
+    let cuts = ["/Relu_output_0", "/Relu_1_output_0"];
+    Network::load(&models().join("look-back.onnx"), &with_exits(&exits, &cuts)).unwrap();
+}
+
+#[test]
+fn exits_must_have_the_same_classes() {
+    let uneven = with_exits(&["early", "middle", "/Concat_1_output_0", "final"], &[CUTS[2]]);
+    assert_eq!(refuse("branchy.onnx", &uneven), Refusal::Classes(vec![5, 5, 40, 5]));
 }
 
 #[test]

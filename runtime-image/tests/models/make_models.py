@@ -92,6 +92,22 @@ class LongSkip(nn.Module):
         return [head(mean(x)) for head, x in zip(self.heads, [between, after, end])]
 
 
+class LookBack(nn.Module):
+    """The second exit reads the blocks before and after the second convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([Convolution(3, 6), Convolution(6, 6), Convolution(6, 6)])
+        self.heads = nn.ModuleList(Head(channels, False) for channels in [6, 12, 6])
+
+    def forward(self, x):
+        first = torch.relu(self.layers[0](x))
+        second = torch.relu(self.layers[1](first))
+        third = torch.relu(self.layers[2](second))
+        both = torch.cat([mean(first), mean(second)], 1)
+        return self.heads[0](mean(first)), self.heads[1](both), self.heads[2](mean(third))
+
+
 class Sequence(nn.Module):
     """Takes sequences of any length."""
 
@@ -165,6 +181,7 @@ def main():
     branchy = export(build(Branchy), "branchy.onnx", EXITS, axes=batch)
     probabilities = export(build(lambda: Branchy(True)), "probabilities.onnx", EXITS)
     skip = export(build(LongSkip), "long-skip.onnx", ["first", "second", "third"])
+    export(build(LookBack), "look-back.onnx", ["first", "both", "third"])
     export(build(Branchy), "half.onnx", EXITS, dtype=torch.float16)
     export(build(Sequence), "sequence.onnx", ["first", "second"], (3, 9), {"image": {0: "batch", 2: "length"}})
     export(build(OneExit), "one-exit.onnx", ["only"], (4,))
