@@ -27,7 +27,7 @@ enum Command {
     Check,
     /// Writes the generated files
     Generate(generate::Options),
-    /// Trains the example network and writes its files (about 40 minutes; resumable)
+    /// Trains the example network and writes its files (about 50 minutes; resumable)
     TrainExample(train_example::Options),
 }
 

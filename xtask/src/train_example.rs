@@ -82,33 +82,41 @@ struct Scripts {
 }
 
 impl Scripts {
-    fn script(&self, name: &str, work: &Path, seed: u64) -> Command {
+    fn script(&self, name: &str, work: &Path) -> Command {
         let mut command = process::command(&self.folder, &self.python);
         // No __pycache__ beside the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(name);
-        command.arg("--work").arg(work).args(["--seed", &seed.to_string()]);
+        command.arg("--work").arg(work);
+        command
+    }
+
+    fn seeded(&self, name: &str, work: &Path, seed: u64) -> Command {
+        let mut command = self.script(name, work);
+        command.arg(format!("--seed={seed}"));
         command
     }
 }
 
 fn real(scripts: &Scripts, cache: &Path, options: &Options) -> anyhow::Result<()> {
     let work = cache.join("train-fashion-mnist");
-    let mut train = scripts.script("train.py", &work, options.seed);
+    let mut train = scripts.seeded("train.py", &work, options.seed);
     train.args(options.epochs.map(|epochs| format!("--epochs={epochs}")));
     step("train (resumes where it was stopped)", &mut train)?;
-    step("export", &mut scripts.script("export.py", &work, options.seed))?;
+    step("refine the last block", &mut scripts.seeded("refine.py", &work, options.seed))?;
+    step("export", &mut scripts.script("export.py", &work))?;
     println!("train-example: done; the files are in {EXAMPLE}");
     Ok(())
 }
 
-/// What the training script is given so that all of it takes about a minute.
+/// What the training scripts are given so that all of it takes about a minute.
 const TRIAL: [&str; 2] = ["--epochs=1", "--limit=2000"];
 
 fn trial(scripts: &Scripts, seed: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
-    let out = folder.path().join("out");
-    step("train, few images", scripts.script("train.py", folder.path(), seed).args(TRIAL))?;
-    step("export, few images", scripts.script("export.py", folder.path(), seed).args(["--trial", "--out"]).arg(&out))?;
+    let (work, out) = (folder.path(), folder.path().join("out"));
+    step("train, few images", scripts.seeded("train.py", work, seed).args(TRIAL))?;
+    step("refine the last block, few images", scripts.seeded("refine.py", work, seed).args(TRIAL))?;
+    step("export, few images", scripts.script("export.py", work).args(["--trial", "--out"]).arg(&out))?;
     println!("train-example: the trial passed; its files are thrown away");
     Ok(())
 }

@@ -40,6 +40,9 @@ impl Screen {
             return Ok(());
         }
         if !self.terminal.is_term() {
+            if view.is_idle() {
+                return Ok(());
+            }
             writeln!(self.terminal, "{}", frame::plain(view))?;
             return self.terminal.flush();
         }

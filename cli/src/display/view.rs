@@ -17,6 +17,14 @@ pub(crate) struct View {
     pub(crate) devices: Vec<DeviceView>,
 }
 
+impl View {
+    /// Whether nothing is sent and nothing happens: not worth a line in a log.
+    pub(crate) fn is_idle(&self) -> bool {
+        let idle = |service: &ServiceView| service.in_flight == 0 && service.window.arrival_rate == 0.0;
+        self.ends.is_none() && self.services.iter().all(idle)
+    }
+}
+
 /// A service at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ServiceView {

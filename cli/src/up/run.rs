@@ -167,12 +167,7 @@ impl Stage {
         }
         out.flush()?;
         let begin = Instant::now();
-        let show = self.show_for_ever(begin, |stage| View {
-            elapsed: begin.elapsed().as_secs_f64(),
-            services: stage.board().service_views(),
-            devices: stage.board().device_views(),
-            ..View::default()
-        });
+        let show = self.show_for_ever(begin, |stage| stage.serve_view(begin));
         tokio::select! {
             () = show => {}
             () = poller.poll_for_ever() => {}
@@ -228,6 +223,16 @@ impl Stage {
         }
         let phases = plan.labels(seconds);
         summarise(&account, Run { seed: plan.seed, seconds, phases: &phases, devices: &board.devices, warnings })
+    }
+
+    fn serve_view(&self, begin: Instant) -> View {
+        let board = self.board();
+        View {
+            elapsed: begin.elapsed().as_secs_f64(),
+            services: board.service_views(),
+            devices: board.device_views(),
+            ..View::default()
+        }
     }
 
     fn load_view(&self, plan: &Plan, shared: &Shared) -> View {

@@ -19,6 +19,7 @@ def render(metrics: dict, requirements: list[tuple[str, bool]]) -> str:
         parameters=f"{metrics['exits'][-1]['weights']:,}",
         seed=metrics["seed"],
         epochs=metrics["epochs"],
+        refinedEpochs=metrics["refinedEpochs"],
         **{f"{name}_count": f"{count:,}" for name, count in metrics["images"].items()},
         exits=table(EXIT_HEADINGS, map(exit_row, metrics["exits"])),
         thresholds=table(THRESHOLD_HEADINGS, map(threshold_row, metrics["thresholds"])),

@@ -1,4 +1,4 @@
-"""Turns trained weights into the files that are served and tested: run after train.py.
+"""Turns trained weights into the files that are served and tested: run after train.py and refine.py.
 
 Refuses, after writing nothing, a network that misses what the example promises.
 """
@@ -29,34 +29,29 @@ LARGEST_MODEL = 3_000_000
 
 def export(arguments):
     torch.set_num_threads(1)
-    state, epochs = trained(arguments.work, arguments.seed)
-    training, held_out = data.split(arguments.seed)
+    run = finished(arguments.work)
+    training, held_out = data.split(run["seed"])
     test = data.load("t10k")
     if arguments.trial:
         held_out, test = [tuple(part[:1_000] for part in pair) for pair in (held_out, test)]
 
-    model = onnx_bytes(state, epochs, arguments.seed, test[0].numpy()[:COMPARED])
+    model = onnx_bytes(run, test[0].numpy()[:COMPARED])
     sha = hashlib.sha256(model).hexdigest()
     tables_ = {name: table_of(model, pair, name) for name, pair in {"held out": held_out, "test": test}.items()}
     images = {"heldOut": len(held_out[0]), "test": len(test[0]), "load": LOAD_IMAGES, "training": len(training[0])}
-    measured = {"modelSha256": sha, "seed": arguments.seed, "epochs": epochs, "images": images}
+    measured = {"modelSha256": sha, "seed": run["seed"], "images": images}
+    measured |= {"epochs": run["epochs"], "refinedEpochs": run["refined_epochs"]}
     measured |= measure(model, *tables_.values())
     requirements = numbers.requirements(measured["exits"])
     report(requirements, arguments.trial)
     write(arguments.out, model, tables_, test, measured, requirements)
 
 
-def trained(work: pathlib.Path, seed: int) -> tuple[dict, int]:
-    """(weights, epochs). The seed decides which images were held out, so weights of another seed are refused."""
-    weights = work / "weights.pt"
-    if not weights.exists():
-        raise SystemExit(f"{weights} is missing: run train.py to its end first")
-    state = torch.load(weights, weights_only=True)
-    for file in sorted(work.glob(f"state-seed{seed}-epochs*.pt")):
-        run = torch.load(file, weights_only=True)
-        if all(torch.equal(run["averaged"][name], value) for name, value in state.items()):
-            return state, run["epoch"]
-    raise SystemExit(f"{weights} does not come from a run with seed {seed}: pass its --seed, or run train.py")
+def finished(work: pathlib.Path) -> dict:
+    file = work / "refined.pt"
+    if not file.exists():
+        raise SystemExit(f"{file} is missing: run train.py and then refine.py to their ends first")
+    return torch.load(file, weights_only=True)
 
 
 def network_of(state: dict) -> EarlyExitNet:
@@ -65,18 +60,18 @@ def network_of(state: dict) -> EarlyExitNet:
     return network.eval()
 
 
-def onnx_bytes(state: dict, epochs: int, seed: int, images: np.ndarray) -> bytes:
-    model = graph.to_onnx(network_of(state), properties(epochs, seed))
+def onnx_bytes(run: dict, images: np.ndarray) -> bytes:
+    model = graph.to_onnx(network_of(run["weights"]), properties(run))
     graph.check_f32(model)
     graph.check_cuts(model, images, TOLERANCE)
     content = model.SerializeToString(deterministic=True)
     if len(content) > LARGEST_MODEL:
         raise SystemExit(f"the ONNX file has {len(content):,} bytes, more than {LARGEST_MODEL:,}")
-    check_against_torch(network_of(state), content, images)
+    check_against_torch(network_of(run["weights"]), content, images)
     return content
 
 
-def properties(epochs: int, seed: int) -> dict[str, str]:
+def properties(run: dict) -> dict[str, str]:
     return {
         "name": "fashion-mnist",
         "description": "Small residual network with six exits for 28x28 grey images of clothing.",
@@ -87,7 +82,7 @@ def properties(epochs: int, seed: int) -> dict[str, str]:
         "exits": ",".join(graph.EXIT_NAMES),
         "cuts": ",".join(graph.CUT_NAMES),
         "confidence": "MaxSoftmax",
-        "training": f"{epochs} epochs, seed {seed}",
+        "training": f"{run['epochs']} epochs, then {run['refined_epochs']} of the last block; seed {run['seed']}",
     }
 
 
@@ -156,9 +151,8 @@ def load(test) -> dict[str, np.ndarray]:
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder with weights.pt and the state of the run")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder of train.py and refine.py")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent, help="folder to write to")
-    parser.add_argument("--seed", type=int, default=1, help="the seed of the training run")
     parser.add_argument("--trial", action="store_true", help="few images, and requirements are only reported")
     return parser.parse_args()
 

@@ -223,17 +223,20 @@ fn recommended_cuts(
     graph: &Graph,
     exits: &[NamedOutlet],
     cuts: &[OutletId],
-    activations: &BTreeSet<String>,
+    activations: &BTreeMap<String, String>,
 ) -> Result<Vec<OutletId>, Refusal> {
     let (last, earlier) = exits.split_last().expect("there are at least two");
     let backbone = graph.ancestors(last.1);
     let before: Vec<BTreeSet<usize>> = cuts.iter().map(|cut| graph.ancestors(*cut)).collect();
-    let is_activation = |cut: &OutletId| graph.name(*cut).is_some_and(|name| activations.contains(name));
+    let activates = |pair: &&[OutletId]| {
+        let from = graph.name(pair[1]).and_then(|name| activations.get(name));
+        from.is_some_and(|from| graph.name(pair[0]) == Some(from))
+    };
     let mut chosen: BTreeSet<usize> = BTreeSet::new();
     for (_, exit) in earlier {
         let taps = graph.taps(*exit, |node| backbone.contains(&node));
         if let Some(first) = before.iter().position(|before| taps.iter().all(|tap| before.contains(&tap.node))) {
-            chosen.insert(first + cuts[first + 1..].iter().take_while(|cut| is_activation(cut)).count());
+            chosen.insert(first + cuts[first..].windows(2).take_while(activates).count());
         }
     }
     if chosen.is_empty() {

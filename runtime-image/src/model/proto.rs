@@ -101,10 +101,11 @@ impl Proto {
         false
     }
 
-    /// Tensors that an activation gives.
-    pub(super) fn activations(&self) -> BTreeSet<String> {
+    /// Tensors that an activation gives, each with the tensor it is computed from.
+    pub(super) fn activations(&self) -> BTreeMap<String, String> {
         let activations = self.graph().node.iter().filter(|node| ACTIVATIONS.contains(&node.op_type.as_str()));
-        activations.flat_map(|node| node.output.iter().cloned()).collect()
+        let ends = activations.filter_map(|node| Some((node.output.first()?, self.original(node.input.first()?))));
+        ends.map(|(output, input)| (output.clone(), input.to_owned())).collect()
     }
 
     /// Names of existing tensors that a missing one may have meant.

@@ -186,6 +186,8 @@ def main():
     export(build(Sequence), "sequence.onnx", ["first", "second"], (3, 9), {"image": {0: "batch", 2: "length"}})
     export(build(OneExit), "one-exit.onnx", ["only"], (4,))
     quantize_static(branchy, HERE / "quantised.onnx", Samples(inputs), quant_format=QuantFormat.QDQ)
+    # onnx refuses to overwrite it.
+    (HERE / "external.weights").unlink(missing_ok=True)
     onnx.save_model(
         onnx.load(branchy),
         HERE / "external.onnx",
