@@ -1,11 +1,17 @@
 //! The subcommands of `eenn-runtime`; `eenn` has them too, so that local mode can start itself.
 
+use crate::model::{Network, Samples, inspect, profile, read_description, resident_memory_bytes};
 use crate::{fragment, gateway};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
+use domain::{FragmentRange, Thresholds};
+use safetensors::{Dtype, SafeTensors};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
+use wire::document::ProfileDocument;
 
 /// A process of the data plane.
 #[derive(Debug, Subcommand)]
@@ -14,6 +20,39 @@ pub enum Command {
     Fragment(Process),
     /// Take requests of a service and send its jobs to fragments
     Gateway(Process),
+    /// Say where a multi-exit ONNX file can be cut, with the cost of each part, as JSON
+    Inspect(Inspect),
+    /// Measure service times, and the memory of an idle fragment, as JSON
+    Profile(Profile),
+}
+
+/// What to inspect.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// ONNX file
+    file: PathBuf,
+}
+
+/// What to profile.
+#[derive(Debug, Args)]
+pub struct Profile {
+    /// ONNX file
+    file: PathBuf,
+    /// JSON file that describes the model; without it, exits and cuts are those that `inspect` recommends
+    #[arg(long, value_name = "FILE")]
+    description: Option<PathBuf>,
+    /// First segment of the fragment whose memory is measured, from 1
+    #[arg(long, default_value_t = 1)]
+    first_segment: usize,
+    /// Last segment of that fragment; the last of the model if not given
+    #[arg(long)]
+    last_segment: Option<usize>,
+    /// Safetensors file with samples `input`; one of zeros if not given
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Rounds over the samples
+    #[arg(long, default_value_t = 200)]
+    repetitions: usize,
 }
 
 /// How a process is started.
@@ -36,13 +75,84 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Fragment(process) => fragment::run(process.document()?, process.exit_with_parent),
         Command::Gateway(process) => gateway::run(process.document()?, process.exit_with_parent),
+        Command::Inspect(Inspect { file }) => print(&inspect(&file)?),
+        Command::Profile(options) => print(&options.measure()?),
     }
+}
+
+/// What `profile` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Measured {
+    /// Times of all segments and heads.
+    profile: ProfileDocument,
+    /// Resident memory of this process with the fragment loaded and warm, no job in it.
+    idle_resident_bytes: Option<u64>,
+    /// What a job holds in the fragment: the larger of the tensors it brings and takes on.
+    job_bytes: u64,
+}
+
+impl Profile {
+    fn measure(&self) -> anyhow::Result<Measured> {
+        let model = match &self.description {
+            Some(file) => read_description(read_json(file)?)?,
+            None => inspect(&self.file)?.model("model"),
+        };
+        let (first, segments) = (self.first_segment, model.segments());
+        let last = self.last_segment.unwrap_or(segments);
+        let range = first.checked_sub(1).and_then(|from| FragmentRange::new(from, last.wrapping_sub(1), segments));
+        let range = range.with_context(|| format!("segments {first} to {last} are not within 1 to {segments}"))?;
+        // Memory first: the whole network is loaded for the times, and freed memory is not given back.
+        let fragment = Network::load(&self.file, &model)?.fragment(range)?;
+        let mut worker = fragment.worker()?;
+        let zeros = fragment.input_from_values(&vec![0.0; fragment.input_len()])?;
+        worker.run(zeros, &Thresholds::exit_last(model.exits.len()), true)?;
+        let idle_resident_bytes = resident_memory_bytes().map(|memory| memory.resident);
+        let job_values = fragment.input_len().max(fragment.output_len().unwrap_or(0));
+        let network = Network::load(&self.file, &model)?;
+        let samples = match &self.data {
+            Some(file) => read_samples(file, model.input_len())?,
+            None => vec![0.0; model.input_len()],
+        };
+        let repetitions = (self.repetitions * model.input_len() / samples.len()).max(1);
+        let profile = profile(&network, Samples(&samples), repetitions, repetitions.div_ceil(10), |_, _| {})?;
+        Ok(Measured { profile, idle_resident_bytes, job_bytes: (job_values * size_of::<f32>()) as u64 })
+    }
+}
+
+/// At most this many samples: they should stay in the cache, as a single one would on a device.
+const MOST_SAMPLES: usize = 8;
+
+fn read_samples(file: &Path, sample: usize) -> anyhow::Result<Vec<f32>> {
+    let place = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("failed to read {place}"))?;
+    let tensors = SafeTensors::deserialize(&bytes).with_context(|| format!("{place} is no safetensors file"))?;
+    let input = tensors.tensor("input").with_context(|| format!("{place} has no tensor `input`"))?;
+    let whole = input.dtype() == Dtype::F32 && !input.data().is_empty() && input.data().len() % (4 * sample) == 0;
+    ensure!(
+        whole,
+        "{place}: `input` must hold f32 samples of {sample} values, not {:?} {:?}",
+        input.dtype(),
+        input.shape()
+    );
+    let values = input.data().chunks_exact(4).take(MOST_SAMPLES * sample);
+    Ok(values.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
+}
+
+fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let place = file.display();
+    let text = std::fs::read(file).with_context(|| format!("failed to read {place}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{place} is not right"))
+}
+
+fn print(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    Ok(writeln!(out)?)
 }
 
 impl Process {
     fn document<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        let path = self.config.display();
-        let text = std::fs::read(&self.config).with_context(|| format!("failed to read {path}"))?;
-        serde_json::from_slice(&text).with_context(|| format!("{path} is not right"))
+        read_json(&self.config)
     }
 }

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use wire::document::ReadyDocument;
+use wire::metric::Metric;
 
 /// Why a process stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,4 +67,9 @@ pub(crate) fn exposition(registry: &Registry) -> Response {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry).expect("writing to a string does not fail");
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+/// Registers a metric under its name and help.
+pub(crate) fn register(registry: &mut Registry, metric: Metric, what: impl prometheus_client::registry::Metric) {
+    registry.register(metric.name, metric.help, what);
 }

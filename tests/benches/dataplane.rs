@@ -6,6 +6,8 @@
 //!
 //! `cargo bench -p system-tests --bench dataplane`. Numbers are of the machine it runs on.
 
+#![expect(clippy::unwrap_used, reason = "what a benchmark unwraps ends it")]
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;

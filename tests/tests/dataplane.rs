@@ -453,8 +453,9 @@ async fn metrics_are_exposed_under_their_names() {
     let both = format!("{near}{gateway}");
     // Nothing was lost and nothing failed: families without any series are not exposed.
     let without_series = [wire::metric::LOST, wire::metric::FAILED];
-    for name in wire::metric::ALL.iter().filter(|name| !without_series.contains(name)) {
-        assert!(both.contains(&format!("# HELP {name} ")), "{name} is missing");
+    for metric in wire::metric::ALL.iter().filter(|metric| !without_series.contains(metric)) {
+        let help = format!("# HELP {} {}.", metric.name, metric.help);
+        assert!(both.contains(&help), "{help:?} is missing");
     }
     for line in [
         "eenn_jobs_entered_total{fragment=\"two-exits-1-1\"} 20",
@@ -474,4 +475,40 @@ async fn a_process_ends_with_its_parent() {
     let mut process = Process::start("fragment", &devices[0]);
     process.close_stdin();
     assert!(process.wait(Duration::from_secs(5)).success());
+}
+
+#[tokio::test]
+async fn memory_stays_within_the_budget_and_a_margin_under_overload() {
+    const MARGIN: u64 = 20 << 20;
+    // Each of the flood's requests has a connection; what those read ahead is the gateway's alone.
+    const CONNECTIONS: u64 = 1_500;
+    const CONNECTION: u64 = 32 << 10;
+    const BUDGET: u64 = 8 << 20;
+    let (mut devices, mut gateway) = build::near_and_far(&[1.0]);
+    for device in &mut devices {
+        device.fragments[0].memory_budget_bytes = BUDGET;
+        build::emulate(device, 1.0);
+    }
+    gateway.memory_budget_bytes = BUDGET;
+    let cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    flood(&client, 10).await;
+    let processes = || cluster.devices.iter().map(|(name, process)| (name.as_str(), process));
+    let all: Vec<_> = processes().chain([("gateway", &cluster.gateway_process)]).collect();
+    let idle: Vec<u64> = all.iter().map(|(_, process)| process.memory().1).collect();
+    for (_, process) in &all {
+        process.reset_peak();
+    }
+    for _ in 0..6 {
+        flood(&client, CONNECTIONS).await;
+    }
+    assert_balanced(&cluster.books().await);
+    assert!(cluster.books().await.lost.values().sum::<u64>() > 1_000, "no overload: {:#?}", cluster.books().await);
+    for ((name, process), idle) in all.iter().zip(idle) {
+        let peak = process.memory().0;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        eprintln!("{name}: idle {:.1} MiB, budget {:.0}, peak {:.1}", mib(idle), mib(BUDGET), mib(peak));
+        let connections = if *name == "gateway" { CONNECTIONS * CONNECTION } else { 0 };
+        assert!(peak <= idle + BUDGET + MARGIN + connections, "{name}: idle {idle}, peak {peak}");
+    }
 }

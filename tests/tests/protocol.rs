@@ -1,5 +1,7 @@
 //! A fragment against peers of all kinds: by the protocol, beside it, and hostile.
 
+#![expect(clippy::unwrap_used, reason = "what a helper unwraps fails the test")]
+
 use bytes::{Buf as _, BytesMut};
 use system_tests::{Process, build};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

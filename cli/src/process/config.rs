@@ -9,7 +9,7 @@ pub(crate) enum Config {
     /// A device with its fragments.
     Device(DeviceDocument),
     /// A gateway, with the name that tells it from others.
-    Gateway(String, GatewayDocument),
+    Gateway(String, Box<GatewayDocument>),
 }
 
 impl Config {
@@ -43,7 +43,7 @@ impl Config {
     pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
         let json = match self {
             Config::Device(document) => serde_json::to_vec_pretty(document),
-            Config::Gateway(_, document) => serde_json::to_vec_pretty(document),
+            Config::Gateway(_, document) => serde_json::to_vec_pretty(document.as_ref()),
         };
         std::fs::write(file, json?)
     }

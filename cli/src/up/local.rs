@@ -72,7 +72,8 @@ impl Local {
         let heard = devices.iter().map(|(name, started)| (name.clone(), started.ready.address.clone())).collect();
         deployment.with_addresses(&heard);
         let documents = gateway_documents(deployment, &addresses);
-        let configs = documents.iter().map(|document| Config::Gateway(gateway_name(document), document.clone()));
+        let configs =
+            documents.iter().map(|document| Config::Gateway(gateway_name(document), Box::new(document.clone())));
         match Fleet::start(configs.collect(), launcher).await {
             Err(error) => {
                 device_fleet.stop(std::future::ready(())).await;

@@ -1,54 +1,47 @@
-//! Names of Prometheus metrics, without the `_total` that counters get in the exposition.
+//! Names of Prometheus metrics with their help, without the `_total` that counters get in the exposition.
 
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
-        $($(#[$doc])* pub const $name: &str = $value;)*
-        /// Every name with its help text, for the generated reference.
-        pub const ALL: &[&str] = &[$($value),*];
+/// A metric family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says, with its unit.
+    pub help: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! metrics {
+    ($($name:ident = $value:literal, $help:literal, [$($label:literal),*];)*) => {
+        $(
+            #[doc = $help]
+            pub const $name: Metric = Metric { name: $value, help: $help, labels: &[$($label),*] };
+        )*
+        /// Every metric, for the generated reference.
+        pub const ALL: &[Metric] = &[$($name),*];
     };
 }
 
-names! {
-    /// Byte budget of a region for all jobs it holds. Labels: `fragment`.
-    MEMORY_BUDGET = "eenn_memory_budget_bytes";
-    /// Bytes held now. Labels: `fragment`.
-    MEMORY_HELD = "eenn_memory_held_bytes";
-    /// Jobs waiting for a worker. Labels: `fragment`.
-    QUEUE_LENGTH = "eenn_queue_length";
-    /// Jobs admitted. Labels: `fragment`.
-    JOBS_ENTERED = "eenn_jobs_entered";
-    /// Jobs refused before their bytes were read. Labels: `fragment`, `reason`.
-    JOBS_REFUSED = "eenn_jobs_refused";
-    /// Jobs that left a fragment. Labels: `fragment`, `outcome`.
-    JOBS_LEFT = "eenn_jobs_left";
-    /// Time from admission to the start of service. Labels: `fragment`.
-    WAIT = "eenn_wait_seconds";
-    /// Service time of a segment. Labels: `fragment`, `segment`.
-    SEGMENT_TIME = "eenn_segment_seconds";
-    /// Service time of an exit's head. Labels: `fragment`, `exit`.
-    HEAD_TIME = "eenn_head_seconds";
-    /// Confidence at an exit. Labels: `fragment`, `exit`.
-    CONFIDENCE = "eenn_exit_confidence";
-    /// Jobs whose real compute took longer than the emulated device would have. Labels: `fragment`.
-    LATE = "eenn_late_jobs";
-    /// Cores busy, averaged since the start. Labels: `device`.
-    BUSY = "eenn_busy_core_seconds";
-    /// Jobs that arrived at a gateway. Labels: `source`.
-    ARRIVED = "eenn_jobs_arrived";
-    /// Jobs answered. Labels: `source`, `exit`, `chain`.
-    ANSWERED = "eenn_jobs_answered";
-    /// Jobs lost because memory was full. Labels: `source`, `place`, `reason`.
-    LOST = "eenn_jobs_lost";
-    /// Jobs failed: deadline, disconnect, dead hop, NaN. Labels: `source`, `reason`.
-    FAILED = "eenn_jobs_failed";
-    /// Requests rejected as malformed; outside of arrivals. Labels: `reason`.
-    REJECTED = "eenn_requests_rejected";
-    /// Latency of answered jobs at the gateway. Labels: `source`.
-    LATENCY = "eenn_latency_seconds";
-    /// Jobs in flight. Labels: `source`.
-    IN_FLIGHT = "eenn_jobs_in_flight";
-    /// Estimated arrival rate, all attempts. Labels: `source`.
-    ARRIVAL_RATE = "eenn_arrival_rate_per_second";
-    /// Generation of the policy in force.
-    POLICY_GENERATION = "eenn_policy_generation";
+metrics! {
+    MEMORY_BUDGET = "eenn_memory_budget_bytes", "Byte budget of a region for all jobs it holds", ["fragment"];
+    MEMORY_HELD = "eenn_memory_held_bytes", "Bytes held now", ["fragment"];
+    QUEUE_LENGTH = "eenn_queue_length", "Jobs waiting for a worker", ["fragment"];
+    JOBS_ENTERED = "eenn_jobs_entered", "Jobs admitted", ["fragment"];
+    JOBS_REFUSED = "eenn_jobs_refused", "Jobs refused before their bytes were read", ["fragment", "reason"];
+    JOBS_LEFT = "eenn_jobs_left", "Jobs that left a fragment", ["fragment", "outcome"];
+    WAIT = "eenn_wait_seconds", "Time from admission to the start of service", ["fragment"];
+    SEGMENT_TIME = "eenn_segment_seconds", "Service time of a segment", ["fragment", "segment"];
+    HEAD_TIME = "eenn_head_seconds", "Service time of an exit's head", ["fragment", "exit"];
+    CONFIDENCE = "eenn_exit_confidence", "Confidence at an exit", ["fragment", "exit"];
+    LATE = "eenn_late_jobs", "Jobs whose real compute took longer than the emulated device would have", ["fragment"];
+    BUSY = "eenn_busy_core_seconds", "Core-seconds given to jobs since the start", [];
+    ARRIVED = "eenn_jobs_arrived", "Jobs that arrived at a gateway", ["source"];
+    ANSWERED = "eenn_jobs_answered", "Jobs answered", ["source", "exit", "chain"];
+    LOST = "eenn_jobs_lost", "Jobs lost because memory was full", ["source", "place", "reason"];
+    FAILED = "eenn_jobs_failed", "Jobs failed: deadline, disconnect, dead hop, NaN", ["source", "reason"];
+    REJECTED = "eenn_requests_rejected", "Requests rejected as malformed; they are no arrivals", [];
+    LATENCY = "eenn_latency_seconds", "Latency of answered jobs at the gateway", ["source"];
+    IN_FLIGHT = "eenn_jobs_in_flight", "Jobs in flight", ["source"];
+    ARRIVAL_RATE = "eenn_arrival_rate_per_second", "Estimated arrival rate, all attempts", ["source"];
+    POLICY_GENERATION = "eenn_policy_generation", "Generation of the policy in force", [];
 }

@@ -22,8 +22,11 @@ pub(crate) struct Lane<T, R> {
     /// Most emulated cores the lane gets.
     pub(crate) cpu_limit: f64,
     /// Computes one job. Called on several threads at a time, at most `workers`.
-    pub(crate) serve: Box<dyn Fn(T) -> Served<R> + Send + Sync>,
+    pub(crate) serve: Serve<T, R>,
 }
+
+/// Computes one job.
+pub(crate) type Serve<T, R> = Box<dyn Fn(T) -> Served<R> + Send + Sync>;
 
 /// What computing a job gave.
 #[derive(Debug)]

@@ -143,9 +143,10 @@ async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
                         service: onward.spent.service + Duration::from_micros(reply.service_micros),
                     };
                     upstream.reply(outcome, away, spent);
-                    return if audit {
-                        hand_back_audit(sent, upstream).await
-                    };
+                    if audit {
+                        hand_back_audit(sent, upstream).await;
+                    }
+                    return;
                 }
                 None => Outcome::Failed { place: next, reason: Failure::HopDied },
             }
@@ -156,12 +157,13 @@ async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
             error.outcome(next)
         }
     };
-    // An audit that is refused on the way just ends: its job has its answer.
-    if answered {
-        upstream.outbox.push(&Frame::Audit { id: upstream.id, records: vec![] });
-    } else {
+    if !answered {
         let away = away(&outcome).map(str::to_owned);
         upstream.reply(keep_last(outcome, onward.last, overflow), away, onward.spent);
+    }
+    // An audit that goes no further is over, so that nobody waits for it; that is no loss.
+    if audit {
+        upstream.outbox.push(&Frame::Audit { id: upstream.id, records: vec![] });
     }
 }
 

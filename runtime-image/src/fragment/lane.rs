@@ -1,7 +1,7 @@
 //! A fragment as it is hosted: its model slice, memory, and how the executor serves it.
 
 use super::metrics::{DeviceMetrics, FragmentMetrics};
-use crate::executor::{Lane, Served};
+use crate::executor::{Lane, Serve, Served};
 use crate::memory::Region;
 use crate::model::{Fragment, Network, Run, RunError, Worker, read_description};
 use anyhow::{Context as _, ensure};
@@ -18,6 +18,9 @@ pub(crate) struct Task {
     pub(crate) thresholds: Thresholds,
     pub(crate) evaluate_all: bool,
 }
+
+/// What comes of it.
+pub(crate) type Computed = Result<Run, RunError>;
 
 /// A fragment on this device.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub(crate) fn host(
     document: &FragmentDocument,
     emulate: Option<EmulateDocument>,
     metrics: &DeviceMetrics,
-) -> anyhow::Result<(Hosted, Lane<Task, Result<Run, RunError>>)> {
+) -> anyhow::Result<(Hosted, Lane<Task, Computed>)> {
     let place = || format!("fragment {:?}", document.name);
     let model = read_description(document.model.clone()).with_context(place)?;
     let segments = model.segments();
@@ -96,7 +99,7 @@ fn serve(
     workers: usize,
     exits: usize,
     times: Option<ServiceTimes>,
-) -> anyhow::Result<Box<dyn Fn(Task) -> Served<Result<Run, RunError>> + Send + Sync>> {
+) -> anyhow::Result<Serve<Task, Computed>> {
     let idle = (0..workers).map(|_| warm(fragment.worker()?, exits)).collect::<anyhow::Result<Vec<Worker>>>()?;
     let idle = Mutex::new(idle);
     let fragment = Arc::clone(fragment);

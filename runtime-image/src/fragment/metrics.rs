@@ -1,6 +1,7 @@
 //! Metrics of a device process. Labels are resolved once; the hot path touches plain counters.
 
 use crate::memory::Region;
+use crate::process::register;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -132,18 +133,18 @@ impl DeviceMetrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register(metric::JOBS_ENTERED, "Jobs admitted", self.entered.clone());
-        registry.register(metric::JOBS_REFUSED, "Jobs refused before their bytes were read", self.refused.clone());
-        registry.register(metric::JOBS_LEFT, "Jobs that left the fragment", self.left.clone());
-        registry.register(metric::LATE, "Jobs computed slower than the emulated device", self.late.clone());
-        registry.register(metric::MEMORY_BUDGET, "Byte budget for all jobs held", self.budget.clone());
-        registry.register(metric::MEMORY_HELD, "Bytes of all jobs held", self.held.clone());
-        registry.register(metric::QUEUE_LENGTH, "Jobs waiting for a worker", self.queue.clone());
-        registry.register(metric::WAIT, "Time from admission to service", self.wait.clone());
-        registry.register(metric::SEGMENT_TIME, "Computing time of a segment", self.segment.clone());
-        registry.register(metric::HEAD_TIME, "Computing time of an exit's head", self.head.clone());
-        registry.register(metric::CONFIDENCE, "Confidence at an exit", self.confidence.clone());
-        registry.register(metric::BUSY, "Core-seconds given to jobs since the start", self.busy.clone());
+        register(registry, metric::JOBS_ENTERED, self.entered.clone());
+        register(registry, metric::JOBS_REFUSED, self.refused.clone());
+        register(registry, metric::JOBS_LEFT, self.left.clone());
+        register(registry, metric::LATE, self.late.clone());
+        register(registry, metric::MEMORY_BUDGET, self.budget.clone());
+        register(registry, metric::MEMORY_HELD, self.held.clone());
+        register(registry, metric::QUEUE_LENGTH, self.queue.clone());
+        register(registry, metric::WAIT, self.wait.clone());
+        register(registry, metric::SEGMENT_TIME, self.segment.clone());
+        register(registry, metric::HEAD_TIME, self.head.clone());
+        register(registry, metric::CONFIDENCE, self.confidence.clone());
+        register(registry, metric::BUSY, self.busy.clone());
     }
 
     /// Resolves the labels of a fragment with these segments and exits (numbered from 0 here, from 1 in labels).

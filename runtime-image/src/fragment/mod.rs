@@ -8,14 +8,13 @@ mod metrics;
 use crate::executor::Executor;
 use crate::hop::{Outbox, Paces, Patience, Peers};
 use crate::memory::Region;
-use crate::model::{Run, RunError};
 use crate::process::{self, Stop};
 use anyhow::ensure;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use lane::{Hosted, Task};
+use lane::{Computed, Hosted, Task};
 use metrics::DeviceMetrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -37,7 +36,7 @@ struct Device {
     started: Instant,
     hosted: Vec<Hosted>,
     region: Option<Arc<Region>>,
-    executor: Executor<Task, Result<Run, RunError>>,
+    executor: Executor<Task, Computed>,
     peers: Arc<Peers>,
     paces: Paces,
     metrics: DeviceMetrics,

@@ -11,13 +11,16 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_A
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt as _;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::frame::{Failure, Refusal};
@@ -28,6 +31,12 @@ const VERSION: &str = "1";
 const MOST_SAMPLES: usize = 1024;
 /// A client has so long to send its body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// Connections at a time. A client that sends many jobs at once opens one for each.
+const MOST_CONNECTIONS: usize = 8192;
+/// A connection that is idle, or sends the head of a request, may take so long.
+const IDLE: Duration = Duration::from_secs(75);
+/// Bytes that a connection reads ahead, beside the bodies that the region counts.
+const CONNECTION_BUFFER: usize = 16 * 1024;
 /// What a lost job is told to wait, in seconds: the least that the header can say.
 const RETRY_SECONDS: &str = "1";
 /// Names the source of a job.
@@ -35,21 +44,52 @@ const SOURCE: &str = "eenn-source";
 
 type Shared = State<Arc<Gateway>>;
 
-pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Answers are small and awaited: they must not wait for more bytes.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "failed to set TCP_NODELAY");
+/// Accepts connections until the gateway drains, then waits for their requests.
+pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
+    let service = TowerToHyperService::new(router(Arc::clone(&gateway)));
+    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = async {
+            // Never closed. Clients beyond the limit wait in the backlog of the kernel.
+            let slot = Arc::clone(&connections).acquire_owned().await.ok();
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = gateway.drain_begun() => break,
+        };
+        let stream = match accepted {
+            // Answers are small and awaited: they must not wait for more bytes.
+            Ok((stream, _)) => stream.set_nodelay(true).map(|()| stream),
+            Err(error) => Err(error),
+        };
+        match stream {
+            Ok(stream) => {
+                let connection = connection_settings().serve_connection(TokioIo::new(stream), service.clone());
+                let connection = graceful.watch(connection);
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    drop(slot);
+                });
+            }
+            // Out of file descriptors, most likely: wait for some to be freed rather than spin.
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
-    });
-    let stop = Arc::clone(&gateway);
-    let drained = async move {
-        let notified = stop.drain.notified();
-        if !stop.draining.load(Ordering::Relaxed) {
-            notified.await;
-        }
-    };
-    axum::serve(listener, router(gateway)).with_graceful_shutdown(drained).await
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+fn connection_settings() -> http1::Builder {
+    let mut settings = http1::Builder::new();
+    settings.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(CONNECTION_BUFFER);
+    settings
 }
 
 fn router(gateway: Arc<Gateway>) -> Router {
@@ -90,7 +130,7 @@ async fn ready(State(gateway): Shared) -> Response {
 
 async fn model_ready(State(gateway): Shared, Path(target): Path<Target>) -> Response {
     if let Err(refused) = gateway.check(&target) {
-        return refused;
+        return *refused;
     }
     let ready = gateway.ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -99,7 +139,7 @@ async fn model_ready(State(gateway): Shared, Path(target): Path<Target>) -> Resp
 
 async fn metadata(State(gateway): Shared, Path(target): Path<Target>) -> Response {
     match gateway.check(&target) {
-        Err(refused) => refused,
+        Err(refused) => *refused,
         Ok(()) => {
             let body = oip::body::model_metadata(&gateway.service, &[VERSION], &gateway.input, gateway.classes);
             json(StatusCode::OK, body)
@@ -113,7 +153,7 @@ async fn infer(State(gateway): Shared, Path(target): Path<Target>, headers: Head
         refused
     };
     if let Err(refused) = gateway.check(&target) {
-        return reject(refused);
+        return reject(*refused);
     }
     if gateway.draining() {
         return unavailable("the gateway is stopping", "failed", "gateway", "draining");
@@ -276,17 +316,17 @@ async fn read(gateway: &Gateway, headers: &HeaderMap, body: Stream) -> Result<(B
 
 impl Gateway {
     /// Whether a request is for what is served here.
-    fn check(&self, target: &Target) -> Result<(), Response> {
+    fn check(&self, target: &Target) -> Result<(), Box<Response>> {
         if target.name != self.service {
             let message = format!("there is no model {:?} here, only {:?}", target.name, self.service);
-            return Err(error(StatusCode::NOT_FOUND, &message));
+            return Err(Box::new(error(StatusCode::NOT_FOUND, &message)));
         }
         match target.version.as_deref() {
             None | Some(VERSION) => Ok(()),
-            Some(other) => Err(error(
-                StatusCode::NOT_FOUND,
-                &format!("model {:?} has version {VERSION:?} only, not {other:?}", self.service),
-            )),
+            Some(other) => {
+                let message = format!("model {:?} has version {VERSION:?} only, not {other:?}", self.service);
+                Err(Box::new(error(StatusCode::NOT_FOUND, &message)))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Every job accounted for: arrived = answered + lost + failed + in flight, at any time.
 
+use crate::process::register;
 use hdrhistogram::Histogram;
 use policy::RateEstimator;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -111,15 +112,15 @@ impl Ledger {
             rate: Family::default(),
             generation: Gauge::default(),
         };
-        registry.register(metric::ARRIVED, "Jobs that arrived", metrics.arrived.clone());
-        registry.register(metric::ANSWERED, "Jobs answered", metrics.answered.clone());
-        registry.register(metric::LOST, "Jobs lost because memory was full", metrics.lost.clone());
-        registry.register(metric::FAILED, "Jobs failed", metrics.failed.clone());
-        registry.register(metric::REJECTED, "Malformed requests, no arrivals", metrics.rejected.clone());
-        registry.register(metric::LATENCY, "Latency of answered jobs at the gateway", metrics.latency.clone());
-        registry.register(metric::IN_FLIGHT, "Jobs in flight", metrics.in_flight.clone());
-        registry.register(metric::ARRIVAL_RATE, "Estimated arrival rate, all attempts", metrics.rate.clone());
-        registry.register(metric::POLICY_GENERATION, "Generation of the policy in force", metrics.generation.clone());
+        register(registry, metric::ARRIVED, metrics.arrived.clone());
+        register(registry, metric::ANSWERED, metrics.answered.clone());
+        register(registry, metric::LOST, metrics.lost.clone());
+        register(registry, metric::FAILED, metrics.failed.clone());
+        register(registry, metric::REJECTED, metrics.rejected.clone());
+        register(registry, metric::LATENCY, metrics.latency.clone());
+        register(registry, metric::IN_FLIGHT, metrics.in_flight.clone());
+        register(registry, metric::ARRIVAL_RATE, metrics.rate.clone());
+        register(registry, metric::POLICY_GENERATION, metrics.generation.clone());
         Self {
             own_source,
             exits,

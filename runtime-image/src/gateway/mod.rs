@@ -145,6 +145,14 @@ impl Gateway {
         lock(&self.rng)
     }
 
+    /// Returns when the gateway is told to stop.
+    async fn drain_begun(&self) {
+        let notified = self.drain.notified();
+        if !self.draining() {
+            notified.await;
+        }
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
