@@ -1,7 +1,7 @@
 //! The command line: one subcommand per file.
 
 use crate::exit_code::Outcome;
-use crate::{completion, model, up};
+use crate::{completion, model, reference, up};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
@@ -36,6 +36,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::Command),
     Completion(completion::Options),
+    #[command(hide = true)]
+    Reference(reference::Options),
     /// What a device or a gateway runs; started by `up`
     #[command(subcommand, hide = true)]
     Runtime(runtime_image::command::Command),
@@ -48,6 +50,7 @@ impl Cli {
             Command::Up(options) => options.exec(out),
             Command::Model(command) => command.exec(out),
             Command::Completion(options) => options.exec(out),
+            Command::Reference(options) => options.exec(out),
             Command::Runtime(command) => Ok(runtime_image::command::run(command)?),
         }
     }

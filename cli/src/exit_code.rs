@@ -2,12 +2,22 @@
 
 use std::process::ExitCode;
 
-/// All went well; also when Ctrl-C ended a run whose results were shown.
-pub(crate) const OK: u8 = 0;
-/// It failed while running: a process died at its start, a port was taken, a file could not be written.
-pub(crate) const FAILURE: u8 = 1;
-/// The input was refused: options, manifests, models or data. Nothing was started.
-pub(crate) const BAD_INPUT: u8 = 2;
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub(crate) const $name: u8 = $code;
+        )*
+        /// Every code with its meaning, for the generated reference.
+        pub(crate) const ALL: &[(u8, &str)] = &[$(($name, $meaning)),*];
+    };
+}
+
+codes! {
+    OK = 0, "All went well; also when Ctrl-C ended a run whose results were shown.";
+    FAILURE = 1, "It failed while running: a process died at its start, a port was taken, a file could not be written.";
+    BAD_INPUT = 2, "The input was refused: options, manifests, models or data. Nothing was started.";
+}
 
 /// Why a command ended early.
 #[derive(Debug)]

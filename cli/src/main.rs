@@ -4,6 +4,7 @@ mod cli;
 mod completion;
 mod exit_code;
 mod model;
+mod reference;
 mod up;
 
 mod deploy;

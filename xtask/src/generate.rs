@@ -1,5 +1,6 @@
 //! `cargo xtask generate`: files that are made from code, committed, and compared by `--check`.
 
+use crate::process;
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,18 @@ struct Generated {
     make: fn(&Path) -> anyhow::Result<String>,
 }
 
-const GENERATED: &[Generated] = &[];
+const GENERATED: &[Generated] = &[
+    Generated { path: "docs/reference/cli.md", make: |root| reference(root, "cli") },
+    Generated { path: "docs/reference/metrics.md", make: |root| reference(root, "metrics") },
+    Generated { path: "docs/reference/manifests.md", make: |root| reference(root, "manifests") },
+];
+
+/// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not.
+fn reference(root: &Path, page: &str) -> anyhow::Result<String> {
+    let mut eenn = process::cargo(root);
+    eenn.args(["run", "--release", "--quiet", "--bin", "eenn", "--", "reference", page]);
+    process::output(&mut eenn, "look at what it says, and at `cargo build --release --workspace --bins`")
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

@@ -1,5 +1,6 @@
 //! Automation of this repository: `cargo xtask check` is what CI runs.
 
+mod bench;
 mod check;
 mod generate;
 mod process;
@@ -27,6 +28,8 @@ enum Command {
     Check,
     /// Writes the generated files
     Generate(generate::Options),
+    /// Runs the benchmarks; do it on a machine that does nothing else
+    Bench(bench::Options),
     /// Trains the example network and writes its files (about 50 minutes; resumable)
     TrainExample(train_example::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check => check::exec(root),
         Command::Generate(options) => generate::exec(root, options),
+        Command::Bench(options) => bench::exec(root, options),
         Command::TrainExample(options) => train_example::exec(root, options),
     };
     match result {

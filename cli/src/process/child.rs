@@ -40,11 +40,12 @@ pub(crate) enum Happened {
 }
 
 /// Starts `eenn runtime` with a document and waits until it is ready.
-pub(crate) async fn start(executable: &Path, config: &Config, file: &Path) -> anyhow::Result<Running> {
-    config.write(file).with_context(|| format!("failed to write {}", file.display()))?;
+pub(crate) async fn start(executable: &Path, config: &Config) -> anyhow::Result<Running> {
+    // It has been read when the child is ready, and is removed then: nothing is left over when this process is killed.
+    let file = config.write().context("failed to write a temporary file")?;
     let mut child = Command::new(executable)
         .args(["runtime", config.role(), "--exit-with-parent", "--config"])
-        .arg(file)
+        .arg(file.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

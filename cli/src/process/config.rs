@@ -1,6 +1,7 @@
 //! What a child is started with.
 
-use std::path::Path;
+use std::io::Write;
+use tempfile::NamedTempFile;
 use wire::document::{DeviceDocument, GatewayDocument, ReadyDocument};
 
 /// The document of a device or a gateway.
@@ -39,13 +40,15 @@ impl Config {
         metrics.clone_from(&ready.metrics);
     }
 
-    /// Writes the document for the child to read.
-    pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
+    /// Writes the document for the child to read. The file goes when it is dropped.
+    pub(crate) fn write(&self) -> std::io::Result<NamedTempFile> {
         let json = match self {
             Config::Device(document) => serde_json::to_vec_pretty(document),
             Config::Gateway(_, document) => serde_json::to_vec_pretty(document.as_ref()),
         };
-        std::fs::write(file, json?)
+        let mut file = tempfile::Builder::new().prefix("eenn-").suffix(".json").tempfile()?;
+        file.write_all(&json?)?;
+        Ok(file)
     }
 }
 

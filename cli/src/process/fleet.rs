@@ -57,8 +57,6 @@ pub(crate) struct Started {
 pub(crate) struct Launcher {
     /// This program.
     pub(crate) executable: PathBuf,
-    /// Where documents are written.
-    pub(crate) folder: PathBuf,
     /// Who hears of children.
     pub(crate) news: mpsc::Sender<News>,
 }
@@ -92,7 +90,7 @@ impl Fleet {
         for config in configs {
             let (sender, receiver) = oneshot::channel();
             first.push((config.name(), receiver));
-            let keeper = Keeper { file: launcher.folder.join(file_name(&config)), config, launcher: launcher.clone() };
+            let keeper = Keeper { config, launcher: launcher.clone() };
             keepers.spawn(keeper.keep(sender, orders.clone()));
         }
         let fleet = Self { keepers, order };
@@ -122,14 +120,8 @@ impl Fleet {
     }
 }
 
-fn file_name(config: &Config) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!("{}.json", config.name().chars().map(safe).collect::<String>())
-}
-
 struct Keeper {
     config: Config,
-    file: PathBuf,
     launcher: Launcher,
 }
 
@@ -141,7 +133,7 @@ impl Keeper {
         let mut back_off = FIRST_BACK_OFF;
         loop {
             let started = tokio::select! {
-                started = child::start(&self.launcher.executable, &self.config, &self.file) => started,
+                started = child::start(&self.launcher.executable, &self.config) => started,
                 () = at_least(&mut orders, Order::Stop) => return,
             };
             let how = match started {
@@ -244,7 +236,7 @@ mod tests {
         std::fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&executable, std::fs::Permissions::from_mode(0o755)).unwrap();
         let (news, receiver) = mpsc::channel(16);
-        (Launcher { executable, folder: folder.to_owned(), news }, receiver)
+        (Launcher { executable, news }, receiver)
     }
 
     const READY: &str = r#"echo '{"address":"127.0.0.1:7","metrics":"127.0.0.1:8"}'"#;
@@ -269,8 +261,10 @@ mod tests {
     #[tokio::test]
     async fn a_child_that_dies_is_started_again_on_its_port() {
         let folder = tempfile::tempdir().unwrap();
-        // The second one finds the port in its document and stays until its standard input ends.
-        let script = format!("{READY}\nif grep -q '\"listen\": \"127.0.0.1:7\"' \"$5\"; then cat; fi");
+        // The second one finds the port in its document and stays until its standard input ends. It reads before it is
+        // ready: then the document goes.
+        let grep = "grep -q '\"listen\": \"127.0.0.1:7\"' \"$5\" && kept=yes";
+        let script = format!("{grep}\n{READY}\nif [ \"$kept\" ]; then cat; fi");
         let (launcher, mut news) = launcher(folder.path(), &script);
         let (fleet, started) = Fleet::start(vec![device()], &launcher).await.unwrap();
         assert_eq!(started[0].ready.metrics, "127.0.0.1:8");

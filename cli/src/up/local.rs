@@ -8,7 +8,6 @@ use anyhow::{Context, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use tokio::sync::mpsc;
 use wire::document::GatewayDocument;
 
@@ -46,12 +45,11 @@ impl Local {
     pub(crate) async fn start(
         deployment: Deployment,
         listen: SocketAddr,
-        folder: &Path,
         news: mpsc::Sender<News>,
         interrupts: &Interrupts,
     ) -> Outcome<Option<Self>> {
         allow_many_files();
-        let launcher = Launcher { executable: this_executable()?, folder: folder.to_owned(), news };
+        let launcher = Launcher { executable: this_executable()?, news };
         let gateways = deployment.services.iter().map(|service| service.gateways.len()).sum();
         let addresses = free_addresses(gateways, listen)?;
         tokio::select! {
@@ -138,7 +136,7 @@ fn allow_many_files() {
     }
 }
 
-/// A folder for documents and requests, removed at the end.
+/// A folder for requests to try, removed at the end.
 pub(crate) fn work_folder() -> Outcome<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix("eenn-").tempdir().context("failed to make a temporary folder")?)
 }

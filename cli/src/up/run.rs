@@ -45,17 +45,15 @@ pub(crate) fn run(checked: Checked, out: &mut dyn Write) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let interrupts = Interrupts::listen()?;
-        let folder = work_folder()?;
         let stage = Stage::new();
         let (news, heard) = mpsc::channel(NEWS_QUEUE);
         tokio::spawn(listen(heard, stage.clone()));
-        let started =
-            Local::start(checked.deployment.clone(), checked.listen, folder.path(), news, &interrupts).await?;
+        let started = Local::start(checked.deployment.clone(), checked.listen, news, &interrupts).await?;
         let Some(local) = started else {
             stage.message("interrupted before it was ready");
             return Ok(());
         };
-        let result = stage.perform(&checked, &local, &interrupts, folder.path(), out).await;
+        let result = stage.perform(&checked, &local, &interrupts, out).await;
         local.stop(&interrupts).await;
         stage.message("all processes have ended");
         result
@@ -103,19 +101,12 @@ impl Stage {
         self.board.lock().expect("nothing panics under this lock")
     }
 
-    async fn perform(
-        &self,
-        checked: &Checked,
-        local: &Local,
-        interrupts: &Interrupts,
-        folder: &Path,
-        out: &mut dyn Write,
-    ) -> Outcome {
+    async fn perform(&self, checked: &Checked, local: &Local, interrupts: &Interrupts, out: &mut dyn Write) -> Outcome {
         self.introduce(local);
         let poller = Poller::new(local, self.board.clone());
         poller.poll().await;
         match &checked.plan {
-            None => self.serve(checked, local, &poller, interrupts, folder, out).await,
+            None => self.serve(checked, local, &poller, interrupts, out).await,
             Some(plan) => {
                 let summary = self.load(checked, plan, local, &poller, interrupts).await?;
                 let text = match checked.output {
@@ -151,13 +142,13 @@ impl Stage {
         local: &Local,
         poller: &Poller,
         interrupts: &Interrupts,
-        folder: &Path,
         out: &mut dyn Write,
     ) -> Outcome {
+        let folder = work_folder()?;
         let mut lines = Vec::new();
         for gateway in &local.gateways {
             if let Some(samples) = checked.samples.iter().find(|samples| samples.service == gateway.service) {
-                let file = write_example(samples, folder)?;
+                let file = write_example(samples, folder.path())?;
                 lines.push(curl(&gateway.started.ready.address, &gateway.service, &file));
             }
         }

@@ -147,7 +147,7 @@ impl Checker<'_> {
 }
 
 /// Follows references, and drops the null that an `Option` allows. The form is that of the type referred to.
-fn resolve<'a>(mut schema: &'a Value, root: &'a Value) -> (&'a Value, Option<&'static form::Form>) {
+pub(crate) fn resolve<'a>(mut schema: &'a Value, root: &'a Value) -> (&'a Value, Option<&'static form::Form>) {
     let mut form = None;
     loop {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
@@ -163,7 +163,7 @@ fn resolve<'a>(mut schema: &'a Value, root: &'a Value) -> (&'a Value, Option<&'s
     }
 }
 
-fn kind_of(schema: &Value) -> Option<&str> {
+pub(crate) fn kind_of(schema: &Value) -> Option<&str> {
     match schema.get("type") {
         Some(Value::String(kind)) => Some(kind),
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),

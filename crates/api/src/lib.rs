@@ -5,6 +5,7 @@
 
 mod artifact;
 pub mod exit_table;
+pub mod fields;
 mod load;
 mod model;
 mod node;

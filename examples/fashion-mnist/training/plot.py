@@ -3,6 +3,7 @@
 import pathlib
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -17,7 +18,7 @@ def draw(path: pathlib.Path, metrics: dict):
     plt.rcParams["font.family"] = "DejaVu Sans"
     figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
     draw_exits(axes, metrics["exits"])
-    draw_thresholds(axes, metrics["thresholds"])
+    draw_thresholds(axes, metrics["thresholds"], metrics["exits"])
     label(axes)
     # Room for the words at the outermost points.
     axes.margins(x=0.08, y=0.08)
@@ -35,12 +36,14 @@ def draw_exits(axes, exits: list[dict]):
         axes.annotate(f"exit {number}", (x, y), (5, -13), textcoords="offset points", fontsize=9, color="#333333")
 
 
-def draw_thresholds(axes, rows: list[dict]):
+def draw_thresholds(axes, rows: list[dict], exits: list[dict]):
     macs, accuracy = [row["meanMacs"] / 1e6 for row in rows], [100 * row["accuracy"] for row in rows]
     axes.plot(macs, accuracy, ":", color=GREEN, marker="D", markersize=4, label="one threshold for all exits, test")
-    for x, y, row in zip(macs, accuracy, rows):
+    # Words go above the held-out curve, which crosses this one.
+    costs, held_out = [row["macs"] / 1e6 for row in exits], [100 * row["heldOut"]["accuracy"] for row in exits]
+    for x, y, row in zip(macs, np.maximum(accuracy, np.interp(np.log(macs), np.log(costs), held_out)), rows):
         axes.annotate(
-            f"{row['threshold']:g}", (x, y), (-3, 5), textcoords="offset points", fontsize=8, color=GREEN, ha="right"
+            f"{row['threshold']:g}", (x, y), (-3, 6), textcoords="offset points", fontsize=8, color=GREEN, ha="right"
         )
 
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tonic::codec::{Codec, DecodeBuf, Decoder as _, EncodeBuf, Encoder as _};
+use tonic::codec::{Codec, DecodeBuf, EncodeBuf};
 use tonic::codegen::http::uri::PathAndQuery;
 use wire::frame::{Answer, Decoder, Frame, Hop, INLINE_LIMIT, Job, Outcome, Reply, encode};
 

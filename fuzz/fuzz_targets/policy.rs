@@ -1,0 +1,10 @@
+//! Policy documents, as they are pushed to a gateway.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Ok(document) = serde_json::from_slice::<wire::document::PolicyDocument>(data)
+        && let Ok(deployed) = policy::read(&document, 3, 6)
+    {
+        assert_eq!(deployed.places.len(), deployed.policy.chains.len());
+    }
+});
