@@ -67,7 +67,10 @@ pub(crate) struct SourcePlan {
 
 /// Decides which processes there are and what each is told.
 pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Deployment, LoadErrors> {
-    let changed = overrides.scheduler.as_ref().map(|scheduler| manifests.with_scheduler(scheduler, "--scheduler"));
+    let changed = overrides.scheduler.as_ref().map(|scheduler| {
+        let option = if scheduler.fixed.is_some() { "--thresholds" } else { "--scheduler" };
+        manifests.with_scheduler(scheduler, option)
+    });
     let resolved = changed.as_ref().unwrap_or(manifests).resolve()?;
     let files = local_files(manifests, &resolved)?;
     let hosts: BTreeSet<&str> =

@@ -128,6 +128,19 @@ async fn memory_granted_to_a_peer_that_goes_away_is_free_again() {
 }
 
 #[tokio::test]
+async fn memory_of_a_job_that_is_cancelled_is_free_again() {
+    let process = fragment(1);
+    let mut peer = Peer::connect(&process).await;
+    peer.send(announce(job(0, false)), &[]).await;
+    peer.send(announce(job(1, false)), &[]).await;
+    peer.send(Frame::Cancel { id: 0 }, &[]).await;
+    peer.send(announce(job(2, false)), &[]).await;
+    assert_eq!(peer.next().await, Some(Frame::Grant { id: 0 }));
+    assert_eq!(peer.next().await, Some(Frame::Refused { id: 1, reason: Refusal::FragmentMemory }));
+    assert_eq!(peer.next().await, Some(Frame::Grant { id: 2 }));
+}
+
+#[tokio::test]
 async fn jobs_that_do_not_fit_the_fragment_are_refused_as_such() {
     let process = fragment(4);
     let mut peer = Peer::connect(&process).await;

@@ -21,9 +21,13 @@ pub(crate) struct Options {
     #[arg(short = 'f', long = "file", value_name = "DIR")]
     manifests: PathBuf,
 
-    /// Send jobs: '[SOURCE:]rate=40/s for 30s, then 160/s for 500 jobs' or '[SOURCE:]trace=FILE'. May be given several
-    /// times. Without SOURCE jobs go to all sources, in proportion to their expected rates
-    #[arg(long, value_name = "SPEC")]
+    // As an attribute: in a comment rustdoc takes the brackets for a link.
+    #[arg(
+        long,
+        value_name = "SPEC",
+        help = "Send jobs: '[SOURCE:]rate=40/s for 30s, then 160/s for 500 jobs' or '[SOURCE:]trace=FILE'. May be given \
+                several times. Without SOURCE jobs go to all sources, in proportion to their expected rates"
+    )]
     load: Vec<Load>,
 
     /// Images and labels to send: safetensors with `input` and `label` [default: load.safetensors in DIR]
@@ -40,7 +44,7 @@ pub(crate) struct Options {
 
     /// Use these thresholds in all services, one per exit but the last: 0 always leaves, 1 closes the exit. Implies
     /// --scheduler Fixed
-    #[arg(long, value_name = "T,T,…", value_delimiter = ',')]
+    #[arg(long, value_name = "T,T,…", value_delimiter = ',', value_parser = threshold)]
     thresholds: Vec<api::Ratio>,
 
     /// Seed of the arrivals: the same seed gives the same times
@@ -103,6 +107,11 @@ fn scheduler_type(text: &str) -> Result<api::SchedulerType, String> {
     let found = known.into_iter().find(|name| name.eq_ignore_ascii_case(text));
     let found = found.ok_or_else(|| format!("available are {}", known.join(", ")))?;
     serde_json::from_value(found.into()).map_err(|error| error.to_string())
+}
+
+/// As in a manifest, where it stands in quotes.
+fn threshold(text: &str) -> Result<api::Ratio, &'static str> {
+    text.parse().map_err(|_| "write numbers from 0 to 1, such as 0.9")
 }
 
 /// Everything that a run needs, checked.

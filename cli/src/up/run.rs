@@ -144,17 +144,14 @@ impl Stage {
         interrupts: &Interrupts,
         out: &mut dyn Write,
     ) -> Outcome {
-        let folder = work_folder()?;
-        let mut lines = Vec::new();
-        for gateway in &local.gateways {
-            if let Some(samples) = checked.samples.iter().find(|samples| samples.service == gateway.service) {
-                let file = write_example(samples, folder.path())?;
-                lines.push(curl(&gateway.started.ready.address, &gateway.service, &file));
+        // It goes when this function ends; programs do not need it.
+        let folder = (checked.output == Output::Table).then(work_folder).transpose()?;
+        match &folder {
+            Some(folder) => {
+                let lines = curl_lines(checked, local, folder.path())?;
+                writeln!(out, "\nTry it from another terminal; Ctrl-C ends:\n  {}\n", lines.join("\n  "))?;
             }
-        }
-        match checked.output {
-            Output::Table => writeln!(out, "\nTry it from another terminal; Ctrl-C ends:\n  {}\n", lines.join("\n  "))?,
-            Output::Json => writeln!(out, "{}", addresses(local))?,
+            None => writeln!(out, "{}", addresses(local))?,
         }
         out.flush()?;
         let begin = Instant::now();
@@ -260,6 +257,18 @@ impl Stage {
     fn clear(&self) {
         let _ = self.screen.lock().expect("nothing panics under this lock").clear();
     }
+}
+
+/// A request to try for every gateway, in files in `folder`.
+fn curl_lines(checked: &Checked, local: &Local, folder: &Path) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    for gateway in &local.gateways {
+        if let Some(samples) = checked.samples.iter().find(|samples| samples.service == gateway.service) {
+            let file = write_example(samples, folder)?;
+            lines.push(curl(&gateway.started.ready.address, &gateway.service, &file));
+        }
+    }
+    Ok(lines)
 }
 
 fn curl(address: &str, service: &str, file: &Path) -> String {

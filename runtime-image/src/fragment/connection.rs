@@ -2,6 +2,7 @@
 
 use super::Device;
 use super::job::{Upstream, serve};
+use super::metrics::Left;
 use crate::hop::{FrameReader, Outbox, ReadError};
 use crate::memory::Reservation;
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ pub(super) struct Admitted {
     pub(super) deadline: Option<Instant>,
     /// Of the fragment, and of the device if that has a budget.
     pub(super) memory: Vec<Reservation>,
+    /// Counts the job as open until it is dropped.
+    pub(super) open: Arc<()>,
 }
 
 /// Serves a connection until it ends. Errors are the peer's; they end this connection only.
@@ -36,15 +39,44 @@ pub(super) async fn run(device: Arc<Device>, mut stream: TcpStream) -> Result<()
     let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::default());
     device.outboxes.add(&outbox);
-    let writing = tokio::spawn({
+    let mut writing = tokio::spawn({
         let outbox = Arc::clone(&outbox);
         async move { outbox.write_to(write).await }
     });
-    let result = receive(&device, FrameReader::new(read), &outbox).await;
+    let result = tokio::select! {
+        result = receive(&device, FrameReader::new(read), &outbox) => result,
+        // Nothing can be answered any more.
+        _ = &mut writing => {
+            outbox.close();
+            return Ok(());
+        }
+    };
     // Answers of jobs still served would go to nobody: their sender counts them as failed.
     outbox.close();
     let _ = writing.await;
     result
+}
+
+/// Jobs that were let in and whose bodies have not come; when the connection ends they never will.
+struct Granted<'a> {
+    device: &'a Device,
+    jobs: HashMap<u64, Admitted>,
+}
+
+impl Granted<'_> {
+    fn cancel(&mut self, id: u64) {
+        if let Some(admitted) = self.jobs.remove(&id) {
+            self.device.hosted[admitted.lane].metrics.leave(Left::Dropped);
+        }
+    }
+}
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        for admitted in self.jobs.values() {
+            self.device.hosted[admitted.lane].metrics.leave(Left::Dropped);
+        }
+    }
 }
 
 async fn receive(
@@ -52,7 +84,7 @@ async fn receive(
     mut reader: FrameReader<OwnedReadHalf>,
     outbox: &Arc<Outbox>,
 ) -> Result<(), ReadError> {
-    let mut granted: HashMap<u64, Admitted> = HashMap::new();
+    let mut granted = Granted { device, jobs: HashMap::new() };
     loop {
         outbox.room().await;
         match reader.next().await? {
@@ -69,17 +101,18 @@ async fn receive(
                     Ok(admitted) if inline => take(device, admitted, reader.body(size).await?, outbox),
                     Ok(admitted) => {
                         outbox.push(&Frame::Grant { id });
-                        granted.insert(id, admitted);
+                        granted.jobs.insert(id, admitted);
                     }
                 }
             }
             Some(Frame::Body { id, size }) => {
                 // Bytes that were not granted as such end the connection: its frames can no longer be trusted.
-                let admitted = granted.remove(&id).filter(|admitted| admitted.job.body_size == size);
+                let admitted = granted.jobs.remove(&id).filter(|admitted| admitted.job.body_size == size);
                 let admitted = admitted.ok_or(std::io::Error::from(std::io::ErrorKind::InvalidData))?;
                 let body = reader.body(size as usize).await?;
                 take(device, admitted, body, outbox);
             }
+            Some(Frame::Cancel { id }) => granted.cancel(id),
             Some(Frame::Ping) => outbox.push(&Frame::Pong),
             Some(_) => return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
         }
@@ -111,7 +144,7 @@ fn admit(device: &Device, job: Job) -> Result<Admitted, Refusal> {
         Ok(memory) => {
             hosted.metrics.entered.inc();
             let deadline = job.remaining_micros.and_then(|micros| arrived.checked_add(Duration::from_micros(micros)));
-            Ok(Admitted { job, lane, deadline, memory })
+            Ok(Admitted { job, lane, deadline, memory, open: device.open.enter() })
         }
         Err(reason) => {
             hosted.metrics.refuse(reason);
@@ -124,9 +157,9 @@ fn take(device: &Arc<Device>, admitted: Admitted, body: Vec<u8>, outbox: &Arc<Ou
     let id = admitted.job.id;
     outbox.push(&Frame::Taken { id });
     let upstream = Upstream { outbox: Arc::clone(outbox), id };
-    let open = device.open.enter();
     let device = Arc::clone(device);
     tokio::spawn(async move {
+        let open = Arc::clone(&admitted.open);
         serve(&device, admitted, body, &upstream).await;
         drop(open);
     });

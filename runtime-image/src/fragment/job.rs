@@ -103,7 +103,7 @@ async fn served(device: &Arc<Device>, mut admitted: Admitted, mut run: Run, upst
         // An answered job ends here, unless it is an audit.
         Some(features) if job.audit || !job.answered => {
             let last = run.evaluated.pop().map(|evaluated| answer(evaluated, true));
-            let Admitted { job, lane, deadline, memory } = admitted;
+            let Admitted { job, lane, deadline, memory, .. } = admitted;
             onward(device, Onward { job, lane, deadline, memory, features, last, spent }, upstream).await;
         }
         _ => {

@@ -18,7 +18,7 @@ const EVENTS: usize = 5;
 /// How often a silent connection with open jobs is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// A connection with open jobs that is silent for so long is dead.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What the receiver says about a job. A closed channel means that the connection died.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct Connection {
 pub(crate) struct Open {
     pub(crate) id: u64,
     pub(crate) events: mpsc::Receiver<Event>,
+    /// The job is announced and its body has not followed: the receiver may hold memory for it.
+    pub(crate) owes_body: bool,
     connection: Arc<Connection>,
 }
 
@@ -70,7 +72,7 @@ impl Connection {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::channel(EVENTS);
         self.lock().as_mut()?.insert(id, sender);
-        Some(Open { id, events, connection: Arc::clone(self) })
+        Some(Open { id, events, owes_body: false, connection: Arc::clone(self) })
     }
 
     /// Whether the receiver has said that it drains.
@@ -98,7 +100,7 @@ impl Connection {
 
     async fn dispatch(&self, mut reader: FrameReader<OwnedReadHalf>) -> Result<(), ReadError> {
         let mut ping = interval(PING_EVERY);
-        let mut heard = Instant::now();
+        let (mut heard, mut written) = (Instant::now(), 0);
         loop {
             tokio::select! {
                 frame = reader.next() => {
@@ -107,7 +109,9 @@ impl Connection {
                     self.receive(frame);
                 }
                 _ = ping.tick() => {
-                    if self.jobs() == 0 {
+                    // A slow link that still takes bytes lives, although its answer waits behind them.
+                    if self.jobs() == 0 || self.outbox.written() != written {
+                        written = self.outbox.written();
                         heard = Instant::now();
                     } else if heard.elapsed() > SILENCE {
                         return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
@@ -128,7 +132,7 @@ impl Connection {
             Frame::Reply(reply) => (reply.id, Event::Reply(reply)),
             Frame::Audit { id, records } => (id, Event::Audit(records)),
             Frame::Draining => return self.draining.store(true, Ordering::Relaxed),
-            Frame::Ping | Frame::Pong | Frame::Job(_) | Frame::Body { .. } => return,
+            Frame::Ping | Frame::Pong | Frame::Job(_) | Frame::Body { .. } | Frame::Cancel { .. } => return,
         };
         if let Some(job) = self.lock().as_ref().and_then(|open| open.get(&id)) {
             // Full only if the receiver repeats itself; a job listens to each word once.
@@ -143,6 +147,9 @@ impl Connection {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if self.owes_body {
+            self.connection.outbox.push(&Frame::Cancel { id: self.id });
+        }
         if let Some(open) = self.connection.lock().as_mut() {
             open.remove(&self.id);
         }

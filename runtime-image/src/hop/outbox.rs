@@ -27,6 +27,7 @@ struct Pending {
     chunks: VecDeque<Bytes>,
     frames: BytesMut,
     bytes: usize,
+    written: u64,
     closed: bool,
 }
 
@@ -61,6 +62,11 @@ impl Outbox {
         self.drained.notify_waiters();
     }
 
+    /// Bytes written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.lock().written
+    }
+
     /// Whether everything has been written.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().bytes == 0
@@ -91,7 +97,9 @@ impl Outbox {
                     return Err(std::io::ErrorKind::WriteZero.into());
                 }
                 advance(&mut chunks, written);
-                self.lock().bytes -= written;
+                let mut pending = self.lock();
+                pending.bytes -= written;
+                pending.written += written as u64;
             }
             self.drained.notify_waiters();
         }

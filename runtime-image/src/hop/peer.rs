@@ -15,7 +15,8 @@ use wire::frame::{AuditRecord, Frame, INLINE_LIMIT, Job, Refusal, Reply};
 pub(crate) struct Patience {
     /// For a connection and its handshake.
     pub(crate) connect: Duration,
-    /// From sending a job to its takeover, transmission over an emulated link not counted.
+    /// From sending a job to its takeover, beside the time its bytes need at [`SLOWEST_LINK`]; transmission over an
+    /// emulated link is not counted.
     pub(crate) takeover: Duration,
     /// Between two attempts to connect: first this, then doubled up to `retry_most`.
     pub(crate) retry_least: Duration,
@@ -36,6 +37,9 @@ impl Default for Patience {
         }
     }
 }
+
+/// Bytes per second (2 Mbit/s) below which a link counts as dead.
+const SLOWEST_LINK: f64 = 250_000.0;
 
 /// Why a job was not taken over. Its tensor is still with the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +91,9 @@ impl Peers {
         let (connection, open) = self.register(&address).await?;
         match &link {
             None => {
+                let patience = self.patience.takeover + Duration::from_secs_f64(body.len() as f64 / SLOWEST_LINK);
                 let sending = send_directly(&connection, open, job, body);
-                timeout(self.patience.takeover, sending).await.unwrap_or(Err(SendError::Unreachable))
+                timeout(patience, sending).await.unwrap_or(Err(SendError::Unreachable))
             }
             Some(link) => self.send_paced(&connection, open, job, body, link).await,
         }
@@ -106,11 +111,13 @@ impl Peers {
         let turn = link.turn().await;
         job.id = open.id;
         job.inline = false;
+        open.owes_body = true;
         connection.outbox.push(&Frame::Job(Box::new(job)));
         timeout(self.patience.takeover, granted(&mut open)).await.unwrap_or(Err(SendError::Unreachable))?;
         let arrival = turn.book(body.len());
         arrival.wait().await;
         let body_frame = Frame::Body { id: open.id, size: body.len() as u32 };
+        open.owes_body = false;
         connection.outbox.push_with_body(&body_frame, Some(body));
         let taken = taken(open, Some(Arc::clone(link)));
         timeout(self.patience.takeover, taken).await.unwrap_or(Err(SendError::Unreachable))
@@ -173,8 +180,10 @@ async fn send_directly(connection: &Connection, mut open: Open, mut job: Job, bo
     if inline {
         connection.outbox.push_with_body(&Frame::Job(Box::new(job)), Some(body));
     } else {
+        open.owes_body = true;
         connection.outbox.push(&Frame::Job(Box::new(job)));
         granted(&mut open).await?;
+        open.owes_body = false;
         let frame = Frame::Body { id: open.id, size: body.len() as u32 };
         connection.outbox.push_with_body(&frame, Some(body));
     }
@@ -184,7 +193,10 @@ async fn send_directly(connection: &Connection, mut open: Open, mut job: Job, bo
 async fn granted(open: &mut Open) -> Result<(), SendError> {
     match open.events.recv().await {
         Some(Event::Granted) => Ok(()),
-        Some(Event::Refused(reason)) => Err(SendError::Refused(reason)),
+        Some(Event::Refused(reason)) => {
+            open.owes_body = false;
+            Err(SendError::Refused(reason))
+        }
         _ => Err(SendError::Unreachable),
     }
 }

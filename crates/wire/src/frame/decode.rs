@@ -67,6 +67,7 @@ impl<'a> Reader<'a> {
         self.name = match kind {
             kind::JOB => "job",
             kind::BODY => "body",
+            kind::CANCEL => "cancel",
             kind::GRANT => "grant",
             kind::REFUSED => "refused",
             kind::TAKEN => "taken",
@@ -78,6 +79,7 @@ impl<'a> Reader<'a> {
         let frame = match kind {
             kind::JOB => Frame::Job(Box::new(self.job()?)),
             kind::BODY => Frame::Body { id: self.u64()?, size: self.u32()? },
+            kind::CANCEL => Frame::Cancel { id: self.u64()? },
             kind::GRANT => Frame::Grant { id: self.u64()? },
             kind::REFUSED => Frame::Refused { id: self.u64()?, reason: self.refusal()? },
             kind::TAKEN => Frame::Taken { id: self.u64()? },

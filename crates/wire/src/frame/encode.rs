@@ -15,6 +15,7 @@ pub(super) mod kind {
     pub(crate) const PING: u8 = 9;
     pub(crate) const PONG: u8 = 10;
     pub(crate) const DRAINING: u8 = 11;
+    pub(crate) const CANCEL: u8 = 12;
 }
 
 pub(super) mod flag {
@@ -43,6 +44,7 @@ pub fn encode(frame: &Frame, to: &mut BytesMut) {
             put_id(kind::BODY, *id, to);
             to.put_u32_le(*size);
         }
+        Frame::Cancel { id } => put_id(kind::CANCEL, *id, to),
         Frame::Grant { id } => put_id(kind::GRANT, *id, to),
         Frame::Refused { id, reason } => {
             put_id(kind::REFUSED, *id, to);

@@ -8,7 +8,7 @@
 //! sender                          receiver
 //!   Job{id, size, route, …}  ──►    reserve size + fits?
 //!                            ◄──  Grant{id}   or  Refused{id, reason}
-//!   Body{id} + bytes         ──►
+//!   Body{id} + bytes         ──►                (or Cancel{id}: the body will not come)
 //!                            ◄──  Taken{id}      the sender frees its copy
 //!                            ◄──  Passed{id}     (on request) the next hop has taken the job over
 //!                            ◄──  Reply{id, …}   the answer, hop by hop

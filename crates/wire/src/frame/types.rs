@@ -12,6 +12,11 @@ pub enum Frame {
         /// Bytes that follow; equal to what was announced.
         size: u32,
     },
+    /// The announced body will not come: what was reserved for it is free.
+    Cancel {
+        /// Job.
+        id: u64,
+    },
     /// The announced bytes are reserved.
     Grant {
         /// Job.
