@@ -18,8 +18,8 @@ fn example() -> PathBuf {
     build::file("../examples/fashion-mnist")
 }
 
-/// A copy of the example with `from` replaced in one of its manifests.
-fn changed_example(manifest: &str, from: &str, to: &str) -> TempDir {
+/// A copy of the example with `from` replaced in one of its manifests, and the number of that line.
+fn changed_example(manifest: &str, from: &str, to: &str) -> (TempDir, usize) {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(example()).unwrap() {
         let path = entry.unwrap().path();
@@ -29,9 +29,9 @@ fn changed_example(manifest: &str, from: &str, to: &str) -> TempDir {
     }
     let path = folder.path().join(manifest);
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{manifest} does not hold {from:?} any more");
-    fs::write(&path, text.replace(from, to)).unwrap();
-    folder
+    let at = text.find(from).unwrap_or_else(|| panic!("{manifest} does not hold {from:?} any more"));
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    (folder, 1 + text[..at].matches('\n').count())
 }
 
 /// Figures of loss are measured alone, everything else side by side: emulated devices need their share of the real
@@ -360,7 +360,7 @@ fn sigterm_under_load_ends_with_what_was_measured() {
 }
 
 /// Runs `eenn`, which must refuse what it is given with a message and nothing on standard output.
-fn refused(arguments: &[&str], code: i32, message: &str) {
+fn refused(arguments: &[&str], code: i32, message: &str) -> String {
     let output = run(arguments);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{stderr}");
@@ -369,6 +369,7 @@ fn refused(arguments: &[&str], code: i32, message: &str) {
     let said = stderr.split("\n\nFor more").next().unwrap().trim_end();
     assert!(said.starts_with("error: ") && said.contains(message), "{arguments:?}: {message:?} is not in\n{stderr}");
     assert!(said.lines().count() <= if said.contains("--load") { 3 } else { 1 }, "{arguments:?}\n{stderr}");
+    stderr
 }
 
 #[test]
@@ -379,22 +380,36 @@ fn manifests_that_are_wrong_are_refused_with_their_line() {
             "service.yaml",
             "overflow: Drop",
             "overflow: Drup",
-            "service.yaml:35:13: spec.overflow: unknown value \"Drup\"",
+            ": spec.overflow: unknown value \"Drup\"; did you mean \"Drop\"?",
         ),
-        ("service.yaml", "overflow:", "overfow:", "unknown field \"overfow\"; did you mean \"overflow\"?"),
-        ("qos.yaml", "minAccuracy: \"0.88\"", "minAccuracy: 0.88", "spec.minAccuracy: must be text"),
+        ("service.yaml", "overflow:", "overfow:", ": spec: unknown field \"overfow\"; did you mean \"overflow\"?"),
         (
-            "pool.yaml",
-            "tier: NearEdge\n      cores",
-            "tier: Edge\n      cores",
-            "allowed: Gateway, NearEdge, FarEdge, Cloud",
+            "service.yaml",
+            "node: pi-1 #",
+            "node: pi-9 #",
+            ": spec.sources[0].node: no device of pool \"edge\" is named \"pi-9\"",
         ),
-        ("service.yaml", "node: pi-1 #", "node: pi-9 #", "pi-9"),
-        ("model.yaml", "uri: file://model.onnx", "uri: file://absent.onnx", "absent.onnx"),
-        ("model.yaml", "- tensor: cut3", "- tensor: cut33", "cut33"),
+        ("qos.yaml", "minAccuracy: \"0.88\"", "minAccuracy: 0.88", ": spec.minAccuracy: must be text, not a number"),
+        ("pool.yaml", "tier: NearEdge", "tier: Edge", "allowed: Gateway, NearEdge, FarEdge, Cloud"),
     ] {
-        let folder = changed_example(manifest, from, to);
-        refused(&["up", "-f", folder.path().to_str().unwrap(), "--load", "5/s for 1s"], 2, message);
+        let (folder, line) = changed_example(manifest, from, to);
+        let place = format!("{}:{line}:", folder.path().join(manifest).display());
+        let stderr = refused(&["up", "-f", folder.path().to_str().unwrap(), "--load", "5/s for 1s"], 2, message);
+        assert!(stderr.contains(&place), "{place} is not in\n{stderr}");
+    }
+}
+
+#[test]
+fn manifests_that_do_not_fit_the_network_are_refused() {
+    let _guard = beside_others();
+    for (from, to, code, message) in [
+        ("uri: file://model.onnx", "uri: file://absent.onnx", 2, "absent.onnx: No such file"),
+        // Only the process that loads the network finds this.
+        ("- tensor: cut3", "- tensor: cut33", 1, "failed to start device box: ended with code 1"),
+        ("- tensor: cut3", "- tensor: cut33", 1, "there is no cut tensor \"cut33\"; similar ones are cut1"),
+    ] {
+        let (folder, _) = changed_example("model.yaml", from, to);
+        refused(&["up", "-f", folder.path().to_str().unwrap(), "--load", "5/s for 1s"], code, message);
     }
 }
 

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wire::document::{EmulateDocument, FragmentDocument, ProfileDocument};
 
+/// Seconds that one segment may take on an emulated device; more is a mistake.
+const LONGEST_SERVICE: f64 = 3600.0;
+
 /// What the executor computes.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -152,6 +155,7 @@ fn emulated_times(
     ensure!(emulate.speed_factor > 0.0 && emulate.cores > 0.0, "cores and speedFactor must be above 0");
     let time = |time: &wire::document::TimeDocument| -> anyhow::Result<ServiceTime> {
         let mean = Seconds::new(time.mean_microseconds / 1e6 / emulate.speed_factor)?;
+        ensure!(mean.get() <= LONGEST_SERVICE, "a service of {} s is longer than {LONGEST_SERVICE} s", mean.get());
         Ok(ServiceTime { mean, scv: time.scv })
     };
     Ok(ServiceTimes {

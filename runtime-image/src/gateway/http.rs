@@ -1,18 +1,16 @@
 //! The gateway's side for clients: the Open Inference Protocol over HTTP/1.1.
 
 use super::Gateway;
-use super::job::{Answered, Ask, End, run};
-use crate::memory::Reservation;
-use crate::oip::{self, Parameter, Request, Response as Body};
+use super::body::{ReadFailure, read};
+use super::job::{Ask, End, run};
+use super::response::{error, json, lost, respond, unavailable};
+use crate::oip::{self, Request};
 use axum::Router;
 use axum::body::Body as Stream;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -22,23 +20,18 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-use wire::frame::{Failure, Refusal};
+use wire::frame::Refusal;
 
 /// The one version of every model: a new model file is a new service or a new plan.
 const VERSION: &str = "1";
 /// Samples of one request; each is a job.
 const MOST_SAMPLES: usize = 1024;
-/// A client has so long to send its body.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections at a time. A client that sends many jobs at once opens one for each.
 const MOST_CONNECTIONS: usize = 8192;
 /// A connection that is idle, or sends the head of a request, may take so long.
 const IDLE: Duration = Duration::from_secs(75);
 /// Bytes that a connection reads ahead, beside the bodies that the region counts.
 const CONNECTION_BUFFER: usize = 16 * 1024;
-/// What a lost job is told to wait, in seconds: the least that the header can say.
-const RETRY_SECONDS: &str = "1";
 /// Names the source of a job.
 const SOURCE: &str = "eenn-source";
 
@@ -118,9 +111,9 @@ fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 #[derive(Debug, serde::Deserialize)]
-struct Target {
-    name: String,
-    version: Option<String>,
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
 }
 
 async fn ready(State(gateway): Shared) -> Response {
@@ -204,116 +197,6 @@ async fn run_all(gateway: &Arc<Gateway>, request: &Request, ask: &Ask) -> Vec<En
     ends.into_iter().map(|(_, end)| end).collect()
 }
 
-/// A response has answers for all its samples; if one of them has none, it says what became of that one.
-fn respond(gateway: &Gateway, target: &Target, request: &Request, ends: Vec<End>) -> Response {
-    let samples = ends.len();
-    let mut answered = Vec::with_capacity(samples);
-    let mut unanswered = vec![];
-    for end in ends {
-        match end {
-            End::Answered(one) => answered.push(one),
-            other => unanswered.push(other),
-        }
-    }
-    match unanswered.first() {
-        Some(End::Lost { place, reason }) => lost(place, *reason, unanswered.len(), samples),
-        Some(End::Failed { place, reason }) => failed(place, *reason, unanswered.len(), samples),
-        _ => answer(gateway, target, request, answered),
-    }
-}
-
-fn answer(gateway: &Gateway, target: &Target, request: &Request, answered: Vec<Answered>) -> Response {
-    let parameters = parameters(&answered);
-    let answers: Vec<_> = answered
-        .into_iter()
-        .map(|Answered { answer, .. }| oip::Answer {
-            probabilities: answer.probabilities,
-            class: answer.class,
-            exit: usize::from(answer.exit) + 1,
-            confidence: answer.confidence,
-        })
-        .collect();
-    let body = Body {
-        model_name: &gateway.service,
-        model_version: target.version.as_deref(),
-        id: request.id.as_deref(),
-        parameters: &parameters,
-        answers: &answers,
-    };
-    let encoded = oip::encode(&body, &request.outputs);
-    let mut response = ([(CONTENT_TYPE, encoded.content_type())], encoded.body).into_response();
-    if let Some(length) = encoded.header_length {
-        response.headers_mut().insert(oip::HEADER_LENGTH, length.into());
-    }
-    response
-}
-
-/// Exit, confidence, chain and times are those of the job, so only a request of one job has them here.
-fn parameters(answered: &[Answered]) -> Vec<(&'static str, Parameter)> {
-    let micros = |time: Duration| Parameter::Integer(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
-    let mut parameters = vec![];
-    if let Some(first) = answered.first() {
-        parameters.push(("policy_generation", Parameter::Integer(i64::try_from(first.generation).unwrap_or(i64::MAX))));
-    }
-    if let [one] = answered {
-        parameters.extend([
-            ("exit", Parameter::Integer(i64::from(one.answer.exit) + 1)),
-            ("confidence", Parameter::Double(f64::from(one.answer.confidence))),
-            ("chain", Parameter::Text(one.chain.clone())),
-            ("answered_on_overflow", Parameter::Boolean(one.answer.on_overflow)),
-            ("wait_microseconds", micros(one.waited)),
-            ("service_microseconds", micros(one.service)),
-            ("latency_microseconds", micros(one.latency)),
-        ]);
-    }
-    parameters
-}
-
-enum ReadFailure {
-    Rejected(StatusCode, String),
-    Full,
-}
-
-/// Reads a body whose size has been reserved, and expands it.
-async fn read(gateway: &Gateway, headers: &HeaderMap, body: Stream) -> Result<(Bytes, Vec<Reservation>), ReadFailure> {
-    let limit = gateway.max_body;
-    let too_large =
-        || ReadFailure::Rejected(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"));
-    let announced = text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let reserve = |bytes: usize| gateway.region.reserve(bytes as u64).ok_or(ReadFailure::Full);
-    let mut memory = vec![reserve(announced.unwrap_or(0))?];
-    let mut read = BytesMut::with_capacity(announced.unwrap_or(0));
-    let reading = async {
-        let mut body = body;
-        while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|_| ReadFailure::Rejected(StatusCode::BAD_REQUEST, "the body ended early".into()))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if read.len() + data.len() > limit {
-                return Err(too_large());
-            }
-            if announced.is_none() {
-                memory.push(reserve(data.len())?);
-            }
-            read.extend_from_slice(&data);
-        }
-        Ok(())
-    };
-    let late = || ReadFailure::Rejected(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into());
-    timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| Err(late()))?;
-    let encoding = text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default();
-    let compressed = read.len();
-    let body = oip::decompress(encoding, &read.freeze(), limit).map_err(|error| {
-        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        ReadFailure::Rejected(status, error.to_string())
-    })?;
-    memory.push(reserve(body.len().saturating_sub(compressed))?);
-    Ok((body, memory))
-}
-
 impl Gateway {
     /// Whether a request is for what is served here.
     fn check(&self, target: &Target) -> Result<(), Box<Response>> {
@@ -335,43 +218,6 @@ fn source(headers: &HeaderMap) -> Option<&str> {
     text(headers, SOURCE)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn lost(place: &str, reason: Refusal, lost: usize, samples: usize) -> Response {
-    let message = format!("{} lost at {place}: {reason}", count(lost, samples));
-    unavailable(&message, "lost", place, reason.word())
-}
-
-fn failed(place: &str, reason: Failure, failed: usize, samples: usize) -> Response {
-    let message = format!("{} failed at {place}: {reason}", count(failed, samples));
-    match reason {
-        Failure::Deadline => outcome(StatusCode::GATEWAY_TIMEOUT, &message, "failed", place, reason.word()),
-        Failure::Unreachable | Failure::HopDied => unavailable(&message, "failed", place, reason.word()),
-        _ => outcome(StatusCode::INTERNAL_SERVER_ERROR, &message, "failed", place, reason.word()),
-    }
-}
-
-fn count(some: usize, samples: usize) -> String {
-    if samples == 1 { "job".to_owned() } else { format!("{some} of {samples} jobs") }
-}
-
-fn unavailable(message: &str, what: &str, place: &str, reason: &str) -> Response {
-    let mut response = outcome(StatusCode::SERVICE_UNAVAILABLE, message, what, place, reason);
-    response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(RETRY_SECONDS));
-    response
-}
-
-fn outcome(status: StatusCode, message: &str, outcome: &str, place: &str, reason: &str) -> Response {
-    let body = serde_json::json!({"error": message, "outcome": outcome, "place": place, "reason": reason});
-    json(status, body.to_string().into_bytes())
-}
-
-fn error(status: StatusCode, message: &str) -> Response {
-    json(status, oip::body::error(message))
-}
-
-fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }

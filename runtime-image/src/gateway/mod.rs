@@ -1,10 +1,12 @@
 //! A gateway process: takes requests, decides for each job by the policy, sends it, answers, and keeps the books.
 
 mod admin;
+mod body;
 mod dispatch;
 mod http;
 mod job;
 mod ledger;
+mod response;
 mod routes;
 mod store;
 

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 use wire::document::LinkDocument;
 
+/// Seconds.
+const LONGEST_LATENCY: f64 = 60.0;
+
 /// The emulated links of one process, by the device at their far end.
 #[derive(Debug, Default)]
 pub(crate) struct Paces(BTreeMap<String, Arc<Pacing>>);
@@ -45,6 +48,10 @@ impl Paces {
             );
             let latency = Seconds::new(link.latency_microseconds / 1e6)
                 .map_err(|error| anyhow::anyhow!("link to {device}: {error}"))?;
+            anyhow::ensure!(
+                latency.get() <= LONGEST_LATENCY,
+                "link to {device}: a latency above {LONGEST_LATENCY} s is a mistake"
+            );
             let pacing = Pacing {
                 link: Link { bytes_per_second, latency },
                 timer: timer.clone(),
@@ -138,7 +145,9 @@ mod tests {
 
     #[test]
     fn links_that_cannot_be_are_refused_with_their_device() {
-        for (bytes_per_second, latency_microseconds) in [(Some(0.0), 0.0), (Some(f64::NAN), 0.0), (None, -1.0)] {
+        for (bytes_per_second, latency_microseconds) in
+            [(Some(0.0), 0.0), (Some(f64::NAN), 0.0), (None, -1.0), (None, 1e300)]
+        {
             let link = LinkDocument { bytes_per_second, latency_microseconds };
             let error = Paces::new(&BTreeMap::from([("box".to_owned(), link)])).unwrap_err();
             assert!(error.to_string().contains("link to box"), "{error}");
