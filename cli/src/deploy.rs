@@ -222,7 +222,8 @@ fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<String, LinkDo
         policy: policy(service),
         policy_file: None,
         memory_budget_bytes: budget,
-        max_body_bytes: budget.min(LARGEST_BODY),
+        // One request must not take the memory of all others.
+        max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links,
     }
 }
@@ -378,7 +379,7 @@ mod tests {
         let errors = deploy(&example(), &fixed(&["0.1"])).unwrap_err();
         assert_eq!(
             errors.to_string(),
-            "--scheduler (for EENNService/fashion-mnist): has 1 thresholds; a model with 6 exits needs 5"
+            "--thresholds (for EENNService/fashion-mnist): has 1 thresholds; a model with 6 exits needs 5"
         );
     }
 

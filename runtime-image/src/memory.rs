@@ -42,6 +42,13 @@ impl Region {
 }
 
 impl Reservation {
+    /// Reserves `bytes` more, or says that they do not fit.
+    pub(crate) fn grow(&mut self, bytes: u64) -> bool {
+        let Some(mut more) = self.region.reserve(bytes) else { return false };
+        self.bytes += std::mem::take(&mut more.bytes);
+        true
+    }
+
     /// Gives back what exceeds `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let excess = self.bytes.saturating_sub(bytes);
@@ -66,6 +73,9 @@ mod tests {
         let mut first = region.reserve(6).unwrap();
         assert!(region.reserve(5).is_none());
         assert_eq!(region.held(), 6);
+        first.shrink_to(2);
+        assert!(first.grow(3) && !first.grow(6));
+        assert_eq!(region.held(), 5);
         first.shrink_to(2);
         let second = region.reserve(8).unwrap();
         assert!(region.reserve(1).is_none() && region.reserve(u64::MAX).is_none());

@@ -213,6 +213,92 @@ async fn a_hop_that_hangs_is_given_up_and_its_jobs_are_answered_by_the_rule() {
 }
 
 #[tokio::test]
+async fn jobs_that_need_no_dead_device_are_answered_and_the_others_by_the_rule() {
+    for (overflow, status) in [
+        (OverflowDocument::AnswerWithLastExit, StatusCode::OK),
+        (OverflowDocument::Drop, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let (devices, mut gateway) = build::near_and_far(&[0.999]);
+        // Jobs of the source `sure` leave at the first exit, all others need the far device.
+        let mut sure = gateway.policy.default.clone();
+        sure[0].thresholds = vec![0.0];
+        gateway.policy.sources.insert("sure".to_owned(), sure);
+        gateway.policy.overflow = overflow;
+        let mut cluster = Cluster::start(devices, gateway);
+        let client = cluster.client();
+        flood(&client, 5).await;
+        cluster.devices.get_mut("far").unwrap().kill();
+        let replies = flood(&client, 30).await;
+        assert_eq!(count(&replies, status), 30, "{overflow:?}: {:#?}", cluster.books().await);
+        for index in 0..30 {
+            let reply = client.infer_with(TWO, &build::sample(index), &json!({"source": "sure"})).await;
+            assert_eq!(reply.answer().exit, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hop_that_hangs_is_noticed_before_the_deadline() {
+    let (devices, mut gateway) = build::near_and_far(&[0.999]);
+    gateway.policy.overflow = OverflowDocument::AnswerWithLastExit;
+    gateway.policy.deadline_milliseconds = Some(800);
+    let cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    assert_eq!(client.infer(TWO, &build::sample(1)).await.answer().exit, 2);
+    cluster.devices["far"].signal("STOP");
+    let replies = flood(&client, 20).await;
+    assert!(replies.iter().all(|reply| reply.answer().exit == 1), "{:#?}", cluster.books().await);
+}
+
+#[tokio::test]
+async fn a_first_device_that_hangs_keeps_no_job_for_long() {
+    let (devices, gateway) = build::near_and_far(&[1.0]);
+    let cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    flood(&client, 5).await;
+    cluster.devices["near"].signal("STOP");
+    // More than outbox and sockets take.
+    let sent = flood(&client, 3_000);
+    let replies = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("every wait is bounded");
+    assert_eq!(count(&replies, StatusCode::SERVICE_UNAVAILABLE), 3_000);
+    assert_balanced(&cluster.books().await);
+    cluster.devices["near"].signal("CONT");
+    eventually("the route heals", || async { client.infer(TWO, &build::sample(1)).await.status == StatusCode::OK })
+        .await;
+}
+
+#[tokio::test]
+async fn with_another_chain_no_job_is_lost_when_a_device_is_terminated_under_load() {
+    let (mut devices, mut gateway) = build::near_and_far(&[1.0]);
+    let model = build::two_exits_model();
+    devices.push(build::device("other", vec![build::fragment(&model, 2, 2, 4 << 20)]));
+    let chains = vec![
+        build::chain("a", &model, &[("near", 1, 1), ("far", 2, 2)]),
+        build::chain("b", &model, &[("near", 1, 1), ("other", 2, 2)]),
+    ];
+    gateway.policy = build::gateway(&model, chains, &[1.0]).policy;
+    let mut cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    let load = tokio::spawn(async move {
+        let mut replies = vec![];
+        for _ in 0..60 {
+            replies.extend(flood(&client, 10).await);
+            sleep(Duration::from_millis(5)).await;
+        }
+        replies
+    });
+    eventually("jobs at the far device", || async {
+        cluster.device("far").await.fragments["two-exits-2-2"].entered > 20
+    })
+    .await;
+    let far = cluster.devices.get_mut("far").unwrap();
+    far.signal("TERM");
+    assert!(far.wait(Duration::from_secs(10)).success());
+    let replies = load.await.unwrap();
+    assert_eq!(count(&replies, StatusCode::OK), 600, "{:#?}", cluster.books().await);
+}
+
+#[tokio::test]
 async fn a_terminated_device_finishes_its_jobs() {
     let (mut devices, gateway) = build::near_and_far(&[1.0]);
     build::emulate(&mut devices[1], 10.0);
@@ -467,6 +553,33 @@ async fn metrics_are_exposed_under_their_names() {
     ] {
         assert!(both.contains(line), "{line} is missing in\n{both}");
     }
+}
+
+#[tokio::test]
+async fn large_batches_stay_within_the_memory_of_the_gateway() {
+    let (devices, mut gateway) = build::trivial();
+    const BUDGET: u64 = 16 << 20;
+    gateway.memory_budget_bytes = BUDGET;
+    gateway.max_body_bytes = BUDGET / 8;
+    let cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    client.infer("trivial", &build::sample(1)).await.answer();
+    let idle = cluster.gateway_process.memory().1;
+    cluster.gateway_process.reset_peak();
+    let data = vec![0; 1024 * build::INPUT];
+    let input = json!({"name": "input", "shape": [1024, build::INPUT], "datatype": "FP32", "data": data});
+    let body = bytes::Bytes::from(json!({"inputs": [input]}).to_string());
+    let mut all = JoinSet::new();
+    for _ in 0..12 {
+        let (client, body) = (client.clone(), body.clone());
+        all.spawn(async move {
+            client.send(Method::POST, "/v2/models/trivial/infer", &[], body).await.map(|reply| reply.status)
+        });
+    }
+    let statuses = all.join_all().await;
+    assert!(statuses.iter().flatten().any(|status| *status == StatusCode::OK), "{statuses:?}");
+    let peak = cluster.gateway_process.memory().0;
+    assert!(peak <= idle + BUDGET + (20 << 20), "idle {idle}, peak {peak}: {statuses:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// How the jobs of one lane are served.
 pub(crate) struct Lane<T, R> {
@@ -27,6 +26,9 @@ pub(crate) struct Lane<T, R> {
 
 /// Computes one job.
 pub(crate) type Serve<T, R> = Box<dyn Fn(T) -> Served<R> + Send + Sync>;
+
+/// What to do when a job has ended; called on the thread that ended it, so it must not wait.
+pub(crate) type Then<R> = Box<dyn FnOnce(Completed<R>) + Send>;
 
 /// What computing a job gave.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ struct State<T, R> {
     ready: VecDeque<Ready<T>>,
     pods: Option<Pods>,
     real_busy: f64,
+    /// Ended jobs, told once the lock is free.
+    ended: Vec<(Then<R>, Completed<R>)>,
     next_id: u64,
     stopped: bool,
 }
@@ -96,7 +100,7 @@ struct Waiting<T, R> {
     task: T,
     deadline: Option<Instant>,
     since: f64,
-    done: oneshot::Sender<Completed<R>>,
+    then: Then<R>,
 }
 
 struct Ready<T> {
@@ -110,7 +114,7 @@ struct Running<R> {
     waited: f64,
     late: bool,
     result: Option<R>,
-    done: oneshot::Sender<Completed<R>>,
+    then: Then<R>,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Executor<T, R> {
@@ -123,6 +127,7 @@ impl<T: Send + 'static, R: Send + 'static> Executor<T, R> {
             ready: VecDeque::new(),
             pods: emulated_cores.map(|cores| Pods::new(cores, shares)),
             real_busy: 0.0,
+            ended: Vec::new(),
             next_id: 0,
             stopped: false,
         };
@@ -146,23 +151,24 @@ impl<T: Send + 'static, R: Send + 'static> Executor<T, R> {
     }
 
     /// Queues a job. The queue has no bound of its own: each job in it holds memory of a region.
-    pub(crate) fn submit(&self, lane: usize, task: T, deadline: Option<Instant>) -> oneshot::Receiver<Completed<R>> {
-        let (done, completed) = oneshot::channel();
+    pub(crate) fn submit(&self, lane: usize, task: T, deadline: Option<Instant>, then: Then<R>) {
         let mut state = self.shared.lock();
         let since = self.shared.advance(&mut state);
-        state.waiting[lane].push_back(Waiting { task, deadline, since, done });
+        state.waiting[lane].push_back(Waiting { task, deadline, since, then });
         self.shared.admit(&mut state, lane);
-        completed
+        tell(state);
     }
 
     /// What is going on.
     pub(crate) fn load(&self) -> Load {
         let mut state = self.shared.lock();
         self.shared.advance(&mut state);
-        Load {
+        let load = Load {
             waiting: state.waiting.iter().map(VecDeque::len).collect(),
             busy_core_seconds: state.pods.as_ref().map_or(state.real_busy, Pods::busy),
-        }
+        };
+        tell(state);
+        load
     }
 }
 
@@ -188,7 +194,7 @@ impl<T, R> Shared<T, R> {
         while state.running[lane].len() < self.lanes[lane].workers {
             let Some(next) = state.waiting[lane].pop_front() else { return };
             if next.deadline.is_some_and(|deadline| deadline <= self.start + Duration::from_secs_f64(at)) {
-                let _ = next.done.send(Completed::Expired);
+                state.ended.push((next.then, Completed::Expired));
                 continue;
             }
             let id = state.next_id;
@@ -197,7 +203,7 @@ impl<T, R> Shared<T, R> {
                 pods.start(lane, id);
             }
             let running =
-                Running { started: at, waited: (at - next.since).max(0.0), late: false, result: None, done: next.done };
+                Running { started: at, waited: (at - next.since).max(0.0), late: false, result: None, then: next.then };
             state.running[lane].insert(id, running);
             state.ready.push_back(Ready { lane, id, task: next.task });
             self.work.notify_one();
@@ -218,6 +224,8 @@ impl<T, R> Shared<T, R> {
             let served = catch_unwind(AssertUnwindSafe(|| (self.lanes[lane].serve)(task)));
             state = self.lock();
             self.computed(&mut state, lane, id, served.ok());
+            tell(state);
+            state = self.lock();
         }
     }
 
@@ -243,6 +251,11 @@ impl<T, R> Shared<T, R> {
         let mut state = self.lock();
         while !state.stopped {
             let now = self.advance(&mut state);
+            if !state.ended.is_empty() {
+                tell(state);
+                state = self.lock();
+                continue;
+            }
             let next = state.pods.as_ref().and_then(Pods::next_completion);
             state = match next {
                 None => self.clock.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -269,8 +282,19 @@ impl<T, R> State<T, R> {
                 late: job.late,
             },
         };
-        // Nobody waits for a job whose connection is gone.
-        let _ = job.done.send(completed);
+        self.ended.push((job.then, completed));
+    }
+}
+
+/// Frees the lock, then tells the jobs that have ended.
+fn tell<T, R>(mut state: MutexGuard<'_, State<T, R>>) {
+    let ended = std::mem::take(&mut state.ended);
+    drop(state);
+    for (then, completed) in ended {
+        // A bug in what follows a job must not end the thread that computes the others.
+        if catch_unwind(AssertUnwindSafe(|| then(completed))).is_err() {
+            tracing::error!("what follows a job panicked");
+        }
     }
 }
 

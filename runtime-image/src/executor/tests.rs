@@ -1,4 +1,14 @@
 use super::*;
+use tokio::sync::oneshot;
+
+impl Executor<u64, u64> {
+    /// Submits a job whose end can be awaited.
+    fn run(&self, lane: usize, task: u64, deadline: Option<Instant>) -> oneshot::Receiver<Completed<u64>> {
+        let (told, ended) = oneshot::channel();
+        self.submit(lane, task, deadline, Box::new(|completed| drop(told.send(completed))));
+        ended
+    }
+}
 
 /// A lane that answers a task (milliseconds of emulated core time) with itself.
 fn lane(workers: usize) -> Lane<u64, u64> {
@@ -23,7 +33,7 @@ fn service(completed: Completed<u64>) -> (u64, f64, f64) {
 #[tokio::test]
 async fn an_emulated_core_serves_one_after_the_other_without_drift() {
     let executor = Executor::start(vec![lane(1)], Some(1.0), 1).unwrap();
-    let all: Vec<_> = (0..20).map(|_| executor.submit(0, 5, None)).collect();
+    let all: Vec<_> = (0..20).map(|_| executor.run(0, 5, None)).collect();
     let mut last = 0.0;
     for (index, job) in all.into_iter().enumerate() {
         let (_, waited, service) = service(job.await.unwrap());
@@ -39,7 +49,7 @@ async fn an_emulated_core_serves_one_after_the_other_without_drift() {
 #[tokio::test]
 async fn two_lanes_share_an_emulated_core() {
     let executor = Executor::start(vec![lane(1), lane(1)], Some(1.0), 1).unwrap();
-    let (a, b) = (executor.submit(0, 20, None), executor.submit(1, 20, None));
+    let (a, b) = (executor.run(0, 20, None), executor.run(1, 20, None));
     let (a, b) = (service(a.await.unwrap()).2, service(b.await.unwrap()).2);
     assert!(a > 0.035 && b > 0.035, "alone it would be 0.02: {a} {b}");
 }
@@ -47,7 +57,7 @@ async fn two_lanes_share_an_emulated_core() {
 #[tokio::test]
 async fn a_real_device_serves_with_all_its_workers() {
     let executor = Executor::start(vec![lane(2)], None, 2).unwrap();
-    let all: Vec<_> = (0..100).map(|task| executor.submit(0, if task == 13 { 0 } else { task }, None)).collect();
+    let all: Vec<_> = (0..100).map(|task| executor.run(0, if task == 13 { 0 } else { task }, None)).collect();
     for job in all {
         service(job.await.unwrap());
     }
@@ -56,16 +66,16 @@ async fn a_real_device_serves_with_all_its_workers() {
 #[tokio::test]
 async fn a_panic_fails_its_job_only() {
     let executor = Executor::start(vec![lane(1)], None, 1).unwrap();
-    assert!(matches!(executor.submit(0, 13, None).await.unwrap(), Completed::Panicked));
-    assert_eq!(service(executor.submit(0, 1, None).await.unwrap()).0, 1);
+    assert!(matches!(executor.run(0, 13, None).await.unwrap(), Completed::Panicked));
+    assert_eq!(service(executor.run(0, 1, None).await.unwrap()).0, 1);
 }
 
 #[tokio::test]
 async fn a_job_whose_deadline_passed_in_the_queue_is_not_computed() {
     let executor = Executor::start(vec![lane(1)], Some(1.0), 1).unwrap();
-    let first = executor.submit(0, 30, None);
-    let late = executor.submit(0, 1, Some(Instant::now() + Duration::from_millis(5)));
-    let fine = executor.submit(0, 1, Some(Instant::now() + Duration::from_secs(5)));
+    let first = executor.run(0, 30, None);
+    let late = executor.run(0, 1, Some(Instant::now() + Duration::from_millis(5)));
+    let fine = executor.run(0, 1, Some(Instant::now() + Duration::from_secs(5)));
     service(first.await.unwrap());
     assert!(matches!(late.await.unwrap(), Completed::Expired));
     service(fine.await.unwrap());

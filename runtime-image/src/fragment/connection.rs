@@ -2,7 +2,7 @@
 
 use super::Device;
 use super::job::{Upstream, serve};
-use super::metrics::Left;
+use super::metrics::Entry;
 use crate::hop::{FrameReader, Outbox, ReadError};
 use crate::memory::Reservation;
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ pub(super) struct Admitted {
     pub(super) deadline: Option<Instant>,
     /// Of the fragment, and of the device if that has a budget.
     pub(super) memory: Vec<Reservation>,
+    /// In the books of the fragment.
+    pub(super) entry: Entry,
     /// Counts the job as open until it is dropped.
     pub(super) open: Arc<()>,
 }
@@ -37,11 +39,11 @@ pub(super) async fn run(device: Arc<Device>, mut stream: TcpStream) -> Result<()
     timeout(HANDSHAKE, stream.read_exact(&mut theirs)).await.map_err(late)??;
     stream.write_all(&answer_preamble(theirs)?).await?;
     let (read, write) = stream.into_split();
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Outbox::new(write);
     device.outboxes.add(&outbox);
     let mut writing = tokio::spawn({
         let outbox = Arc::clone(&outbox);
-        async move { outbox.write_to(write).await }
+        async move { outbox.run().await }
     });
     let result = tokio::select! {
         result = receive(&device, FrameReader::new(read), &outbox) => result,
@@ -57,34 +59,13 @@ pub(super) async fn run(device: Arc<Device>, mut stream: TcpStream) -> Result<()
     result
 }
 
-/// Jobs that were let in and whose bodies have not come; when the connection ends they never will.
-struct Granted<'a> {
-    device: &'a Device,
-    jobs: HashMap<u64, Admitted>,
-}
-
-impl Granted<'_> {
-    fn cancel(&mut self, id: u64) {
-        if let Some(admitted) = self.jobs.remove(&id) {
-            self.device.hosted[admitted.lane].metrics.leave(Left::Dropped);
-        }
-    }
-}
-
-impl Drop for Granted<'_> {
-    fn drop(&mut self) {
-        for admitted in self.jobs.values() {
-            self.device.hosted[admitted.lane].metrics.leave(Left::Dropped);
-        }
-    }
-}
-
 async fn receive(
     device: &Arc<Device>,
     mut reader: FrameReader<OwnedReadHalf>,
     outbox: &Arc<Outbox>,
 ) -> Result<(), ReadError> {
-    let mut granted = Granted { device, jobs: HashMap::new() };
+    // Jobs that were let in and whose bodies have not come.
+    let mut granted: HashMap<u64, Admitted> = HashMap::new();
     loop {
         outbox.room().await;
         match reader.next().await? {
@@ -101,18 +82,18 @@ async fn receive(
                     Ok(admitted) if inline => take(device, admitted, reader.body(size).await?, outbox),
                     Ok(admitted) => {
                         outbox.push(&Frame::Grant { id });
-                        granted.jobs.insert(id, admitted);
+                        granted.insert(id, admitted);
                     }
                 }
             }
             Some(Frame::Body { id, size }) => {
                 // Bytes that were not granted as such end the connection: its frames can no longer be trusted.
-                let admitted = granted.jobs.remove(&id).filter(|admitted| admitted.job.body_size == size);
+                let admitted = granted.remove(&id).filter(|admitted| admitted.job.body_size == size);
                 let admitted = admitted.ok_or(std::io::Error::from(std::io::ErrorKind::InvalidData))?;
                 let body = reader.body(size as usize).await?;
                 take(device, admitted, body, outbox);
             }
-            Some(Frame::Cancel { id }) => granted.cancel(id),
+            Some(Frame::Cancel { id }) => drop(granted.remove(&id)),
             Some(Frame::Ping) => outbox.push(&Frame::Pong),
             Some(_) => return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
         }
@@ -142,9 +123,9 @@ fn admit(device: &Device, job: Job) -> Result<Admitted, Refusal> {
     };
     match checked() {
         Ok(memory) => {
-            hosted.metrics.entered.inc();
             let deadline = job.remaining_micros.and_then(|micros| arrived.checked_add(Duration::from_micros(micros)));
-            Ok(Admitted { job, lane, deadline, memory, open: device.open.enter() })
+            let entry = Entry::new(&hosted.metrics);
+            Ok(Admitted { job, lane, deadline, memory, entry, open: device.open.enter() })
         }
         Err(reason) => {
             hosted.metrics.refuse(reason);
@@ -157,10 +138,5 @@ fn take(device: &Arc<Device>, admitted: Admitted, body: Vec<u8>, outbox: &Arc<Ou
     let id = admitted.job.id;
     outbox.push(&Frame::Taken { id });
     let upstream = Upstream { outbox: Arc::clone(outbox), id };
-    let device = Arc::clone(device);
-    tokio::spawn(async move {
-        let open = Arc::clone(&admitted.open);
-        serve(&device, admitted, body, &upstream).await;
-        drop(open);
-    });
+    serve(device, admitted, body, upstream);
 }

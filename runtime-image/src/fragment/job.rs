@@ -29,10 +29,7 @@ struct Spent {
 
 /// A job on its way to the next fragment.
 struct Onward {
-    job: Job,
-    lane: usize,
-    deadline: Option<Instant>,
-    memory: Vec<crate::memory::Reservation>,
+    admitted: Admitted,
     features: Features,
     /// The deepest exit evaluated here, kept until the reply for when the next device is full or away.
     last: Option<Answer>,
@@ -40,94 +37,113 @@ struct Onward {
 }
 
 impl Upstream {
-    fn reply(&self, outcome: Outcome, away: Option<String>, spent: Spent) {
+    fn reply(&self, outcome: Outcome, hops: u8, away: Option<String>, spent: Spent) {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let reply = Reply {
-            id: self.id,
-            outcome,
-            away,
-            wait_micros: micros(spent.waited),
-            service_micros: micros(spent.service),
-        };
+        let (wait_micros, service_micros) = (micros(spent.waited), micros(spent.service));
+        let reply = Reply { id: self.id, outcome, hops, away, wait_micros, service_micros };
         self.outbox.push(&Frame::Reply(Box::new(reply)));
     }
 }
 
-/// Serves a job whose bytes have arrived, to its end.
-pub(super) async fn serve(device: &Arc<Device>, admitted: Admitted, body: Vec<u8>, upstream: &Upstream) {
-    let hosted = &device.hosted[admitted.lane];
+/// Queues a job whose bytes have arrived. The thread that computes it answers it as well; only a job that goes on to the
+/// next fragment becomes a task, because only that waits for something.
+pub(super) fn serve(device: &Arc<Device>, admitted: Admitted, body: Vec<u8>, upstream: Upstream) {
     let Ok(thresholds) = Thresholds::new(admitted.job.thresholds.clone()) else {
-        return fail(device, hosted, &admitted.job, upstream, Failure::BadJob, Spent::default());
+        return fail(device, admitted, &upstream, Failure::BadJob, Spent::default());
     };
     let task = Task { input: body, thresholds, evaluate_all: admitted.job.audit };
-    let completed = device.executor.submit(admitted.lane, task, admitted.deadline).await;
+    let (lane, deadline) = (admitted.lane, admitted.deadline);
+    let then = {
+        let device = Arc::clone(device);
+        move |completed| {
+            if let Some(next) = conclude(&device, admitted, completed, &upstream) {
+                let runtime = device.runtime.clone();
+                runtime.spawn(async move { onward(&device, next, &upstream).await });
+            }
+        }
+    };
+    device.executor.submit(lane, task, deadline, Box::new(then));
+}
+
+/// Answers a job that ends here; gives back one that goes on.
+fn conclude(
+    device: &Device,
+    admitted: Admitted,
+    completed: Completed<Result<Run, RunError>>,
+    upstream: &Upstream,
+) -> Option<Onward> {
+    let hosted = &device.hosted[admitted.lane];
     let (result, spent) = match completed {
-        Ok(Completed::Served { result, waited, service, late }) => {
+        Completed::Served { result, waited, service, late } => {
             hosted.metrics.wait.observe(waited.as_secs_f64());
             if late {
                 hosted.metrics.late.inc();
             }
             (result, Spent { waited, service })
         }
-        Ok(Completed::Expired) => {
-            return fail(device, hosted, &admitted.job, upstream, Failure::Deadline, Spent::default());
+        Completed::Expired => {
+            fail(device, admitted, upstream, Failure::Deadline, Spent::default());
+            return None;
         }
-        // A panic; the channel itself closes only with the process.
-        Ok(Completed::Panicked) | Err(_) => {
-            return fail(device, hosted, &admitted.job, upstream, Failure::Compute, Spent::default());
+        Completed::Panicked => {
+            fail(device, admitted, upstream, Failure::Compute, Spent::default());
+            return None;
         }
     };
     match result {
-        Err(RunError::NotFinite { .. }) => fail(device, hosted, &admitted.job, upstream, Failure::NotFinite, spent),
+        Err(RunError::NotFinite { .. }) => fail(device, admitted, upstream, Failure::NotFinite, spent),
         Err(error) => {
             tracing::warn!(fragment = hosted.name, %error, "inference failed");
-            fail(device, hosted, &admitted.job, upstream, Failure::Compute, spent);
+            fail(device, admitted, upstream, Failure::Compute, spent);
         }
-        Ok(run) => served(device, admitted, run, upstream, spent).await,
+        Ok(run) => return served(hosted, admitted, run, upstream, spent),
     }
+    None
 }
 
-async fn served(device: &Arc<Device>, mut admitted: Admitted, mut run: Run, upstream: &Upstream, spent: Spent) {
-    let hosted = &device.hosted[admitted.lane];
+fn served(hosted: &Hosted, mut admitted: Admitted, mut run: Run, upstream: &Upstream, spent: Spent) -> Option<Onward> {
     observe(hosted, &run);
     let job = &mut admitted.job;
     if job.audit {
         job.audits.extend(run.evaluated.iter().map(audit_record));
     }
     if let Some(left) = run.left.filter(|_| !job.answered) {
-        upstream.reply(Outcome::Answered(answer(run.evaluated.swap_remove(left), false)), None, spent);
+        upstream.reply(Outcome::Answered(answer(run.evaluated[left].clone(), false)), 1, None, spent);
         job.answered = true;
     }
-    let features = run.forward.take();
-    match features {
+    match run.forward.take() {
         // An answered job ends here, unless it is an audit.
         Some(features) if job.audit || !job.answered => {
-            let last = run.evaluated.pop().map(|evaluated| answer(evaluated, true));
-            let Admitted { job, lane, deadline, memory, .. } = admitted;
-            onward(device, Onward { job, lane, deadline, memory, features, last, spent }, upstream).await;
+            // An audit evaluates closed exits too; those are no answer.
+            let open =
+                |evaluated: &Evaluated| job.thresholds.get(evaluated.exit).is_none_or(|threshold| *threshold < 1.0);
+            let last = run.evaluated.into_iter().rfind(open).map(|evaluated| answer(evaluated, true));
+            Some(Onward { admitted, features, last, spent })
         }
         _ => {
-            hosted.metrics.leave(Left::Answered);
+            let Admitted { job, entry, .. } = admitted;
+            entry.leave(Left::Answered);
             if job.audit {
-                upstream.outbox.push(&Frame::Audit { id: upstream.id, records: std::mem::take(&mut job.audits) });
+                upstream.outbox.push(&Frame::Audit { id: upstream.id, records: job.audits });
             }
+            None
         }
     }
 }
 
 /// Sends a job to the next fragment and hands back what comes.
-async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
-    let metrics = &device.hosted[onward.lane].metrics;
-    for reservation in &mut onward.memory {
+async fn onward(device: &Arc<Device>, onward: Onward, upstream: &Upstream) {
+    let Admitted { job, deadline, mut memory, entry, open: _open, .. } = onward.admitted;
+    for reservation in &mut memory {
         reservation.shrink_to(onward.features.as_bytes().len() as u64);
     }
-    let (answered, audit, notify) = (onward.job.answered, onward.job.audit, onward.job.notify_passed);
-    let overflow = onward.job.answer_on_overflow;
-    let next = onward.job.hops[1].device.clone();
-    let outcome = match send(device, onward.job, onward.deadline, onward.features).await {
+    let (answered, audit, notify) = (job.answered, job.audit, job.notify_passed);
+    let overflow = job.answer_on_overflow;
+    let next = job.hops[1].device.clone();
+    let outcome = match send(device, job, deadline, onward.features).await {
         Ok(mut sent) => {
-            drop(onward.memory);
-            metrics.leave(Left::Forwarded);
+            drop(memory);
+            entry.leave(Left::Forwarded);
             if notify {
                 upstream.outbox.push(&Frame::Passed { id: upstream.id });
             }
@@ -142,7 +158,7 @@ async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
                         waited: onward.spent.waited + Duration::from_micros(reply.wait_micros),
                         service: onward.spent.service + Duration::from_micros(reply.service_micros),
                     };
-                    upstream.reply(outcome, away, spent);
+                    upstream.reply(outcome, reply.hops.saturating_add(1), away, spent);
                     if audit {
                         hand_back_audit(sent, upstream).await;
                     }
@@ -152,14 +168,14 @@ async fn onward(device: &Arc<Device>, mut onward: Onward, upstream: &Upstream) {
             }
         }
         Err(error) => {
-            drop(onward.memory);
-            metrics.leave(Left::Dropped);
+            drop(memory);
+            entry.leave(Left::Dropped);
             error.outcome(next)
         }
     };
     if !answered {
         let away = away(&outcome).map(str::to_owned);
-        upstream.reply(keep_last(outcome, onward.last, overflow), away, onward.spent);
+        upstream.reply(keep_last(outcome, onward.last, overflow), 1, away, onward.spent);
     }
     // An audit that goes no further is over, so that nobody waits for it; that is no loss.
     if audit {
@@ -172,24 +188,14 @@ async fn send(
     mut job: Job,
     deadline: Option<Instant>,
     features: Features,
-) -> Result<Sent, SendFailure> {
-    let mut hops = job.hops.split_off(1);
-    let mut expired = false;
-    job.remaining_micros = deadline.map(|deadline| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        expired = left.is_zero();
-        u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
-    });
-    if expired {
-        return Err(SendFailure::Expired);
-    }
+) -> Result<Sent, SendError> {
     let body = Bytes::from_owner(FeatureBytes(features));
+    job.hops.remove(0);
     job.body_size = body.len() as u32;
     // Only the gateway asks for that, about its first fragment.
     job.notify_passed = false;
-    std::mem::swap(&mut job.hops, &mut hops);
     let link = device.paces.to(&job.hops[0].device);
-    device.peers.send(job, body, link).await.map_err(SendFailure::Send)
+    device.peers.send(job, body, link, deadline).await
 }
 
 /// Features that are written to the socket from where they were computed.
@@ -201,25 +207,12 @@ impl AsRef<[u8]> for FeatureBytes {
     }
 }
 
-enum SendFailure {
-    Expired,
-    Send(SendError),
-}
-
-impl SendFailure {
-    fn outcome(self, place: String) -> Outcome {
-        match self {
-            SendFailure::Expired => Outcome::Failed { place, reason: Failure::Deadline },
-            SendFailure::Send(error) => error.outcome(place),
-        }
-    }
-}
-
 impl SendError {
     /// What a job becomes whose next device did not take it.
     pub(crate) fn outcome(self, place: String) -> Outcome {
         use wire::frame::Refusal;
         match self {
+            SendError::Late => Outcome::Failed { place, reason: Failure::Deadline },
             SendError::Refused(reason) if reason.is_memory() => Outcome::Lost { place, reason },
             SendError::Refused(Refusal::BadJob) => Outcome::Failed { place, reason: Failure::BadJob },
             // A device that drains or does not know the fragment (any more) is as good as away.
@@ -250,10 +243,11 @@ fn away(outcome: &Outcome) -> Option<&str> {
     }
 }
 
-fn fail(device: &Device, hosted: &Hosted, job: &Job, upstream: &Upstream, reason: Failure, spent: Spent) {
-    hosted.metrics.leave(Left::Dropped);
+fn fail(device: &Device, admitted: Admitted, upstream: &Upstream, reason: Failure, spent: Spent) {
+    let Admitted { job, entry, .. } = admitted;
+    entry.leave(Left::Dropped);
     if !job.answered {
-        upstream.reply(Outcome::Failed { place: device.name.clone(), reason }, None, spent);
+        upstream.reply(Outcome::Failed { place: device.name.clone(), reason }, 1, None, spent);
     }
     if job.audit {
         upstream.outbox.push(&Frame::Audit { id: upstream.id, records: vec![] });

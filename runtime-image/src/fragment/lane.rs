@@ -30,7 +30,7 @@ pub(crate) type Computed = Result<Run, RunError>;
 pub(crate) struct Hosted {
     pub(crate) name: String,
     pub(crate) region: Arc<Region>,
-    pub(crate) metrics: FragmentMetrics,
+    pub(crate) metrics: Arc<FragmentMetrics>,
     /// Exits of the whole model.
     pub(crate) exits: usize,
     /// Bytes of the tensor a job brings.
@@ -68,12 +68,12 @@ pub(crate) fn host(
     let hosted = Hosted {
         name: document.name.clone(),
         region: Region::new(document.memory_budget_bytes),
-        metrics: metrics.fragment(
+        metrics: Arc::new(metrics.fragment(
             &document.name,
             document.memory_budget_bytes,
             &(range.first..=range.last).collect::<Vec<_>>(),
             fragment.exits(),
-        ),
+        )),
         exits,
         input_bytes: bytes(fragment.input_len()),
         output_bytes: fragment.output_len().map_or(0, bytes),

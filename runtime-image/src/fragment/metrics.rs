@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wire::document::FragmentTelemetry;
 use wire::frame::Refusal;
@@ -95,10 +96,38 @@ pub(crate) enum Left {
     Dropped,
 }
 
+/// The entry of one job in the books of a fragment: it leaves once, whatever becomes of it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    metrics: Arc<FragmentMetrics>,
+    open: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(metrics: &Arc<FragmentMetrics>) -> Self {
+        metrics.entered.inc();
+        Self { metrics: Arc::clone(metrics), open: true }
+    }
+
+    pub(crate) fn leave(mut self, how: Left) {
+        self.open = false;
+        self.metrics.leave(how);
+    }
+}
+
+impl Drop for Entry {
+    /// A job whose bytes never came, or whose end nobody wrote down.
+    fn drop(&mut self) {
+        if self.open {
+            self.metrics.leave(Left::Dropped);
+        }
+    }
+}
+
 /// Metrics of one fragment.
 #[derive(Debug)]
 pub(crate) struct FragmentMetrics {
-    pub(crate) entered: Counter,
+    entered: Counter,
     refused: Vec<(Refusal, Counter)>,
     left: [Counter; 3],
     pub(crate) late: Counter,
@@ -192,7 +221,7 @@ impl FragmentMetrics {
         }
     }
 
-    pub(crate) fn leave(&self, how: Left) {
+    fn leave(&self, how: Left) {
         self.left[how as usize].inc();
     }
 
@@ -201,6 +230,11 @@ impl FragmentMetrics {
             time.observe(head_seconds);
             confidences.observe(f64::from(confidence));
         }
+    }
+
+    /// Jobs admitted since the start.
+    pub(crate) fn entered(&self) -> u64 {
+        self.entered.get()
     }
 
     /// Sets gauges and reads everything out.

@@ -20,12 +20,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use wire::document::{DeviceDocument, DeviceTelemetry, ReadyDocument};
 use wire::frame::Frame;
 
 /// Longest time a stopping process finishes its jobs.
 const DRAIN: Duration = Duration::from_secs(30);
+/// A stopping process still takes jobs until none has come for so long …
+const QUIET: Duration = Duration::from_millis(200);
+/// … or for at most so long.
+const LAST_ARRIVALS: Duration = Duration::from_secs(2);
 /// Longest time the last answers have to leave.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -37,6 +42,7 @@ struct Device {
     hosted: Vec<Hosted>,
     region: Option<Arc<Region>>,
     executor: Executor<Task, Computed>,
+    runtime: Handle,
     peers: Arc<Peers>,
     paces: Paces,
     metrics: DeviceMetrics,
@@ -121,6 +127,7 @@ fn start(document: &DeviceDocument) -> anyhow::Result<Device> {
         hosted,
         region: document.memory_budget_bytes.map(Region::new),
         executor: Executor::start(lanes, emulated_cores, threads)?,
+        runtime: Handle::current(),
         peers: Peers::new(Patience::default()),
         paces: Paces::new(&document.links)?,
         metrics,
@@ -150,12 +157,21 @@ async fn accept(device: Arc<Device>, listener: TcpListener) {
     }
 }
 
-/// Refuses new jobs, finishes those held and lets their answers leave.
+/// Tells senders, takes what is still on its way, then refuses, finishes what it holds and lets the answers leave.
 async fn drain(device: &Device) {
-    device.draining.store(true, Ordering::Relaxed);
     for outbox in device.outboxes.living() {
         outbox.push(&Frame::Draining);
     }
+    let start = Instant::now();
+    let mut entered = device.entered();
+    while start.elapsed() < LAST_ARRIVALS {
+        tokio::time::sleep(QUIET).await;
+        if entered == device.entered() {
+            break;
+        }
+        entered = device.entered();
+    }
+    device.draining.store(true, Ordering::Relaxed);
     let finished = async {
         while device.open.count() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -178,6 +194,11 @@ async fn drain(device: &Device) {
 impl Device {
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Jobs admitted since the start.
+    fn entered(&self) -> u64 {
+        self.hosted.iter().map(|hosted| hosted.metrics.entered()).sum()
     }
 
     fn telemetry(&self) -> DeviceTelemetry {

@@ -1,7 +1,7 @@
 //! The gateway's side for operators: metrics, telemetry, health, and new policies.
 
 use super::Gateway;
-use super::store::Pushed;
+use super::store::{PushError, Pushed};
 use crate::process;
 use axum::Router;
 use axum::body::Bytes;
@@ -43,15 +43,23 @@ async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
 
 /// Answers what is in force afterwards, so that a sender of a stale policy learns the version to exceed.
 async fn push(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
-    let document = serde_json::from_slice::<PolicyDocument>(&body).map_err(anyhow::Error::from);
-    match document.and_then(|document| gateway.store.push(&document)) {
+    let document = match serde_json::from_slice::<PolicyDocument>(&body) {
+        Ok(document) => document,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
+    };
+    match gateway.store.push(&document) {
         Ok(pushed) => {
             let version = gateway.store.active().version;
             gateway.ledger.set_generation(version.generation);
-            gateway.connect();
+            gateway.prepare();
             let status = if pushed == Pushed::Applied { StatusCode::OK } else { StatusCode::CONFLICT };
             (status, process::json(&json!({"applied": pushed == Pushed::Applied, "version": version}))).into_response()
         }
-        Err(error) => (StatusCode::BAD_REQUEST, process::json(&json!({"error": format!("{error:#}")}))).into_response(),
+        Err(error @ PushError::Keep { .. }) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error),
     }
+}
+
+fn refuse(status: StatusCode, error: &dyn std::error::Error) -> Response {
+    (status, process::json(&json!({"error": error.to_string()}))).into_response()
 }

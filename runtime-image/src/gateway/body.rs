@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::http::text;
 use crate::memory::Reservation;
-use crate::oip;
+use crate::oip::{self, Request};
 use axum::body::Body as Stream;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,8 +12,15 @@ use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A client has so long to send its body.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// A client has so long to send its body …
+const WHOLE_PATIENCE: Duration = Duration::from_secs(30);
+/// … and so long to send some of it.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(2);
+/// Samples of one request; each is a job.
+const MOST_SAMPLES: usize = 1024;
+/// Decoding holds at most so many times the JSON text beside the text itself: `0,` is two bytes and becomes four, in a
+/// buffer that doubles.
+const JSON_GROWTH: usize = 4;
 
 /// Why there is no body.
 #[derive(Debug)]
@@ -24,46 +31,88 @@ pub(super) enum ReadFailure {
     Full,
 }
 
+/// A body with the memory it holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) body: Bytes,
+    pub(super) memory: Reservation,
+}
+
 /// Reads a body whose size has been reserved, and expands it.
-pub(super) async fn read(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    body: Stream,
-) -> Result<(Bytes, Vec<Reservation>), ReadFailure> {
+pub(super) async fn read(gateway: &Gateway, headers: &HeaderMap, body: Stream) -> Result<Held, ReadFailure> {
     let limit = gateway.max_body;
-    let too_large =
-        || ReadFailure::Rejected(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"));
     let announced = text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    let reserve = |bytes: usize| gateway.region.reserve(bytes as u64).ok_or(ReadFailure::Full);
-    let mut memory = vec![reserve(announced.unwrap_or(0))?];
+    let memory = gateway.region.reserve(announced.unwrap_or(0) as u64).ok_or(ReadFailure::Full)?;
+    let mut held = Held { body: Bytes::new(), memory };
+    let reading = receive(&mut held, body, announced, limit);
+    timeout(WHOLE_PATIENCE, reading).await.unwrap_or_else(|_| Err(late()))?;
+    expand(held, text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default(), limit)
+}
+
+async fn receive(held: &mut Held, mut body: Stream, announced: Option<usize>, limit: usize) -> Result<(), ReadFailure> {
     let mut read = BytesMut::with_capacity(announced.unwrap_or(0));
-    let reading = async {
-        let mut body = body;
-        while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|_| ReadFailure::Rejected(StatusCode::BAD_REQUEST, "the body ended early".into()))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if read.len() + data.len() > limit {
-                return Err(too_large());
-            }
-            if announced.is_none() {
-                memory.push(reserve(data.len())?);
-            }
-            read.extend_from_slice(&data);
+    while let Some(frame) = timeout(PROGRESS_PATIENCE, body.frame()).await.map_err(|_| late())? {
+        let frame = frame.map_err(|_| ReadFailure::Rejected(StatusCode::BAD_REQUEST, "the body ended early".into()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > limit {
+            return Err(too_large(limit));
         }
-        Ok(())
-    };
-    let late = || ReadFailure::Rejected(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into());
-    timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| Err(late()))?;
-    let encoding = text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default();
-    let compressed = read.len();
-    let body = oip::decompress(encoding, &read.freeze(), limit).map_err(|error| {
+        if announced.is_none() && !held.memory.grow(data.len() as u64) {
+            return Err(ReadFailure::Full);
+        }
+        read.extend_from_slice(&data);
+    }
+    held.body = read.freeze();
+    Ok(())
+}
+
+/// Expands a compressed body; what it may become at most is reserved first.
+fn expand(mut held: Held, encoding: &str, limit: usize) -> Result<Held, ReadFailure> {
+    if matches!(encoding, "" | "identity") {
+        return Ok(held);
+    }
+    if !held.memory.grow(limit as u64) {
+        return Err(ReadFailure::Full);
+    }
+    held.body = oip::decompress(encoding, &held.body, limit).map_err(|error| {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         ReadFailure::Rejected(status, error.to_string())
     })?;
-    memory.push(reserve(body.len().saturating_sub(compressed))?);
-    Ok((body, memory))
+    held.memory.shrink_to(held.body.len() as u64);
+    Ok(held)
+}
+
+impl Held {
+    /// Reads the request in it. Afterwards only what its tensor needs is held.
+    pub(super) fn decode(mut self, gateway: &Gateway, header_length: Option<usize>) -> Result<Decoded, ReadFailure> {
+        let json = header_length.unwrap_or(self.body.len()).min(self.body.len());
+        if !self.memory.grow((JSON_GROWTH * json) as u64) {
+            return Err(ReadFailure::Full);
+        }
+        let request = oip::decode(&self.body, header_length, &gateway.input, MOST_SAMPLES)
+            .map_err(|bad| ReadFailure::Rejected(StatusCode::BAD_REQUEST, bad.to_string()))?;
+        // A binary tensor is a part of the body and keeps all of it; one from JSON stands alone.
+        let needed = if header_length.is_some() { self.body.len() } else { request.tensor.len() };
+        drop(self.body);
+        self.memory.shrink_to(needed as u64);
+        Ok(Decoded { request, memory: self.memory })
+    }
+}
+
+/// A request with the memory it holds until it is answered.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) request: Request,
+    pub(super) memory: Reservation,
+}
+
+fn too_large(limit: usize) -> ReadFailure {
+    ReadFailure::Rejected(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"))
+}
+
+fn late() -> ReadFailure {
+    ReadFailure::Rejected(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into())
 }

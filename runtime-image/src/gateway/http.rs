@@ -1,7 +1,7 @@
 //! The gateway's side for clients: the Open Inference Protocol over HTTP/1.1.
 
 use super::Gateway;
-use super::body::{ReadFailure, read};
+use super::body::{Decoded, ReadFailure, read};
 use super::job::{Ask, End, run};
 use super::response::{error, json, lost, respond, unavailable};
 use crate::oip::{self, Request};
@@ -24,8 +24,6 @@ use wire::frame::Refusal;
 
 /// The one version of every model: a new model file is a new service or a new plan.
 const VERSION: &str = "1";
-/// Samples of one request; each is a job.
-const MOST_SAMPLES: usize = 1024;
 /// Connections at a time. A client that sends many jobs at once opens one for each.
 const MOST_CONNECTIONS: usize = 8192;
 /// A connection that is idle, or sends the head of a request, may take so long.
@@ -149,27 +147,22 @@ async fn infer(State(gateway): Shared, Path(target): Path<Target>, headers: Head
         return reject(*refused);
     }
     if gateway.draining() {
-        return unavailable("the gateway is stopping", "failed", "gateway", "draining");
+        return reject(unavailable("the gateway is stopping", "failed", "gateway", "draining"));
     }
-    let (body, memory) = match read(&gateway, &headers, body).await {
-        Ok(read) => read,
-        Err(ReadFailure::Rejected(status, message)) => return reject(error(status, &message)),
-        Err(ReadFailure::Full) => {
-            // Its bytes were not read, so the jobs in it cannot be told: it counts as one.
-            gateway.ledger.source(source(&headers)).arrive().lost("gateway", Refusal::GatewayMemory);
-            return lost("gateway", Refusal::GatewayMemory, 1, 1);
-        }
-    };
     let header_length = match headers.get(oip::HEADER_LENGTH).map(|value| value.to_str().ok()?.trim().parse().ok()) {
         None => None,
         Some(Some(length)) => Some(length),
         Some(None) => return reject(error(StatusCode::BAD_REQUEST, "Inference-Header-Content-Length is not a number")),
     };
-    match oip::decode(&body, header_length, &gateway.input, MOST_SAMPLES) {
-        Err(bad) => reject(error(StatusCode::BAD_REQUEST, &bad.to_string())),
-        Ok(request) => {
-            // JSON text is not needed any more; the tensor keeps what it is a part of.
-            drop(body);
+    let decoded = read(&gateway, &headers, body).await.and_then(|held| held.decode(&gateway, header_length));
+    match decoded {
+        Err(ReadFailure::Rejected(status, message)) => reject(error(status, &message)),
+        Err(ReadFailure::Full) => {
+            // Nothing has been read, so the jobs in it cannot be told: it counts as one.
+            gateway.ledger.source(source(&headers)).arrive().lost("gateway", Refusal::GatewayMemory);
+            lost("gateway", Refusal::GatewayMemory, 1, 1)
+        }
+        Ok(Decoded { request, memory }) => {
             let ask = Ask {
                 source: gateway.ledger.source(request.source.as_deref().or(source(&headers))),
                 deadline: request.deadline,

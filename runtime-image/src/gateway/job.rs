@@ -3,9 +3,10 @@
 use super::Gateway;
 use super::dispatch::Turn;
 use super::ledger::{Arrival, Source};
+use crate::hop::Sent;
 use bytes::Bytes;
 use domain::{Epoch, Overflow, Thresholds};
-use policy::{Deployed, Place, Router};
+use policy::{Deployed, Place, Router, Selected};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -102,8 +103,7 @@ async fn send_by_some_chain(
     let mut tried = vec![];
     let mut away = String::from("gateway");
     loop {
-        let usable = |chain: usize| !tried.contains(&chain) && gateway.usable(&policy.places[chain]);
-        let selected = Router::new(&policy.policy).arrive(&ask.source.name, usable, &mut *gateway.rng());
+        let selected = select(gateway, policy, &ask.source.name, &tried);
         let Some(selected) = selected else {
             return Err(End::Failed { place: away, reason: Failure::Unreachable });
         };
@@ -119,8 +119,8 @@ async fn send_by_some_chain(
             }
         };
         let attempt = Attempt { policy, chain: selected.chain, thresholds, audit: selected.audit, turn };
-        let left = deadline.map(|limit| limit.saturating_sub(arrived.elapsed()));
-        match send(gateway, attempt, sample.clone(), ask, left).await {
+        let until = deadline.and_then(|limit| arrived.checked_add(limit));
+        match send(gateway, attempt, sample.clone(), ask, until).await {
             Ok(reply) => return Ok((reply, selected.chain)),
             Err(Outcome::Failed { reason: Failure::Unreachable, place }) => {
                 gateway.device_failed(&place);
@@ -134,13 +134,23 @@ async fn send_by_some_chain(
     }
 }
 
+/// Decides for a job: among chains that are whole if there are any, else among those whose first device is there.
+fn select<'a>(gateway: &Gateway, policy: &'a Deployed, source: &str, tried: &[usize]) -> Option<Selected<'a>> {
+    let router = Router::new(&policy.policy);
+    let untried = |chain: &usize| !tried.contains(chain);
+    let whole = |chain| untried(&chain) && gateway.whole(&policy.places[chain]);
+    let reachable = |chain| untried(&chain) && gateway.reachable(&policy.places[chain]);
+    let selected = router.arrive(source, whole, &mut *gateway.rng());
+    selected.or_else(|| router.arrive(source, reachable, &mut *gateway.rng()))
+}
+
 /// Sends a job by one chain. `Err` when its first fragment did not take it.
 async fn send(
     gateway: &Arc<Gateway>,
     attempt: Attempt<'_>,
     sample: Bytes,
     ask: &Ask,
-    left: Option<Duration>,
+    until: Option<Instant>,
 ) -> Result<Reply, Outcome> {
     let places = &attempt.policy.places[attempt.chain];
     let first = &places[0].device;
@@ -152,25 +162,23 @@ async fn send(
         audit: attempt.audit,
         answered: false,
         answer_on_overflow: attempt.policy.policy.overflow == Overflow::AnswerWithLastExit,
-        remaining_micros: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
+        // Set when the job is announced.
+        remaining_micros: None,
         thresholds: attempt.thresholds.as_slice().to_vec(),
         hops: places.iter().map(hop).collect(),
         traceparent: ask.traceparent.clone(),
         audits: vec![],
     };
     let link = gateway.paces.to(first);
-    let mut sent = gateway.peers.send(job, sample, link).await.map_err(|error| error.outcome(first.clone()))?;
-    let mut turn = attempt.turn;
-    let reply = sent.reply(|| drop(turn.take())).await;
-    drop(turn);
-    let Some(reply) = reply else {
+    let sent = gateway.peers.send(job, sample, link, until).await.map_err(|error| error.outcome(first.clone()))?;
+    let Some((sent, reply)) = reply(sent, attempt.turn).await else {
         gateway.device_failed(first);
         let outcome = Outcome::Failed { place: first.clone(), reason: Failure::HopDied };
-        return Ok(Reply { id: 0, outcome, away: None, wait_micros: 0, service_micros: 0 });
+        return Ok(Reply { id: 0, outcome, hops: 0, away: None, wait_micros: 0, service_micros: 0 });
     };
-    match &reply.away {
-        Some(device) => gateway.device_failed(device),
-        None => gateway.devices_worked(places, &reply.outcome),
+    gateway.devices_worked(places, usize::from(reply.hops));
+    if let Some(device) = &reply.away {
+        gateway.device_failed(device);
     }
     if attempt.audit {
         let gateway = Arc::clone(gateway);
@@ -182,6 +190,21 @@ async fn send(
         });
     }
     Ok(reply)
+}
+
+/// Waits for the reply; `None` when the first device died.
+async fn reply(mut sent: Sent, turn: Option<Turn>) -> Option<(Sent, Reply)> {
+    let Some(turn) = turn else {
+        let reply = sent.reply(|| {}).await?;
+        return Some((sent, reply));
+    };
+    // The turn is that of the first fragment: it lasts until that is done with the job, also when the client has gone.
+    let waiting = tokio::spawn(async move {
+        let mut turn = Some(turn);
+        let reply = sent.reply(|| drop(turn.take())).await?;
+        Some((sent, reply))
+    });
+    waiting.await.ok().flatten()
 }
 
 fn hop(place: &Place) -> Hop {

@@ -19,6 +19,8 @@ use wire::metric;
 
 /// Sources that are told apart; jobs of further ones count for the gateway's own.
 const SOURCES: usize = 64;
+/// Longest name of a source, as Kubernetes has it for labels.
+const SOURCE_NAME: usize = 63;
 /// The arrival rate is measured over so long.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 /// 1 ms to 16 s in doublings: a head at the gateway to a queue on a slow device.
@@ -135,7 +137,8 @@ impl Ledger {
     pub(crate) fn source(&self, name: Option<&str>) -> Arc<Source> {
         let mut sources = lock(&self.sources);
         let name = name.unwrap_or(&self.own_source);
-        let name = if sources.len() < SOURCES || sources.contains_key(name) { name } else { &self.own_source };
+        let fits = sources.len() < SOURCES && name.len() <= SOURCE_NAME;
+        let name = if fits || sources.contains_key(name) { name } else { &self.own_source };
         if let Some(source) = sources.get(name) {
             return Arc::clone(source);
         }

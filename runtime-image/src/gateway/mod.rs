@@ -29,7 +29,6 @@ use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::Notify;
 use wire::document::{GatewayDocument, GatewayTelemetry, ReadyDocument};
-use wire::frame::Outcome;
 
 /// Longest time a stopping gateway finishes its requests.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -63,7 +62,7 @@ async fn serve(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Res
     let requests = process::listen(&document.listen).await?;
     let admin = process::listen(&document.admin_listen).await?;
     let gateway = Arc::new(start(document)?);
-    gateway.connect();
+    gateway.prepare();
     process::say_ready(&ReadyDocument {
         address: requests.local_addr()?.to_string(),
         metrics: admin.local_addr()?.to_string(),
@@ -107,8 +106,11 @@ fn start(document: GatewayDocument) -> anyhow::Result<Gateway> {
 }
 
 impl Gateway {
-    /// Connects to the first devices, so that the first job does not wait for it.
-    fn connect(&self) {
+    /// Connects to all devices, so that the first job does not wait for it, and opens the books of all sources.
+    fn prepare(&self) {
+        for (source, _) in &self.store.active().policy.sources {
+            self.ledger.source(Some(source));
+        }
         for place in self.store.active().places.iter().flatten() {
             self.peers.usable(&place.address);
         }
@@ -116,9 +118,15 @@ impl Gateway {
 
     /// Whether all devices of a chain are there, as far as is known. Later hops are connected to as well: a connection
     /// that breaks says sooner than a lost job that a device is away.
-    fn usable(&self, places: &[Place]) -> bool {
+    fn whole(&self, places: &[Place]) -> bool {
         let (avoided, now) = (lock(&self.avoided), Instant::now());
         places.iter().all(|place| avoided.usable(&place.device, now) && self.peers.usable(&place.address))
+    }
+
+    /// Whether jobs can be sent on a chain at all: some leave before a later device is needed, and what becomes of the
+    /// others is the policy's to say.
+    fn reachable(&self, places: &[Place]) -> bool {
+        self.peers.usable(&places[0].address)
     }
 
     fn try_devices(&self, places: &[Place]) {
@@ -133,13 +141,15 @@ impl Gateway {
         lock(&self.avoided).failed(device, Instant::now());
     }
 
-    /// An answer from the last exit has passed all devices; any other tells of the first only.
-    fn devices_worked(&self, places: &[Place], outcome: &Outcome) {
-        let exits = self.store.active().policy.default.choices()[0].thresholds.exits();
-        let whole = matches!(outcome, Outcome::Answered(answer) if usize::from(answer.exit) + 1 == exits);
-        let mut avoided = lock(&self.avoided);
-        for place in if whole { places } else { &places[..1] } {
-            avoided.worked(&place.device);
+    /// A job came back that was at the first `hops` of these places.
+    fn devices_worked(&self, places: &[Place], hops: usize) {
+        let (mut avoided, now) = (lock(&self.avoided), Instant::now());
+        for (index, place) in places.iter().enumerate() {
+            if index < hops {
+                avoided.worked(&place.device);
+            } else {
+                avoided.not_reached(&place.device, now);
+            }
         }
     }
 
@@ -159,9 +169,9 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Ready when some chain can be used.
+    /// Ready when jobs can be sent on some chain.
     fn ready(&self) -> bool {
-        !self.draining() && self.store.active().places.iter().any(|places| self.usable(places))
+        !self.draining() && self.store.active().places.iter().any(|places| self.reachable(places))
     }
 
     fn telemetry(&self) -> GatewayTelemetry {

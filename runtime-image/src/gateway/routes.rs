@@ -41,6 +41,13 @@ impl Avoided {
         pause.until = now + pause.length;
     }
 
+    /// The job that was to try `device` again left before it got there: the next one may try.
+    pub(crate) fn not_reached(&mut self, device: &str, now: Instant) {
+        if let Some(pause) = self.0.get_mut(device) {
+            pause.until = now;
+        }
+    }
+
     /// A job came back by way of `device`.
     pub(crate) fn worked(&mut self, device: &str) {
         self.0.remove(device);
@@ -66,6 +73,9 @@ mod tests {
         assert!(avoided.usable("box", later));
         avoided.try_again("box", later);
         assert!(!avoided.usable("box", later), "only one tries");
+        avoided.not_reached("box", later);
+        assert!(avoided.usable("box", later), "the one that tried left on the way");
+        avoided.try_again("box", later);
         avoided.worked("box");
         assert!(avoided.usable("box", later));
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use policy::Deployed;
+use policy::{Deployed, DocumentError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::document::{PolicyDocument, PolicyVersion};
@@ -26,6 +26,18 @@ pub(crate) enum Pushed {
     Applied,
     /// One that is as new or newer is in force.
     Stale(PolicyVersion),
+}
+
+/// Why a pushed policy is not in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    #[error("the policy is for service {given:?}, this gateway serves {own:?}")]
+    Foreign { given: String, own: String },
+    #[error(transparent)]
+    Bad(#[from] DocumentError),
+    /// The document is right; the fault is here.
+    #[error("failed to keep the policy in {file}: {error:#}")]
+    Keep { file: String, error: anyhow::Error },
 }
 
 impl Store {
@@ -60,13 +72,10 @@ impl Store {
     }
 
     /// Checks a document and puts it in force if it is newer; nothing changes on an error.
-    pub(crate) fn push(&self, document: &PolicyDocument) -> anyhow::Result<Pushed> {
-        anyhow::ensure!(
-            document.service == self.service,
-            "the policy is for service {:?}, this gateway serves {:?}",
-            document.service,
-            self.service
-        );
+    pub(crate) fn push(&self, document: &PolicyDocument) -> Result<Pushed, PushError> {
+        if document.service != self.service {
+            return Err(PushError::Foreign { given: document.service.clone(), own: self.service.clone() });
+        }
         let deployed = policy::read(document, self.exits, self.segments)?;
         let _one_at_a_time = self.push.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.active.load().version;
@@ -74,7 +83,7 @@ impl Store {
             return Ok(Pushed::Stale(current));
         }
         if let Some(file) = &self.file {
-            keep(document, file).with_context(|| format!("failed to keep the policy in {}", file.display()))?;
+            keep(document, file).map_err(|error| PushError::Keep { file: file.display().to_string(), error })?;
         }
         self.active.store(Arc::new(deployed));
         Ok(Pushed::Applied)

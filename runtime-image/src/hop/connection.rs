@@ -2,6 +2,7 @@
 
 use super::outbox::Outbox;
 use super::reader::{FrameReader, ReadError};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, timeout};
-use wire::frame::{AuditRecord, Frame, PREAMBLE, Refusal, Reply, chosen_version, preamble};
+use wire::frame::{AuditRecord, Frame, Job, PREAMBLE, Refusal, Reply, chosen_version, preamble};
 
 /// A job sees at most a grant, a takeover, a passing on, a reply and an audit.
 const EVENTS: usize = 5;
@@ -32,21 +33,23 @@ pub(crate) enum Event {
 }
 
 /// A live connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) outbox: Arc<Outbox>,
     open: Mutex<Option<HashMap<u64, mpsc::Sender<Event>>>>,
     next_id: AtomicU64,
     draining: AtomicBool,
+    /// It did not say in time what it should have said, and has said nothing since.
+    suspected: AtomicBool,
 }
 
 /// An open job; dropping it forgets the job, whatever still comes for it.
 #[derive(Debug)]
 pub(crate) struct Open {
-    pub(crate) id: u64,
+    id: u64,
     pub(crate) events: mpsc::Receiver<Event>,
     /// The job is announced and its body has not followed: the receiver may hold memory for it.
-    pub(crate) owes_body: bool,
+    owes_body: bool,
     connection: Arc<Connection>,
 }
 
@@ -61,9 +64,15 @@ impl Connection {
         timeout(patience, stream.read_exact(&mut answer)).await.map_err(late)??;
         chosen_version(answer)?;
         let (read, write) = stream.into_split();
-        let connection = Arc::new(Self { open: Mutex::new(Some(HashMap::new())), ..Self::default() });
-        let outbox = Arc::clone(&connection.outbox);
-        tokio::spawn(async move { outbox.write_to(write).await });
+        let outbox = Outbox::new(write);
+        let connection = Arc::new(Self {
+            outbox: Arc::clone(&outbox),
+            open: Mutex::new(Some(HashMap::new())),
+            next_id: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
+        });
+        tokio::spawn(async move { outbox.run().await });
         Ok((connection, read))
     }
 
@@ -78,6 +87,17 @@ impl Connection {
     /// Whether the receiver has said that it drains.
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is sent any more until the receiver says something; it is asked to.
+    pub(crate) fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+        self.outbox.push(&Frame::Ping);
+    }
+
+    /// Whether the receiver owes a word.
+    pub(crate) fn suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
     }
 
     /// Jobs open.
@@ -106,12 +126,16 @@ impl Connection {
                 frame = reader.next() => {
                     let Some(frame) = frame? else { return Ok(()) };
                     heard = Instant::now();
+                    self.suspected.store(false, Ordering::Relaxed);
                     self.receive(frame);
                 }
                 _ = ping.tick() => {
+                    let unwritten = !self.outbox.is_empty();
+                    let idle = self.jobs() == 0 && !unwritten && !self.suspected();
                     // A slow link that still takes bytes lives, although its answer waits behind them.
-                    if self.jobs() == 0 || self.outbox.written() != written {
-                        written = self.outbox.written();
+                    let progress = unwritten && self.outbox.written() != written;
+                    written = self.outbox.written();
+                    if idle || progress {
                         heard = Instant::now();
                     } else if heard.elapsed() > SILENCE {
                         return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
@@ -142,6 +166,27 @@ impl Connection {
 
     fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, mpsc::Sender<Event>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Announces the job; a body given with it follows at once.
+    pub(crate) fn send_job(&mut self, mut job: Job, body: Option<Bytes>) {
+        job.id = self.id;
+        self.owes_body = body.is_none();
+        self.connection.outbox.push_with_body(&Frame::Job(Box::new(job)), body);
+    }
+
+    /// Sends the body that was granted.
+    pub(crate) fn send_body(&mut self, body: Bytes) {
+        self.owes_body = false;
+        let frame = Frame::Body { id: self.id, size: body.len() as u32 };
+        self.connection.outbox.push_with_body(&frame, Some(body));
+    }
+
+    /// The job was refused: no body will be missed.
+    pub(crate) fn forget_body(&mut self) {
+        self.owes_body = false;
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is to be written to a connection: frames pile up and leave in as few writes as possible.
+//! What is to be written to a connection: written at once by whoever has it, or by a task when the kernel takes no more.
 
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use wire::frame::{Frame, encode};
 
@@ -13,17 +13,22 @@ const HIGH_WATER: usize = 1 << 20;
 /// Slices given to one write.
 const SLICES: usize = 32;
 
-/// Chunks waiting to be written. Tensors in it hold memory of a region; frames are bounded by [`HIGH_WATER`] through
-/// `room` and otherwise by the jobs held.
-#[derive(Debug, Default)]
+/// The writing side of a connection, for any thread. A frame is written by the thread that pushes it, so that an answer
+/// does not wait until the reactor has woken up; what does not fit into the socket is left to [`Outbox::run`].
+///
+/// Tensors in it hold memory of a region; frames are bounded by [`HIGH_WATER`] through `room` and otherwise by the jobs
+/// held.
+#[derive(Debug)]
 pub(crate) struct Outbox {
     pending: Mutex<Pending>,
     filled: Notify,
     drained: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pending {
+    /// Taken when nothing more will be written; the last one that holds it closes the direction.
+    socket: Option<Arc<OwnedWriteHalf>>,
     chunks: VecDeque<Bytes>,
     frames: BytesMut,
     bytes: usize,
@@ -32,27 +37,42 @@ struct Pending {
 }
 
 impl Outbox {
-    /// Queues a frame.
+    /// Writes to `socket`. [`Outbox::run`] must run for as long as the connection lives.
+    pub(crate) fn new(socket: OwnedWriteHalf) -> Arc<Self> {
+        let pending = Pending {
+            socket: Some(Arc::new(socket)),
+            chunks: VecDeque::new(),
+            frames: BytesMut::new(),
+            bytes: 0,
+            written: 0,
+            closed: false,
+        };
+        Arc::new(Self { pending: Mutex::new(pending), filled: Notify::new(), drained: Notify::new() })
+    }
+
+    /// Sends a frame.
     pub(crate) fn push(&self, frame: &Frame) {
         self.push_with_body(frame, None);
     }
 
-    /// Queues a frame and the bytes that belong behind it, which are not copied.
+    /// Sends a frame and the bytes that belong behind it, which are not copied.
     pub(crate) fn push_with_body(&self, frame: &Frame, body: Option<Bytes>) {
         let mut pending = self.lock();
         if pending.closed {
             return;
         }
-        let before = pending.frames.len();
         encode(frame, &mut pending.frames);
-        pending.bytes += pending.frames.len() - before;
-        if let Some(body) = body {
-            let frames = pending.frames.split().freeze();
-            pending.bytes += body.len();
-            pending.chunks.extend([frames, body]);
+        let frames = pending.frames.split().freeze();
+        for chunk in [Some(frames), body].into_iter().flatten() {
+            pending.bytes += chunk.len();
+            pending.chunks.push_back(chunk);
         }
+        // An error is the task's to see: it ends the connection.
+        let all_written = matches!(pending.write(), Ok(())) && pending.bytes == 0;
         drop(pending);
-        self.filled.notify_one();
+        if !all_written {
+            self.filled.notify_one();
+        }
     }
 
     /// No more frames; what is queued is still written.
@@ -86,47 +106,56 @@ impl Outbox {
         }
     }
 
-    /// Writes until the outbox is closed and empty, or the peer is gone.
-    pub(crate) async fn write_to(&self, mut stream: impl AsyncWrite + Unpin) -> std::io::Result<()> {
-        loop {
-            let Some(mut chunks) = self.take().await else { return stream.shutdown().await };
-            while !chunks.is_empty() {
-                let slices: Vec<IoSlice<'_>> = chunks.iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
-                let written = stream.write_vectored(&slices).await?;
-                if written == 0 {
-                    return Err(std::io::ErrorKind::WriteZero.into());
-                }
-                advance(&mut chunks, written);
-                let mut pending = self.lock();
-                pending.bytes -= written;
-                pending.written += written as u64;
-            }
-            self.drained.notify_waiters();
-        }
+    /// Writes what was left over until the outbox is closed and empty, or the peer is gone.
+    pub(crate) async fn run(&self) -> io::Result<()> {
+        let result = self.write_leftovers().await;
+        self.close();
+        drop(self.lock().socket.take());
+        result
     }
 
-    async fn take(&self) -> Option<VecDeque<Bytes>> {
+    async fn write_leftovers(&self) -> io::Result<()> {
+        let Some(socket) = self.lock().socket.clone() else { return Ok(()) };
         loop {
             let filled = self.filled.notified();
-            {
-                let mut pending = self.lock();
-                let mut chunks = std::mem::take(&mut pending.chunks);
-                if !pending.frames.is_empty() {
-                    chunks.push_back(pending.frames.split().freeze());
-                }
-                if !chunks.is_empty() {
-                    return Some(chunks);
-                }
-                if pending.closed {
-                    return None;
+            let (empty, closed) = {
+                let pending = self.lock();
+                (pending.bytes == 0, pending.closed)
+            };
+            match (empty, closed) {
+                (true, true) => return Ok(()),
+                (true, false) => filled.await,
+                (false, _) => {
+                    socket.writable().await?;
+                    self.lock().write()?;
+                    self.drained.notify_waiters();
                 }
             }
-            filled.await;
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    /// Writes as much as the socket takes now.
+    fn write(&mut self) -> io::Result<()> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        while !self.chunks.is_empty() {
+            let slices: Vec<IoSlice<'_>> = self.chunks.iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
+            let written = match socket.try_write_vectored(&slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            advance(&mut self.chunks, written);
+            self.bytes -= written;
+            self.written += written as u64;
+        }
+        Ok(())
     }
 }
 
@@ -144,36 +173,80 @@ fn advance(chunks: &mut VecDeque<Bytes>, mut written: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn connected() -> (Arc<Outbox>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        (Outbox::new(near.into_split().1), far)
+    }
 
     #[tokio::test]
-    async fn frames_and_bodies_leave_in_order() {
-        let outbox = Outbox::default();
-        let (near, mut far) = tokio::io::duplex(7);
+    async fn frames_and_bodies_leave_in_order_whatever_the_socket_takes_at_once() {
+        const LARGE: usize = 20 << 20;
+        let (outbox, mut far) = connected().await;
         outbox.push(&Frame::Ping);
-        outbox.push_with_body(&Frame::Body { id: 1, size: 100 }, Some(Bytes::from(vec![7; 100])));
+        outbox.push_with_body(&Frame::Body { id: 1, size: LARGE as u32 }, Some(Bytes::from(vec![7; LARGE])));
         outbox.push(&Frame::Pong);
+        assert!(!outbox.is_empty(), "no socket takes that much at once");
         outbox.close();
         outbox.push(&Frame::Ping);
         let mut all = vec![];
-        let (written, read) = tokio::join!(outbox.write_to(near), far.read_to_end(&mut all));
+        let (written, read) = tokio::join!(outbox.run(), far.read_to_end(&mut all));
         written.unwrap();
         read.unwrap();
         let mut want = BytesMut::new();
         encode(&Frame::Ping, &mut want);
-        encode(&Frame::Body { id: 1, size: 100 }, &mut want);
-        want.extend_from_slice(&[7; 100]);
+        encode(&Frame::Body { id: 1, size: LARGE as u32 }, &mut want);
+        want.resize(want.len() + LARGE, 7);
         encode(&Frame::Pong, &mut want);
-        assert_eq!(all, want, "what is pushed after the close is not sent");
+        assert!(all == want, "what is pushed after the close is not sent, all else is");
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_stops_the_work() {
-        let outbox = Outbox::default();
-        outbox.push_with_body(&Frame::Body { id: 1, size: 0 }, Some(Bytes::from(vec![0; HIGH_WATER])));
-        let waits = tokio::time::timeout(std::time::Duration::from_millis(10), outbox.room()).await;
-        assert!(waits.is_err());
+    async fn threads_may_push_at_the_same_time() {
+        let (outbox, mut far) = connected().await;
+        let running = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.run().await }
+        });
+        let reading = tokio::spawn(async move {
+            let mut all = vec![];
+            far.read_to_end(&mut all).await.map(|_| all)
+        });
+        let pushing = tokio::task::spawn_blocking({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                std::thread::scope(|scope| {
+                    for _ in 0..4 {
+                        scope.spawn(|| (0..5_000).for_each(|id| outbox.push(&Frame::Taken { id })));
+                    }
+                });
+            }
+        });
+        pushing.await.unwrap();
         outbox.close();
+        running.await.unwrap().unwrap();
+        let mut all = BytesMut::from(&reading.await.unwrap().unwrap()[..]);
+        let mut frames = 0;
+        while let Some(frame) = wire::frame::Decoder.next(&mut all).unwrap() {
+            assert!(matches!(frame, Frame::Taken { .. }));
+            frames += 1;
+        }
+        assert_eq!((frames, all.len()), (20_000, 0));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_stops_the_work_until_the_end() {
+        let (outbox, far) = connected().await;
+        outbox.push_with_body(&Frame::Body { id: 1, size: 0 }, Some(Bytes::from(vec![0; 20 << 20])));
+        let waits = tokio::time::timeout(Duration::from_millis(10), outbox.room()).await;
+        assert!(waits.is_err());
+        drop(far);
+        assert!(outbox.run().await.is_err());
         outbox.room().await;
     }
 }

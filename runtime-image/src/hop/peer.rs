@@ -5,10 +5,10 @@ use super::pace::Pacing;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
-use wire::frame::{AuditRecord, Frame, INLINE_LIMIT, Job, Refusal, Reply};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use wire::frame::{AuditRecord, INLINE_LIMIT, Job, Refusal, Reply};
 
 /// How long is waited for what.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,8 @@ const SLOWEST_LINK: f64 = 250_000.0;
 pub(crate) enum SendError {
     Refused(Refusal),
     Unreachable,
+    /// Its deadline passed before it could be sent.
+    Late,
 }
 
 /// All receivers of a process.
@@ -81,58 +83,83 @@ impl Peers {
     }
 
     /// Sends a job to the first of its hops and waits until it is taken over or not.
+    ///
+    /// A receiver has half of the time that is left to take the job over, so that there is time to do something else.
     pub(crate) async fn send(
         self: &Arc<Self>,
         job: Job,
         body: Bytes,
         link: Option<Arc<Pacing>>,
+        deadline: Option<StdInstant>,
     ) -> Result<Sent, SendError> {
-        let address = job.hops.first().map(|hop| hop.address.clone()).ok_or(SendError::Unreachable)?;
-        let (connection, open) = self.register(&address).await?;
-        match &link {
-            None => {
-                let patience = self.patience.takeover + Duration::from_secs_f64(body.len() as f64 / SLOWEST_LINK);
-                let sending = send_directly(&connection, open, job, body);
-                timeout(patience, sending).await.unwrap_or(Err(SendError::Unreachable))
-            }
-            Some(link) => self.send_paced(&connection, open, job, body, link).await,
+        let sending = self.send_in_turn(job, body, link, deadline);
+        match deadline {
+            None => sending.await,
+            Some(deadline) => timeout_at(deadline.into(), sending).await.unwrap_or(Err(SendError::Late)),
         }
     }
 
-    /// Over an emulated link: announced when the transmission starts, delivered when its last byte arrives.
-    async fn send_paced(
-        &self,
-        connection: &Connection,
-        mut open: Open,
+    async fn send_in_turn(
+        self: &Arc<Self>,
         mut job: Job,
         body: Bytes,
-        link: &Arc<Pacing>,
+        link: Option<Arc<Pacing>>,
+        deadline: Option<StdInstant>,
     ) -> Result<Sent, SendError> {
-        let turn = link.turn().await;
-        job.id = open.id;
-        job.inline = false;
-        open.owes_body = true;
-        connection.outbox.push(&Frame::Job(Box::new(job)));
-        timeout(self.patience.takeover, granted(&mut open)).await.unwrap_or(Err(SendError::Unreachable))?;
-        let arrival = turn.book(body.len());
-        arrival.wait().await;
-        let body_frame = Frame::Body { id: open.id, size: body.len() as u32 };
-        open.owes_body = false;
-        connection.outbox.push_with_body(&body_frame, Some(body));
-        let taken = taken(open, Some(Arc::clone(link)));
-        timeout(self.patience.takeover, taken).await.unwrap_or(Err(SendError::Unreachable))
+        let address = job.hops.first().map(|hop| hop.address.clone()).ok_or(SendError::Unreachable)?;
+        let turn = match &link {
+            Some(link) => Some(link.turn().await),
+            None => None,
+        };
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(StdInstant::now()));
+        job.remaining_micros = left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX));
+        let transmission = Duration::from_secs_f64(body.len() as f64 / SLOWEST_LINK);
+        let patience = left.map_or(Duration::MAX, |left| left / 2).min(self.patience.takeover + transmission);
+        let Some(turn) = turn else {
+            let directly = async { send_directly(self.register(&address).await?, job, body).await };
+            return self.patiently(&address, patience, directly).await;
+        };
+        // Over an emulated link a job is announced when its transmission starts, and delivered when its last byte arrives.
+        let announce = async { announced(self.register(&address).await?, job).await };
+        let mut open = self.patiently(&address, patience, announce).await?;
+        turn.book(body.len()).wait().await;
+        open.send_body(body);
+        self.patiently(&address, patience, taken(open, link.clone())).await
     }
 
-    async fn register(self: &Arc<Self>, address: &str) -> Result<(Arc<Connection>, Open), SendError> {
+    /// Waits for a receiver that must say something soon. One that does not is not sent anything until it has.
+    async fn patiently<T>(
+        &self,
+        address: &str,
+        patience: Duration,
+        word: impl Future<Output = Result<T, SendError>>,
+    ) -> Result<T, SendError> {
+        match timeout(patience, word).await {
+            Ok(result) => result,
+            Err(_) => {
+                self.suspect(address);
+                Err(SendError::Unreachable)
+            }
+        }
+    }
+
+    fn suspect(&self, address: &str) {
+        let peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(State::Up(connection)) = peers.get(address).map(|peer| peer.state.borrow().clone()) {
+            connection.suspect();
+        }
+    }
+
+    async fn register(self: &Arc<Self>, address: &str) -> Result<Open, SendError> {
         // A second try, because an idle connection may be closed between finding and using it.
         for _ in 0..2 {
             let connection = self.connection(address).await.ok_or(SendError::Unreachable)?;
-            if connection.draining() {
-                return Err(SendError::Refused(Refusal::Draining));
+            if connection.suspected() {
+                return Err(SendError::Unreachable);
             }
             connection.outbox.room().await;
             if let Some(open) = connection.register() {
-                return Ok((connection, open));
+                return Ok(open);
             }
         }
         Err(SendError::Unreachable)
@@ -163,7 +190,7 @@ impl Peers {
     pub(crate) fn usable(self: &Arc<Self>, address: &str) -> bool {
         match &*self.peer(address).state.borrow() {
             State::Connecting => true,
-            State::Up(connection) => !connection.draining(),
+            State::Up(connection) => !connection.draining() && !connection.suspected(),
             State::Down => false,
         }
     }
@@ -173,28 +200,28 @@ impl Peers {
     }
 }
 
-async fn send_directly(connection: &Connection, mut open: Open, mut job: Job, body: Bytes) -> Result<Sent, SendError> {
-    job.id = open.id;
-    job.inline = body.len() <= INLINE_LIMIT;
-    let inline = job.inline;
-    if inline {
-        connection.outbox.push_with_body(&Frame::Job(Box::new(job)), Some(body));
+async fn send_directly(mut open: Open, mut job: Job, body: Bytes) -> Result<Sent, SendError> {
+    if body.len() <= INLINE_LIMIT {
+        job.inline = true;
+        open.send_job(job, Some(body));
     } else {
-        open.owes_body = true;
-        connection.outbox.push(&Frame::Job(Box::new(job)));
-        granted(&mut open).await?;
-        open.owes_body = false;
-        let frame = Frame::Body { id: open.id, size: body.len() as u32 };
-        connection.outbox.push_with_body(&frame, Some(body));
+        open = announced(open, job).await?;
+        open.send_body(body);
     }
     taken(open, None).await
+}
+
+async fn announced(mut open: Open, mut job: Job) -> Result<Open, SendError> {
+    job.inline = false;
+    open.send_job(job, None);
+    granted(&mut open).await.map(|()| open)
 }
 
 async fn granted(open: &mut Open) -> Result<(), SendError> {
     match open.events.recv().await {
         Some(Event::Granted) => Ok(()),
         Some(Event::Refused(reason)) => {
-            open.owes_body = false;
+            open.forget_body();
             Err(SendError::Refused(reason))
         }
         _ => Err(SendError::Unreachable),

@@ -83,7 +83,7 @@ fn serve<Fut: Future<Output = ()>>(server: impl FnOnce(TcpListener) -> Fut + Sen
 
 fn answer(id: u64) -> Reply {
     let answer = Answer { exit: 1, class: 2, confidence: 0.5, probabilities: vec![0.1; 10], on_overflow: false };
-    Reply { id, outcome: Outcome::Answered(answer), away: None, wait_micros: 0, service_micros: 0 }
+    Reply { id, outcome: Outcome::Answered(answer), hops: 1, away: None, wait_micros: 0, service_micros: 0 }
 }
 
 // === Frames ===

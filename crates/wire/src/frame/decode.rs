@@ -125,6 +125,7 @@ impl<'a> Reader<'a> {
 
     fn reply(&mut self) -> Result<Reply, FrameError> {
         let (id, wait_micros, service_micros) = (self.u64()?, self.u64()?, self.u64()?);
+        let hops = self.u8()?;
         let away = Some(self.text()?).filter(|device| !device.is_empty());
         let outcome = match self.u8()? {
             outcome::ANSWERED => Outcome::Answered(self.answer()?),
@@ -139,7 +140,7 @@ impl<'a> Reader<'a> {
             }
             _ => return self.malformed(),
         };
-        Ok(Reply { id, outcome, away, wait_micros, service_micros })
+        Ok(Reply { id, outcome, hops, away, wait_micros, service_micros })
     }
 
     fn answer(&mut self) -> Result<Answer, FrameError> {

@@ -101,6 +101,7 @@ fn put_reply(reply: &Reply, to: &mut BytesMut) {
     put_id(kind::REPLY, reply.id, to);
     to.put_u64_le(reply.wait_micros);
     to.put_u64_le(reply.service_micros);
+    to.put_u8(reply.hops);
     put_text(reply.away.as_deref().unwrap_or_default(), to);
     match &reply.outcome {
         Outcome::Answered(answer) => {

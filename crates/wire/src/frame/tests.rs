@@ -22,7 +22,14 @@ fn job() -> Job {
 fn every_frame() -> Vec<Frame> {
     let answer = Answer { exit: 1, class: 9, confidence: 0.75, probabilities: vec![0.25, 0.75], on_overflow: true };
     let reply = |outcome| {
-        Frame::Reply(Box::new(Reply { id: 3, outcome, away: Some("box".into()), wait_micros: 5, service_micros: 6 }))
+        Frame::Reply(Box::new(Reply {
+            id: 3,
+            outcome,
+            hops: 2,
+            away: Some("box".into()),
+            wait_micros: 5,
+            service_micros: 6,
+        }))
     };
     vec![
         Frame::Job(Box::new(job())),

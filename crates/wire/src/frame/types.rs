@@ -114,6 +114,8 @@ pub struct Reply {
     pub id: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// Fragments that the job was at, the answering one included, counted on the way back.
+    pub hops: u8,
     /// Device that could not be reached or died on the way, whatever the outcome: its chains are avoided for a while.
     pub away: Option<String>,
     /// Time waited for a worker, over all fragments, in microseconds.
