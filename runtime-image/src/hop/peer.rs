@@ -41,6 +41,9 @@ impl Default for Patience {
 /// Bytes per second (2 Mbit/s) below which a link counts as dead.
 const SLOWEST_LINK: f64 = 250_000.0;
 
+/// A receiver that was not waited for so long is not suspected of anything.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
 /// Why a job was not taken over. Its tensor is still with the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendError {
@@ -136,6 +139,8 @@ impl Peers {
     ) -> Result<T, SendError> {
         match timeout(patience, word).await {
             Ok(result) => result,
+            // A job in a hurry says nothing about the receiver.
+            Err(_) if patience < LEAST_PATIENCE => Err(SendError::Late),
             Err(_) => {
                 self.suspect(address);
                 Err(SendError::Unreachable)
