@@ -616,7 +616,7 @@ async fn memory_stays_within_the_budget_and_a_margin_under_overload() {
     const MARGIN: u64 = 20 << 20;
     // Each of the flood's requests has a connection; what those read ahead is the gateway's alone.
     const CONNECTIONS: u64 = 1_500;
-    const CONNECTION: u64 = 48 << 10;
+    const CONNECTION: u64 = 64 << 10;
     const BUDGET: u64 = 8 << 20;
     let (mut devices, mut gateway) = build::near_and_far(&[1.0]);
     for device in &mut devices {
