@@ -49,6 +49,11 @@ impl Reservation {
         true
     }
 
+    /// Bytes reserved.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Gives back what exceeds `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let excess = self.bytes.saturating_sub(bytes);

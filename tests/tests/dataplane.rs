@@ -241,13 +241,17 @@ async fn jobs_that_need_no_dead_device_are_answered_and_the_others_by_the_rule()
 async fn a_hop_that_hangs_is_noticed_before_the_deadline() {
     let (devices, mut gateway) = build::near_and_far(&[0.999]);
     gateway.policy.overflow = OverflowDocument::AnswerWithLastExit;
-    gateway.policy.deadline_milliseconds = Some(800);
-    let cluster = Cluster::start(devices, gateway);
-    let client = cluster.client();
-    assert_eq!(client.infer(TWO, &build::sample(1)).await.answer().exit, 2);
-    cluster.devices["far"].signal("STOP");
-    let replies = flood(&client, 20).await;
-    assert!(replies.iter().all(|reply| reply.answer().exit == 1), "{:#?}", cluster.books().await);
+    for milliseconds in [800, 300] {
+        gateway.policy.deadline_milliseconds = Some(milliseconds);
+        let cluster = Cluster::start(devices.clone(), gateway.clone());
+        let client = cluster.client();
+        assert_eq!(client.infer(TWO, &build::sample(1)).await.answer().exit, 2);
+        cluster.devices["far"].signal("STOP");
+        let replies = flood(&client, 20).await;
+        assert!(replies.iter().all(|reply| reply.answer().exit == 1), "{:#?}", cluster.books().await);
+        let reply = client.infer(TWO, &build::sample(1)).await;
+        assert_eq!(reply.answer().exit, 1);
+    }
 }
 
 #[tokio::test]
@@ -261,13 +265,16 @@ async fn jobs_in_a_hurry_put_no_device_under_suspicion() {
         let client = client.clone();
         // Every other job has 1 to 40 ms for a queue of up to 400 ms.
         let parameters = if index % 2 == 0 { json!({}) } else { json!({"timeout_milliseconds": 1 + index % 40}) };
-        all.spawn(async move { client.infer_with(TWO, &build::sample(index), &parameters).await.status });
+        let hurried = index % 2 == 1;
+        all.spawn(async move { (hurried, client.infer_with(TWO, &build::sample(index), &parameters).await.status) });
     }
     let statuses = all.join_all().await;
     let books = cluster.books().await;
     assert_balanced(&books);
-    assert!(statuses.iter().filter(|status| **status == StatusCode::OK).count() >= 100, "{books:#?}");
-    assert!(books.failed.keys().all(|reason| reason == "deadline"), "{books:#?}");
+    // Those in no hurry are all answered; of the others a few with a millisecond left are not even taken over in time.
+    let patient = statuses.iter().filter(|(hurried, status)| !hurried && *status == StatusCode::OK);
+    assert_eq!(patient.count(), 100, "{books:#?}");
+    assert!(books.failed.keys().all(|reason| reason == "deadline" || reason == "unreachable"), "{books:#?}");
     assert!(cluster.telemetry().await.avoided.is_empty());
 }
 
@@ -591,6 +598,20 @@ async fn large_batches_stay_within_the_memory_of_the_gateway() {
     let input = json!({"name": "input", "shape": [1024, build::INPUT], "datatype": "FP32", "data": data});
     let body = bytes::Bytes::from(json!({"inputs": [input]}).to_string());
     let mut all = JoinSet::new();
+    // One byte a value, which becomes four.
+    let input = json!({"name": "input", "shape": [1024, build::INPUT], "datatype": "UINT8",
+        "parameters": {"binary_data_size": 1024 * build::INPUT}});
+    let mut small = json!({"inputs": [input]}).to_string().into_bytes();
+    let header = small.len().to_string();
+    small.resize(small.len() + 1024 * build::INPUT, 1);
+    let small = bytes::Bytes::from(small);
+    for _ in 0..12 {
+        let (client, small, header) = (client.clone(), small.clone(), header.clone());
+        all.spawn(async move {
+            let headers = [("inference-header-content-length", header.as_str())];
+            client.send(Method::POST, "/v2/models/trivial/infer", &headers, small).await.map(|reply| reply.status)
+        });
+    }
     for _ in 0..12 {
         let (client, body) = (client.clone(), body.clone());
         all.spawn(async move {

@@ -107,6 +107,10 @@ fn served(hosted: &Hosted, mut admitted: Admitted, mut run: Run, upstream: &Upst
     if job.audit {
         job.audits.extend(run.evaluated.iter().map(audit_record));
     }
+    if run.left.is_some() && !job.audit {
+        // Whoever reads the answer may send the next job at once: its memory must be free by then.
+        admitted.memory.clear();
+    }
     if let Some(left) = run.left.filter(|_| !job.answered) {
         upstream.reply(Outcome::Answered(answer(run.evaluated[left].clone(), false)), 1, None, spent);
         job.answered = true;
@@ -140,7 +144,7 @@ async fn onward(device: &Arc<Device>, onward: Onward, upstream: &Upstream) {
     let (answered, audit, notify) = (job.answered, job.audit, job.notify_passed);
     let overflow = job.answer_on_overflow;
     let next = job.hops[1].device.clone();
-    let outcome = match send(device, job, deadline, onward.features).await {
+    let (outcome, away) = match send(device, job, deadline, onward.features).await {
         Ok(mut sent) => {
             drop(memory);
             entry.leave(Left::Forwarded);
@@ -164,17 +168,16 @@ async fn onward(device: &Arc<Device>, onward: Onward, upstream: &Upstream) {
                     }
                     return;
                 }
-                None => Outcome::Failed { place: next, reason: Failure::HopDied },
+                None => (Outcome::Failed { place: next.clone(), reason: Failure::HopDied }, Some(next)),
             }
         }
         Err(error) => {
             drop(memory);
             entry.leave(Left::Dropped);
-            error.outcome(next)
+            (error.outcome(next.clone()), error.is_away().then_some(next))
         }
     };
     if !answered {
-        let away = away(&outcome).map(str::to_owned);
         upstream.reply(keep_last(outcome, onward.last, overflow), 1, away, onward.spent);
     }
     // An audit that goes no further is over, so that nobody waits for it; that is no loss.
@@ -208,6 +211,12 @@ impl AsRef<[u8]> for FeatureBytes {
 }
 
 impl SendError {
+    /// Whether the device is away for other jobs, too.
+    fn is_away(self) -> bool {
+        use wire::frame::Refusal;
+        matches!(self, SendError::Unreachable | SendError::Refused(Refusal::Draining | Refusal::UnknownFragment))
+    }
+
     /// What a job becomes whose next device did not take it.
     pub(crate) fn outcome(self, place: String) -> Outcome {
         use wire::frame::Refusal;
@@ -216,7 +225,9 @@ impl SendError {
             SendError::Refused(reason) if reason.is_memory() => Outcome::Lost { place, reason },
             SendError::Refused(Refusal::BadJob) => Outcome::Failed { place, reason: Failure::BadJob },
             // A device that drains or does not know the fragment (any more) is as good as away.
-            SendError::Refused(_) | SendError::Unreachable => Outcome::Failed { place, reason: Failure::Unreachable },
+            SendError::Refused(_) | SendError::Unreachable | SendError::Slow => {
+                Outcome::Failed { place, reason: Failure::Unreachable }
+            }
         }
     }
 }
@@ -228,23 +239,20 @@ async fn hand_back_audit(sent: Sent, upstream: &Upstream) {
 
 /// Answers with the last exit evaluated where the policy says so and the next device was full or away.
 fn keep_last(outcome: Outcome, last: Option<Answer>, answer_on_overflow: bool) -> Outcome {
-    let full = matches!(outcome, Outcome::Lost { .. });
+    let elsewhere = match &outcome {
+        Outcome::Lost { .. } => true,
+        Outcome::Failed { reason, .. } => matches!(reason, Failure::Unreachable | Failure::HopDied),
+        Outcome::Answered(_) => false,
+    };
     match last {
-        Some(last) if answer_on_overflow && (full || away(&outcome).is_some()) => Outcome::Answered(last),
+        Some(last) if answer_on_overflow && elsewhere => Outcome::Answered(last),
         _ => outcome,
     }
 }
 
-/// The device that an outcome says is away.
-fn away(outcome: &Outcome) -> Option<&str> {
-    match outcome {
-        Outcome::Failed { place, reason: Failure::Unreachable | Failure::HopDied } => Some(place),
-        _ => None,
-    }
-}
-
 fn fail(device: &Device, admitted: Admitted, upstream: &Upstream, reason: Failure, spent: Spent) {
-    let Admitted { job, entry, .. } = admitted;
+    let Admitted { job, entry, memory, .. } = admitted;
+    drop(memory);
     entry.leave(Left::Dropped);
     if !job.answered {
         upstream.reply(Outcome::Failed { place: device.name.clone(), reason }, 1, None, spent);

@@ -18,9 +18,11 @@ const WHOLE_PATIENCE: Duration = Duration::from_secs(30);
 const PROGRESS_PATIENCE: Duration = Duration::from_secs(2);
 /// Samples of one request; each is a job.
 const MOST_SAMPLES: usize = 1024;
-/// Decoding holds at most so many times the JSON text beside the text itself: `0,` is two bytes and becomes four, in a
-/// buffer that doubles.
-const JSON_GROWTH: usize = 4;
+/// Decoding holds at most so many times the body beside the body itself: in JSON `0,` is two bytes and becomes four, in a
+/// buffer that doubles; in binary a UINT8 becomes four bytes.
+const DECODE_GROWTH: usize = 4;
+/// What a job needs beside its tensor until it is answered.
+const JOB_STATE: usize = 4 * 1024;
 
 /// Why there is no body.
 #[derive(Debug)]
@@ -88,16 +90,19 @@ fn expand(mut held: Held, encoding: &str, limit: usize) -> Result<Held, ReadFail
 impl Held {
     /// Reads the request in it. Afterwards only what its tensor needs is held.
     pub(super) fn decode(mut self, gateway: &Gateway, header_length: Option<usize>) -> Result<Decoded, ReadFailure> {
-        let json = header_length.unwrap_or(self.body.len()).min(self.body.len());
-        if !self.memory.grow((JSON_GROWTH * json) as u64) {
+        if !self.memory.grow((DECODE_GROWTH * self.body.len()) as u64) {
             return Err(ReadFailure::Full);
         }
         let request = oip::decode(&self.body, header_length, &gateway.input, MOST_SAMPLES)
             .map_err(|bad| ReadFailure::Rejected(StatusCode::BAD_REQUEST, bad.to_string()))?;
-        // A binary tensor is a part of the body and keeps all of it; one from JSON stands alone.
-        let needed = if header_length.is_some() { self.body.len() } else { request.tensor.len() };
+        // A binary FP32 tensor is a part of the body and keeps all of it; any other stands alone.
+        let body = if header_length.is_some() { self.body.len() } else { 0 };
+        let needed = (body.max(request.tensor.len()) + JOB_STATE * request.samples) as u64;
         drop(self.body);
-        self.memory.shrink_to(needed as u64);
+        self.memory.shrink_to(needed);
+        if !self.memory.grow(needed.saturating_sub(self.memory.bytes())) {
+            return Err(ReadFailure::Full);
+        }
         Ok(Decoded { request, memory: self.memory })
     }
 }

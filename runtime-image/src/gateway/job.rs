@@ -123,7 +123,7 @@ async fn send_by_some_chain(
         match send(gateway, attempt, sample.clone(), ask, until).await {
             Ok(reply) => return Ok((reply, selected.chain)),
             Err(Outcome::Failed { reason: Failure::Unreachable, place }) => {
-                gateway.device_failed(&place);
+                // The peer knows by itself that it is away.
                 tried.push(selected.chain);
                 away = place;
             }
@@ -172,14 +172,10 @@ async fn send(
     let link = gateway.paces.to(first);
     let sent = gateway.peers.send(job, sample, link, until).await.map_err(|error| error.outcome(first.clone()))?;
     let Some((sent, reply)) = reply(sent, attempt.turn).await else {
-        gateway.device_failed(first);
         let outcome = Outcome::Failed { place: first.clone(), reason: Failure::HopDied };
         return Ok(Reply { id: 0, outcome, hops: 0, away: None, wait_micros: 0, service_micros: 0 });
     };
-    gateway.devices_worked(places, usize::from(reply.hops));
-    if let Some(device) = &reply.away {
-        gateway.device_failed(device);
-    }
+    gateway.heard_of(places, usize::from(reply.hops), reply.away.as_deref());
     if attempt.audit {
         let gateway = Arc::clone(gateway);
         // Bounded by the jobs that devices hold; a hop that dies ends it.

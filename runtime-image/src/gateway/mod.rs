@@ -136,16 +136,14 @@ impl Gateway {
         }
     }
 
-    fn device_failed(&self, device: &str) {
-        tracing::debug!(device, "avoiding");
-        lock(&self.avoided).failed(device, Instant::now());
-    }
-
-    /// A job came back that was at the first `hops` of these places.
-    fn devices_worked(&self, places: &[Place], hops: usize) {
+    /// A job came back that was at the first `hops` of these places, and found the device `away` missing.
+    fn heard_of(&self, places: &[Place], hops: usize, away: Option<&str>) {
         let (mut avoided, now) = (lock(&self.avoided), Instant::now());
         for (index, place) in places.iter().enumerate() {
-            if index < hops {
+            if away == Some(&place.device) {
+                tracing::debug!(place.device, "avoiding");
+                avoided.failed(&place.device, now);
+            } else if index < hops {
                 avoided.worked(&place.device);
             } else {
                 avoided.not_reached(&place.device, now);

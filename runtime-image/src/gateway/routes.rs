@@ -16,6 +16,8 @@ pub(crate) struct Avoided(BTreeMap<String, Pause>);
 struct Pause {
     until: Instant,
     length: Duration,
+    /// A job is on its way to find out.
+    trying: bool,
 }
 
 impl Avoided {
@@ -26,24 +28,32 @@ impl Avoided {
 
     /// A job is sent by way of `device`: if it has failed before, no other tries it until this one has told.
     pub(crate) fn try_again(&mut self, device: &str, now: Instant) {
-        if let Some(pause) = self.0.get_mut(device) {
+        // Jobs that are sent while it is avoided, for want of a better chain, are not the one that tries.
+        if let Some(pause) = self.0.get_mut(device).filter(|pause| pause.until <= now) {
+            pause.trying = true;
             pause.until = now + pause.length;
         }
     }
 
     /// `device` could not be reached or died.
     pub(crate) fn failed(&mut self, device: &str, now: Instant) {
-        let pause = self.0.entry(device.to_owned()).or_insert(Pause { until: now, length: FIRST_PAUSE / 2 });
+        let first = Pause { until: now + FIRST_PAUSE, length: FIRST_PAUSE, trying: false };
+        let Some(pause) = self.0.get_mut(device) else {
+            self.0.insert(device.to_owned(), first);
+            return;
+        };
         // Jobs that were under way together fail together: that is one failure.
-        if pause.until <= now || pause.length < FIRST_PAUSE {
+        if pause.trying || pause.until <= now {
             pause.length = (pause.length * 2).min(LONGEST_PAUSE);
+            pause.trying = false;
         }
         pause.until = now + pause.length;
     }
 
     /// The job that was to try `device` again left before it got there: the next one may try.
     pub(crate) fn not_reached(&mut self, device: &str, now: Instant) {
-        if let Some(pause) = self.0.get_mut(device) {
+        if let Some(pause) = self.0.get_mut(device).filter(|pause| pause.trying) {
+            pause.trying = false;
             pause.until = now;
         }
     }
@@ -85,8 +95,13 @@ mod tests {
         let (mut avoided, mut now) = (Avoided::default(), Instant::now());
         let mut pauses = vec![];
         for _ in 0..7 {
+            // The one that tries, and jobs that are sent by that way for want of another, fail a little later.
+            avoided.try_again("box", now);
+            avoided.try_again("box", now);
+            now += Duration::from_millis(1);
             avoided.failed("box", now);
             avoided.failed("box", now);
+            avoided.not_reached("box", now);
             let pause = avoided.0["box"].until - now;
             pauses.push(pause.as_millis());
             now += pause;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval, timeout};
 use wire::frame::{AuditRecord, Frame, Job, PREAMBLE, Refusal, Reply, chosen_version, preamble};
 
@@ -18,6 +19,8 @@ use wire::frame::{AuditRecord, Frame, Job, PREAMBLE, Refusal, Reply, chosen_vers
 const EVENTS: usize = 5;
 /// How often a silent connection with open jobs is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_millis(500);
+/// A receiver that is asked for a word has so long.
+const ANSWER: Duration = Duration::from_millis(500);
 /// A connection with open jobs that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -41,6 +44,9 @@ pub(crate) struct Connection {
     draining: AtomicBool,
     /// It did not say in time what it should have said, and has said nothing since.
     suspected: AtomicBool,
+    /// Since when a job in a hurry has waited in vain, if nothing was said since.
+    asked: Mutex<Option<Instant>>,
+    writing: AbortHandle,
 }
 
 /// An open job; dropping it forgets the job, whatever still comes for it.
@@ -65,14 +71,19 @@ impl Connection {
         chosen_version(answer)?;
         let (read, write) = stream.into_split();
         let outbox = Outbox::new(write);
+        let writing = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.run().await }
+        });
         let connection = Arc::new(Self {
-            outbox: Arc::clone(&outbox),
+            outbox,
             open: Mutex::new(Some(HashMap::new())),
             next_id: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
+            asked: Mutex::new(None),
+            writing: writing.abort_handle(),
         });
-        tokio::spawn(async move { outbox.run().await });
         Ok((connection, read))
     }
 
@@ -93,6 +104,25 @@ impl Connection {
     pub(crate) fn suspect(&self) {
         self.suspected.store(true, Ordering::Relaxed);
         self.outbox.push(&Frame::Ping);
+    }
+
+    /// Asks the receiver for a word; it is suspected if none comes.
+    pub(crate) fn ask(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_none() {
+            *asked = Some(Instant::now());
+            self.outbox.push(&Frame::Ping);
+        }
+    }
+
+    fn said_something(&self) {
+        self.suspected.store(false, Ordering::Relaxed);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn asked_in_vain(&self) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|since| since.elapsed() > ANSWER)
     }
 
     /// Whether the receiver owes a word.
@@ -116,6 +146,8 @@ impl Connection {
     pub(crate) fn close(&self) {
         *self.lock() = None;
         self.outbox.close();
+        // What is unwritten is for jobs that are over.
+        self.writing.abort();
     }
 
     async fn dispatch(&self, mut reader: FrameReader<OwnedReadHalf>) -> Result<(), ReadError> {
@@ -126,10 +158,13 @@ impl Connection {
                 frame = reader.next() => {
                     let Some(frame) = frame? else { return Ok(()) };
                     heard = Instant::now();
-                    self.suspected.store(false, Ordering::Relaxed);
+                    self.said_something();
                     self.receive(frame);
                 }
                 _ = ping.tick() => {
+                    if self.asked_in_vain() {
+                        self.suspect();
+                    }
                     let unwritten = !self.outbox.is_empty();
                     let idle = self.jobs() == 0 && !unwritten && !self.suspected();
                     // A slow link that still takes bytes lives, although its answer waits behind them.

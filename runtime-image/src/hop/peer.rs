@@ -41,7 +41,7 @@ impl Default for Patience {
 /// Bytes per second (2 Mbit/s) below which a link counts as dead.
 const SLOWEST_LINK: f64 = 250_000.0;
 
-/// A receiver that was not waited for so long is not suspected of anything.
+/// A receiver that was not waited for so long is not suspected at once.
 const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why a job was not taken over. Its tensor is still with the sender.
@@ -49,6 +49,8 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) enum SendError {
     Refused(Refusal),
     Unreachable,
+    /// It was in a hurry, and the receiver said nothing in the little time it had.
+    Slow,
     /// Its deadline passed before it could be sent.
     Late,
 }
@@ -139,19 +141,22 @@ impl Peers {
     ) -> Result<T, SendError> {
         match timeout(patience, word).await {
             Ok(result) => result,
-            // A job in a hurry says nothing about the receiver.
-            Err(_) if patience < LEAST_PATIENCE => Err(SendError::Late),
             Err(_) => {
-                self.suspect(address);
-                Err(SendError::Unreachable)
+                // A job in a hurry says little about the receiver, so it only asks it for a word.
+                let hurried = patience < LEAST_PATIENCE;
+                if let Some(connection) = self.up(address) {
+                    if hurried { connection.ask() } else { connection.suspect() }
+                }
+                Err(if hurried { SendError::Slow } else { SendError::Unreachable })
             }
         }
     }
 
-    fn suspect(&self, address: &str) {
+    fn up(&self, address: &str) -> Option<Arc<Connection>> {
         let peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(State::Up(connection)) = peers.get(address).map(|peer| peer.state.borrow().clone()) {
-            connection.suspect();
+        match &*peers.get(address)?.state.borrow() {
+            State::Up(connection) => Some(Arc::clone(connection)),
+            State::Connecting | State::Down => None,
         }
     }
 
