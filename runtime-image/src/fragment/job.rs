@@ -103,13 +103,17 @@ fn conclude(
 
 fn served(hosted: &Hosted, mut admitted: Admitted, mut run: Run, upstream: &Upstream, spent: Spent) -> Option<Onward> {
     observe(hosted, &run);
+    if let Some(left) = run.left.filter(|_| !admitted.job.audit) {
+        // Whoever reads the answer may send the next job at once: memory and books are in order by then.
+        let Admitted { memory, entry, open: _open, .. } = admitted;
+        drop(memory);
+        entry.leave(Left::Answered);
+        upstream.reply(Outcome::Answered(answer(run.evaluated.swap_remove(left), false)), 1, None, spent);
+        return None;
+    }
     let job = &mut admitted.job;
     if job.audit {
         job.audits.extend(run.evaluated.iter().map(audit_record));
-    }
-    if run.left.is_some() && !job.audit {
-        // Whoever reads the answer may send the next job at once: its memory must be free by then.
-        admitted.memory.clear();
     }
     if let Some(left) = run.left.filter(|_| !job.answered) {
         upstream.reply(Outcome::Answered(answer(run.evaluated[left].clone(), false)), 1, None, spent);
