@@ -357,6 +357,26 @@ async fn a_terminated_gateway_answers_what_it_has() {
 }
 
 #[tokio::test]
+async fn jobs_of_clients_that_go_away_are_failed_and_leave_no_memory_behind() {
+    let (mut devices, gateway) = build::near_and_far(&[1.0]);
+    build::emulate(&mut devices[1], 20.0);
+    let cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    let load = tokio::spawn(async move { flood(&client, 30).await });
+    eventually("all jobs at the gateway", || async { cluster.books().await.arrived == 30 }).await;
+    load.abort();
+    eventually("nothing is in flight", || async { cluster.books().await.in_flight == 0 }).await;
+    let books = cluster.books().await;
+    assert_balanced(&books);
+    assert!(books.failed["client-disconnect"] > 10, "{books:#?}");
+    eventually("the far device is empty", || async {
+        let far = cluster.device("far").await.fragments.remove("two-exits-2-2").unwrap_or_default();
+        far.entered > 0 && far.held == 0 && far.held_bytes == 0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deadline_that_passes_is_a_504_and_spares_the_devices() {
     let (mut devices, gateway) = build::near_and_far(&[1.0]);
     build::emulate(&mut devices[1], 40.0);
