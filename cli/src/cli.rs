@@ -1,7 +1,7 @@
 //! The command line: one subcommand per file.
 
 use crate::exit_code::Outcome;
-use crate::{completion, model, reference, up};
+use crate::{completion, model, reference, simulate, up};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
@@ -21,17 +21,21 @@ Examples:
   Send it images of the test set, first slowly, then faster than it can take:
     eenn up -f examples/fashion-mnist --load 'rate=40/s for 30s, then 160/s for 30s'
 
+  Predict what a network of devices will do, without any of them:
+    eenn simulate examples/networks/two-chains.json
+
   See where a network of your own can leave early, and what that saves:
     eenn model inspect network.onnx
 
 Exit codes:
   0  all went well, also when Ctrl-C ended it
   1  it failed while running
-  2  the input was refused: options, manifests, models or data";
+  2  the input was refused: options, manifests, networks, models or data";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Options),
+    Simulate(simulate::Options),
     /// Look into a model and measure it
     #[command(subcommand)]
     Model(model::Command),
@@ -48,6 +52,7 @@ impl Cli {
     pub(crate) fn exec(self, out: &mut dyn Write) -> Outcome {
         match self.command {
             Command::Up(options) => options.exec(out),
+            Command::Simulate(options) => options.exec(out),
             Command::Model(command) => command.exec(out),
             Command::Completion(options) => options.exec(out),
             Command::Reference(options) => options.exec(out),
@@ -71,6 +76,7 @@ mod tests {
         for (path, file) in [
             (&["eenn"][..], "testdata/help.txt"),
             (&["eenn", "up"], "testdata/help-up.txt"),
+            (&["eenn", "simulate"], "testdata/help-simulate.txt"),
             (&["eenn", "model"], "testdata/help-model.txt"),
             (&["eenn", "model", "inspect"], "testdata/help-model-inspect.txt"),
             (&["eenn", "model", "profile"], "testdata/help-model-profile.txt"),

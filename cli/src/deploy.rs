@@ -115,7 +115,8 @@ fn local_files(manifests: &Manifests, resolved: &Resolved) -> Result<Files, Load
             None => problems.push(object.origin.problem("spec.artifact.uri", only_files(&object.spec.artifact))),
         }
         if object.spec.profile.is_none() {
-            let message = "is missing; local mode takes the service times of emulated devices from it";
+            let message = "is missing; local mode takes the service times of emulated devices from it; \
+                           `eenn model profile -f DIR --output manifest` measures and prints one";
             problems.push(object.origin.problem("spec.profile", message));
         }
     }

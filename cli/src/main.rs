@@ -5,6 +5,7 @@ mod completion;
 mod exit_code;
 mod model;
 mod reference;
+mod simulate;
 mod up;
 
 mod deploy;

@@ -8,11 +8,13 @@ const OURS: &[(&str, &[&str], &str)] = &[
     ("domain", &[], "it is common ground"),
     ("wire", &[], "it is common ground"),
     ("policy", &["domain", "wire"], "what a gateway does per job must run in a simulator too"),
+    ("queueing", &["domain"], "formulas take numbers and give numbers"),
+    ("simulator", &["domain", "policy"], "it drives the code of a gateway, without processes and documents"),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),
     ("runtime-image", &["domain", "policy", "wire"], "the image on small devices holds the data plane only"),
     (
         "eenn",
-        &["api", "domain", "policy", "runtime-image", "wire"],
+        &["api", "domain", "policy", "queueing", "runtime-image", "simulator", "wire"],
         "local mode starts the runtime; nothing else has a CLI in it",
     ),
     ("xtask", &[], "automation must build while a crate of the product does not"),
@@ -29,7 +31,12 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         Reach::Through,
         "domain is plain values: what is stored or sent has its own type in wire or api",
     ),
-    (&["policy"], &["tokio", "hyper"], Reach::Through, "policy is pure: the simulator drives it as well"),
+    (
+        &["policy", "queueing", "simulator"],
+        &["tokio", "hyper"],
+        Reach::Through,
+        "policy, formulas and simulation are pure: time and chance are arguments",
+    ),
     (
         &["runtime-image", "wire", "policy"],
         &["kube", "k8s-openapi"],
@@ -37,7 +44,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "the data plane has no cluster credentials and stays small",
     ),
     (
-        &["domain", "wire", "policy", "api", "eenn", "system-tests", "xtask"],
+        &["domain", "wire", "policy", "queueing", "simulator", "api", "eenn", "system-tests", "xtask"],
         &["tract"],
         Reach::Direct,
         "only runtime-image runs models: others use it",

@@ -79,7 +79,7 @@ pub(super) fn object_name(text: &str, otherwise: &str) -> String {
 }
 
 /// SHA-256 of a file, in hexadecimal digits.
-pub(super) fn sha256(file: &Path) -> anyhow::Result<String> {
+pub(crate) fn sha256(file: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -8,6 +8,8 @@ mod manifest;
 mod memory;
 mod progress;
 
+pub(crate) use description::sha256;
+
 use crate::exit_code::Outcome;
 use clap::{Subcommand, ValueEnum};
 use std::io::Write;

@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn visible_commands_are_there_and_hidden_ones_are_not() {
         let page = page();
-        for name in ["eenn", "eenn up", "eenn model", "eenn model inspect", "eenn model profile", "eenn completion"] {
+        let model = ["eenn model", "eenn model inspect", "eenn model profile"];
+        for name in ["eenn", "eenn up", "eenn simulate", "eenn completion"].iter().chain(&model) {
             assert!(page.contains(&format!("\n## {name}\n")), "{name} is missing in\n{page}");
         }
         assert!(page.contains("Usage: eenn model inspect [OPTIONS] <FILE>"), "{page}");

@@ -3,6 +3,8 @@
 //! * [`commands`]: every subcommand with its help, and the exit codes.
 //! * [`metrics`]: what processes expose to Prometheus.
 //! * [`manifests`]: every field of every kind.
+//!
+//! The schema of networks is made by the crate that reads them.
 
 mod commands;
 mod manifests;
@@ -12,7 +14,7 @@ use crate::exit_code::Outcome;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 
-/// Print a page of the reference documentation in Markdown
+/// Print a page of the reference documentation, in Markdown or as JSON Schema
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The page
@@ -27,6 +29,8 @@ enum Page {
     Metrics,
     /// Kinds and fields
     Manifests,
+    /// JSON Schema of networks
+    Network,
 }
 
 impl Options {
@@ -36,6 +40,7 @@ impl Options {
             Page::Cli => commands::page(),
             Page::Metrics => metrics::page(),
             Page::Manifests => manifests::page(),
+            Page::Network => format!("{:#}\n", simulator::form::schema()),
         };
         Ok(out.write_all(page.as_bytes())?)
     }

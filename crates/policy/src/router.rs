@@ -18,6 +18,8 @@ pub struct Selected<'a> {
     pub thresholds: Option<&'a Thresholds>,
     /// Whether the job runs on to the last exit after its answer.
     pub audit: bool,
+    /// What the scheduler calls its decision, to recognise it in the outcome; 0 where nothing is learnt.
+    pub tag: u32,
 }
 
 impl<'a> Router<'a> {
@@ -36,7 +38,7 @@ impl<'a> Router<'a> {
             Epoch::Dispatch => None,
         };
         let share = self.policy.audit.get();
-        Some(Selected { chain: choice.chain, thresholds, audit: share > 0.0 && rng.random_bool(share) })
+        Some(Selected { chain: choice.chain, thresholds, audit: share > 0.0 && rng.random_bool(share), tag: 0 })
     }
 
     /// Decides the thresholds of a job that is sent now on `chain`, with `_present` jobs queued or outstanding at its

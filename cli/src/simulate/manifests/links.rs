@@ -1,0 +1,41 @@
+//! Emulated links: every process paces its own, so two processes of a node do not share a link to the same device.
+
+use simulator::Link;
+use std::collections::BTreeMap;
+use wire::document::LinkDocument;
+
+/// The links that chains use, each added when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    pub(super) links: Vec<Link>,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl Links {
+    /// The link over which `process` reaches a device; none where it is reached at the speed of the host.
+    pub(super) fn index(
+        &mut self,
+        process: &str,
+        to: &str,
+        documents: &BTreeMap<String, LinkDocument>,
+    ) -> Option<usize> {
+        let document = documents.get(to)?;
+        let name = format!("{process}→{to}");
+        let links = &mut self.links;
+        Some(*self.by_name.entry(name).or_insert_with_key(|name| {
+            links.push(link(name, document));
+            links.len() - 1
+        }))
+    }
+}
+
+fn link(name: &str, document: &LinkDocument) -> Link {
+    let latency = document.latency_microseconds / 1e6;
+    Link {
+        name: name.to_owned(),
+        bytes_per_second: document.bytes_per_second.unwrap_or(f64::INFINITY),
+        latency,
+        // Answers are some tens of bytes: they pay the latency, not the bandwidth.
+        return_latency: latency,
+    }
+}
