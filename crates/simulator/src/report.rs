@@ -236,3 +236,26 @@ pub enum Failure {
     /// The device that held it went down.
     DeviceDown,
 }
+
+impl Interval {
+    pub(crate) fn add(&mut self, other: &Interval) {
+        self.combine(other, |a, b| a + b);
+    }
+
+    pub(crate) fn scale(&mut self, by: f64) {
+        self.combine(&Interval::default(), |a, _| a * by);
+    }
+
+    fn combine(&mut self, other: &Interval, with: impl Fn(f64, f64) -> f64) {
+        let fields = [
+            (&mut self.arrived, other.arrived),
+            (&mut self.answered, other.answered),
+            (&mut self.lost, other.lost),
+            (&mut self.failed, other.failed),
+            (&mut self.correct, other.correct),
+            (&mut self.latency_sum, other.latency_sum),
+            (&mut self.present, other.present),
+        ];
+        fields.into_iter().for_each(|(field, other)| *field = with(*field, other));
+    }
+}

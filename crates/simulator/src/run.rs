@@ -53,7 +53,7 @@ pub fn simulate(network: &Network, effort: &Effort<'_>) -> Result<Report, Networ
 
 /// A run with an end of its own is simulated to that end at least once.
 fn check_length(network: &Network, effort: &Effort<'_>) -> Result<(), NetworkError> {
-    let Some(end) = crate::engine::plan::horizon(network) else {
+    let Some(end) = crate::engine::ticks::horizon(network) else {
         return Ok(());
     };
     let jobs: f64 = network.sources.iter().map(|source| source.arrivals.until(end)).sum();

@@ -1,6 +1,6 @@
 //! When the next job of a source arrives.
 
-use super::plan::whole;
+use super::ticks::whole;
 use crate::network::Arrivals;
 use crate::random::{Draws, Key, Purpose};
 

@@ -36,7 +36,7 @@ impl Watch {
             series: if series.is_some() { vec![vec![]; sources] } else { vec![] },
             counts: vec![Counts::default(); sources],
             controller: network.control.as_ref().map(|control| (control.make)(replication)),
-            every: network.control.as_ref().map_or(0.0, |control| super::plan::whole(control.every / plan.tick)),
+            every: network.control.as_ref().map_or(0.0, |control| super::ticks::whole(control.every / plan.tick)),
         }
     }
 

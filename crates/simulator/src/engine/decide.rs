@@ -2,8 +2,9 @@
 
 use super::Engine;
 use super::job::Decision;
-use super::plan::{WorkPlan, whole};
+use super::plan::WorkPlan;
 use super::record::UNROUTED;
+use super::ticks::whole;
 use crate::law::Law;
 use crate::network::Model;
 use crate::random::{Draws, Purpose};

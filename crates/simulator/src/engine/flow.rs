@@ -1,14 +1,14 @@
-//! How jobs move: into memory, onto cores, on to the next step, out.
+//! How jobs move: onto cores, and on to the next step.
 
 use super::Engine;
+use super::heap::Running;
 use super::job::{NONE as NO_JOB, State};
-use super::plan::{NONE, WorkPlan, whole};
-use super::record::{cell, head};
-use super::station::Running;
-use super::timers::Timer;
-use crate::network::{Handover, Overflow};
+use super::plan::{NONE, WorkPlan};
+use super::record::cell;
+use super::ticks::whole;
+use crate::network::{Discipline, Handover, Overflow};
 use crate::random::Purpose;
-use crate::report::{Failure, Fate};
+use crate::report::Failure;
 
 /// What became of a job that wanted to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,19 +74,6 @@ impl Engine<'_> {
         true
     }
 
-    #[inline(always)]
-    pub(super) fn is_late(&self, id: u32) -> bool {
-        if !self.plan.has_deadlines {
-            return false;
-        }
-        self.now - self.jobs.get(id).arrived > self.deadline_of(id)
-    }
-
-    fn deadline_of(&self, id: u32) -> f64 {
-        let source = self.plan.streams[self.jobs.get(id).stream as usize].source;
-        self.plan.sources[source as usize].deadline
-    }
-
     /// The job that a station has served goes on, and the next one begins.
     #[inline(always)]
     pub(super) fn service_ends(&mut self, station: u32) {
@@ -132,7 +119,7 @@ impl Engine<'_> {
         let plan = &self.plan.stations[station as usize];
         let first = plan.first_queue as usize;
         let queues = match plan.discipline {
-            crate::Discipline::Pods(_) => first + lane as usize..first + lane as usize + 1,
+            Discipline::Pods(_) => first + lane as usize..first + lane as usize + 1,
             _ => first..first + plan.queues as usize,
         };
         for queue in &mut self.queues[queues] {
@@ -213,7 +200,7 @@ impl Engine<'_> {
 
     /// Moves a job to the next step without a link between, or loses it there.
     #[inline(always)]
-    fn hand_over(&mut self, id: u32) {
+    pub(super) fn hand_over(&mut self, id: u32) {
         let from = self.jobs.get(id).step;
         let memory = self.plan.steps[from as usize].memory;
         let has_room = match self.plan.handover {
@@ -237,241 +224,5 @@ impl Engine<'_> {
         }
         self.reserve(from + 1);
         self.enter(id);
-    }
-
-    fn block(&mut self, id: u32) {
-        let job = self.jobs.get_mut(id);
-        job.state = State::Blocked;
-        let next = &self.plan.steps[job.step as usize + 1];
-        // Served is counted when it leaves, together with the time it was blocked.
-        let cell = (job.cell - cell::LEN as u32) as usize;
-        self.record.sums[cell + cell::SERVED] -= 1.0;
-        self.record.sums[cell + cell::RESIDENCE] -= self.now - job.entered;
-        self.regions[next.region as usize].blocked.push(&mut self.jobs, id);
-    }
-
-    /// Lets jobs go on that wait for memory in a region, in the order in which they were blocked.
-    pub(super) fn unblock(&mut self, region: u32) {
-        loop {
-            let id = self.regions[region as usize].blocked.first();
-            if id == NO_JOB || !self.fits(self.jobs.get(id).step + 1) {
-                return;
-            }
-            self.regions[region as usize].blocked.pop(&self.jobs);
-            let job = *self.jobs.get(id);
-            let step = &self.plan.steps[job.step as usize];
-            let cell = (job.cell - cell::LEN as u32) as usize;
-            self.record.sums[cell + cell::SERVED] += 1.0;
-            self.record.sums[cell + cell::RESIDENCE] += self.now - job.entered;
-            self.stations[step.station as usize].unblock();
-            self.hand_over(id);
-            self.begin_next(step.station, step.lane);
-        }
-    }
-
-    /// Whether all regions of a step have room for one more job.
-    #[inline(always)]
-    pub(super) fn fits(&self, step: u32) -> bool {
-        let step = &self.plan.steps[step as usize];
-        let room = |region: u32| {
-            let region = &self.regions[region as usize];
-            region.budget - region.used >= step.memory
-        };
-        (step.region == NONE || room(step.region)) && step.more_regions.iter().all(|&region| room(region))
-    }
-
-    /// Whether a step has room for a job that still holds what it has at another: in regions of both only the difference
-    /// is asked for.
-    pub(super) fn fits_beside(&self, step: u32, held: u32) -> bool {
-        let (step, held) = (&self.plan.steps[step as usize], &self.plan.steps[held as usize]);
-        step.regions().all(|region| {
-            let there = if held.regions().any(|other| other == region) { held.memory_after } else { 0 };
-            let state = &self.regions[region as usize];
-            state.budget - state.used >= step.memory.saturating_sub(there)
-        })
-    }
-
-    #[inline(always)]
-    pub(super) fn reserve(&mut self, step: u32) {
-        let step = &self.plan.steps[step as usize];
-        if step.region != NONE {
-            self.regions[step.region as usize].used += step.memory;
-        }
-        for &region in &step.more_regions {
-            self.regions[region as usize].used += step.memory;
-        }
-    }
-
-    /// Gives back what a job holds at a step, or a part of it.
-    #[inline(always)]
-    pub(super) fn release(&mut self, step: u32, amount: u64) {
-        let step = &self.plan.steps[step as usize];
-        if step.region != NONE {
-            self.give_back_to(step.region, amount);
-        }
-        for &region in &step.more_regions {
-            self.give_back_to(region, amount);
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn give_back_to(&mut self, region: u32, amount: u64) {
-        let state = &mut self.regions[region as usize];
-        state.used -= amount;
-        if state.blocked.first() != NO_JOB {
-            self.freed.push(region);
-        }
-    }
-
-    /// A job is answered, unless its deadline has passed by the time the answer is there.
-    #[inline]
-    pub(super) fn answer(&mut self, id: u32, exit: u32, on_overflow: bool) {
-        let ended = self.now + self.return_latency(id, on_overflow);
-        let response = ended - self.jobs.get(id).arrived;
-        if self.plan.has_deadlines && response > self.deadline_of(id) {
-            return self.fail(id, Failure::Deadline);
-        }
-        let job = self.jobs.get(id);
-        let (measured, stream) = (job.measured, job.stream as usize);
-        let correct = self.correct(id, exit);
-        let (head, at_exit) = (self.jobs.get(id).head as usize, self.answered_at(id, exit));
-        let sums = &mut self.record.sums;
-        sums[head + head::ANSWERED] += 1.0;
-        sums[head + head::RESPONSE] += response;
-        sums[at_exit] += 1.0;
-        if correct == Some(true) {
-            sums[head + head::CORRECT] += 1.0;
-        }
-        if on_overflow {
-            sums[head + head::OVERFLOWED] += 1.0;
-        }
-        if measured {
-            self.latencies[stream].record(response);
-        }
-        self.tell(id, ended, |engine| engine.end_answered(id, exit, response));
-        self.forget(id, ended, || Fate::Answered { exit: exit as usize, on_overflow, correct });
-    }
-
-    /// Where answers at an exit are counted: by exit for models, in the cells of the steps otherwise.
-    #[inline(always)]
-    fn answered_at(&self, id: u32, exit: u32) -> usize {
-        let job = self.jobs.get(id);
-        let chain = self.plan.streams[job.stream as usize].chain;
-        match self.plan.chains[chain as usize].model {
-            Some(_) => job.head as usize + self.plan.exits_at(chain) + exit as usize,
-            None => job.head as usize + head::LEN + exit as usize * cell::LEN + cell::ANSWERED,
-        }
-    }
-
-    /// No memory at the step of the job, which holds nothing any more: overflow.
-    #[inline(never)]
-    pub(super) fn lose(&mut self, id: u32) {
-        if self.jobs.get(id).ghost {
-            return self.drop_ghost(id);
-        }
-        let step = &self.plan.steps[self.jobs.get(id).step as usize];
-        if self.plan.chains[step.chain as usize].overflow == Overflow::AnswerWithLastExit
-            && let Some(exit) = self.last_evaluated(id)
-        {
-            return self.answer(id, exit, true);
-        }
-        let place = step.index;
-        self.count(id, head::LOST, 1.0);
-        self.count_at_step(id, cell::LOST, 1.0);
-        self.lost(id, Some(place as usize));
-    }
-
-    /// A lost job tries again, if its source does. `None` for one lost at its gateway.
-    pub(super) fn lost(&mut self, id: u32, step: Option<usize>) {
-        let job = *self.jobs.get(id);
-        let source = &self.plan.sources[self.plan.streams[job.stream as usize].source as usize];
-        if job.attempt < source.attempts {
-            self.end_turn(id, self.now);
-            self.leave_gate(id);
-            let job = self.jobs.get_mut(id);
-            job.state = State::Retrying;
-            job.attempt += 1;
-            self.timers.push(self.now + source.retry_delay, Timer::Retry { job: id });
-            return self.calendar.set(self.slots.timers, self.timers.due());
-        }
-        self.tell(id, self.now, |_| policy::End::Lost);
-        self.forget(id, self.now, || Fate::Lost { step });
-    }
-
-    /// The next device is down.
-    pub(super) fn unreachable(&mut self, id: u32) {
-        self.fail_or_answer(id, Failure::Unreachable);
-    }
-
-    /// A job that holds nothing and cannot go on: answered with its last exit where the policy says so.
-    pub(super) fn fail_or_answer(&mut self, id: u32, why: Failure) {
-        let step = &self.plan.steps[self.jobs.get(id).step as usize];
-        let may_answer = self.plan.chains[step.chain as usize].overflow == Overflow::AnswerWithLastExit;
-        match self.last_evaluated(id).filter(|_| may_answer && !self.jobs.get(id).ghost) {
-            Some(exit) => self.answer(id, exit, true),
-            None => self.fail(id, why),
-        }
-    }
-
-    /// A job that waits or is served at a device gives up what it holds there.
-    pub(super) fn leave_device(&mut self, id: u32) {
-        let job = *self.jobs.get(id);
-        self.count_at_step(id, cell::UNSERVED, self.now - job.entered);
-        self.release(job.step, self.plan.steps[job.step as usize].memory);
-    }
-
-    /// A job that holds nothing fails.
-    pub(super) fn fail(&mut self, id: u32, why: Failure) {
-        if self.jobs.get(id).ghost {
-            return self.drop_ghost(id);
-        }
-        let what = match why {
-            Failure::Deadline => head::DEADLINE,
-            Failure::Unreachable => head::UNREACHABLE,
-            Failure::DeviceDown => head::DOWN,
-        };
-        self.count(id, what, 1.0);
-        self.tell(id, self.now, |_| policy::End::Failed);
-        self.forget(id, self.now, || Fate::Failed(why));
-    }
-
-    /// Ticks that the answer needs over the links that the job came by. A job that was refused at its step is answered from
-    /// the one before.
-    #[inline(always)]
-    fn return_latency(&self, id: u32, refused: bool) -> f64 {
-        if self.plan.links.is_empty() {
-            return 0.0;
-        }
-        let step = self.jobs.get(id).step as usize;
-        let first = self.plan.chains[self.plan.steps[step].chain as usize].first as usize;
-        let links = self.plan.steps[first..step + usize::from(!refused)].iter().map(|step| step.link);
-        links.filter(|&link| link != NONE).map(|link| self.plan.links[link as usize].return_latency).sum()
-    }
-
-    /// The deepest exit evaluated of a job that goes no further than before its present step.
-    pub(super) fn last_evaluated(&self, id: u32) -> Option<u32> {
-        let job = self.jobs.get(id);
-        let step = &self.plan.steps[job.step as usize];
-        let chain = &self.plan.chains[step.chain as usize];
-        if chain.model.is_some() {
-            return self.last_head(id);
-        }
-        let before = &self.plan.steps[chain.first as usize..job.step as usize];
-        before.iter().rev().find(|step| step.exit > 0.0).map(|step| step.index)
-    }
-
-    /// Takes an attempt from its start.
-    pub(super) fn retry(&mut self, id: u32) {
-        let job = *self.jobs.get(id);
-        let stream = &self.plan.streams[job.stream as usize];
-        let sums = job.head - stream.head;
-        if self.is_late(id) {
-            // Not the loss ended it, but the time that it then had to wait.
-            self.count(id, head::LOST, -1.0);
-            return self.fail(id, Failure::Deadline);
-        }
-        self.count(id, head::RETRIED, 1.0);
-        self.jobs.get_mut(id).at_gateway = true;
-        self.route(id, stream.source, sums);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::job::{List, State};
-use super::plan::whole;
+use super::ticks::whole;
 use super::timers::Timer;
 use crate::network::Outages;
 use crate::random::Purpose;
