@@ -8,7 +8,7 @@ use crate::up::Drive;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use simulator::{Effort, Precision, Report};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -57,9 +57,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SHARE", value_parser = quantity::share)]
     precision: Option<f64>,
 
-    /// Independent replications [default: 4; 32 for a run that has an end of its own]
-    #[arg(long, value_name = "N")]
-    replications: Option<NonZeroU32>,
+    /// Independent replications, at most 1,000 [default: 4; for a run that has an end of its own as many as it needs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    replications: Option<u32>,
 
     /// Form of the results on standard output; progress is on standard error
     #[arg(long, short, value_enum, default_value = "table")]
@@ -111,6 +111,7 @@ impl Options {
     /// Simulates everything and writes the results to `out`.
     pub(crate) fn exec(self, out: &mut dyn Write) -> Outcome {
         let tasks = self.tasks()?;
+        self.try_files()?;
         let reports = run::run(&tasks, &self.effort(), self.plot.is_some())?;
         self.write_files(&tasks, &reports)?;
         let document = Document::new(&tasks, &reports);
@@ -160,12 +161,21 @@ impl Options {
         };
         Effort {
             seed: self.seed,
-            replications: self.replications,
+            replications: self.replications.and_then(NonZeroU32::new),
             arrivals: self.measured.unwrap_or(defaults.arrivals),
             precision,
             trace: if self.trace.is_some() { jobs::MOST } else { 0 },
             ..defaults
         }
+    }
+
+    /// Says before the simulation, not behind it, that a file cannot be written.
+    fn try_files(&self) -> Outcome {
+        for path in [&self.trace, &self.plot].into_iter().flatten() {
+            let opened = OpenOptions::new().create(true).append(true).open(path);
+            opened.with_context(|| failed_to_write(path))?;
+        }
+        Ok(())
     }
 
     fn write_files(&self, tasks: &[Task], reports: &[Report]) -> Outcome {

@@ -10,10 +10,10 @@ pub(super) fn how_it_ended(run: &RunDocument) -> String {
     let ended = match run.ended {
         "precise" => "as precise as asked for",
         "arrivals" => "LESS PRECISE than asked for: the limit of arrivals is reached",
-        "events" => "LESS PRECISE than asked for: too many events",
-        "unstable" => {
-            "NOT STABLE: a million jobs are present, which no memory bounds; jobs arrive faster than they are served"
+        "events" => {
+            "LESS PRECISE than asked for: too many events; some jobs take very long beside the time between arrivals"
         }
+        "unstable" => "NOT STABLE: jobs arrive faster than they are served, and no memory bounds those that wait",
         "stopped" => "ended by Ctrl-C; intervals are as wide as they are",
         _ => "complete",
     };

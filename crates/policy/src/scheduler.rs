@@ -12,7 +12,7 @@ pub trait Scheduler: Send {
     fn arrive(&mut self, arriving: &Arriving<'_>, rng: &mut dyn Rng) -> Option<Selected<'_>>;
 
     /// Decides the thresholds of a job that is sent now, if they were left open when it arrived. `None` when its chain is
-    /// no longer given to its source: the job then decides again.
+    /// no longer given to its source: the job has then failed. (A gateway keeps for each job the policy of its arrival.)
     fn dispatch(&mut self, dispatching: &Dispatching<'_>, rng: &mut dyn Rng) -> Option<(&Thresholds, u32)>;
 
     /// Hears how a job has ended. Schedulers that do not learn ignore it.

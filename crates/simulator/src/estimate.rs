@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn groups(sums: &[[f64; 2]]) -> Vec<Group> {
-        sums.iter().map(|sums| Group { sums: sums.to_vec(), arrivals: 1, ticks: 1.0 }).collect()
+        sums.iter().map(|sums| Group { sums: sums.to_vec(), arrivals: 1, runs: 1.0, ticks: 1.0 }).collect()
     }
 
     #[test]

@@ -157,8 +157,8 @@ pub enum Ended {
     Events,
     /// The stop callback said so.
     Stopped,
-    /// More than a million jobs were in the network at a time: they arrive faster than they are served, and no memory bounds
-    /// them. What was measured until then means little.
+    /// More than a million jobs were in the network at a time, or some waited for ever behind others: jobs arrive faster than
+    /// they are served, and no memory bounds them. What was measured until then means little.
     Unstable,
 }
 

@@ -62,8 +62,8 @@ impl<'a> Summary<'a> {
             let busy = self.over_time(here, &[cell::WORK]);
             DeviceReport {
                 name: device.name.clone(),
-                // The work of jobs that arrived counts, also of those served later: noise can lead a little above 1.
-                utilization: Estimate { value: (busy.value / device.cores).min(1.0), ci99: busy.ci99 / device.cores },
+                // Of the work of jobs that arrived, some is done later: noise can lead a little above 1.
+                utilization: Estimate { value: busy.value / device.cores, ci99: busy.ci99 / device.cores },
                 mean_jobs: self.over_time(here, &[cell::RESIDENCE, cell::UNSERVED]),
             }
         });
@@ -128,7 +128,7 @@ impl<'a> Summary<'a> {
             name: plan.name.clone(),
             fates,
             retries: self.mean_count(&sum(head::RETRIED), &arrived),
-            lost_at: self.lost_at(streams().collect(), &arrived),
+            lost_at: self.lost_at(streams().collect(), (head::GONE_AT_GATEWAY, cell::GONE), &arrived),
             failed_by: reasons
                 .into_iter()
                 .filter(|(_, share)| share.value > 0.0)
@@ -168,7 +168,7 @@ impl<'a> Summary<'a> {
             name: self.network.chains[chain].name.clone(),
             fates,
             steps: steps.collect(),
-            lost_at: self.lost_at(streams().collect(), &arrived),
+            lost_at: self.lost_at(streams().collect(), (head::LOST_AT_GATEWAY, cell::LOST), &arrived),
         }
     }
 }

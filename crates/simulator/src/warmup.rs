@@ -1,9 +1,12 @@
 //! How long a network takes to forget that it was empty.
 
-use crate::network::{Network, Routing, Work};
+use crate::network::{Arrivals, Network, Outages, Routing, Work};
 
 /// Relaxation times that are waited for.
 const TIMES: f64 = 4.0;
+
+/// Services that a random walk through the places of a station is given to forget, at most.
+const LONGEST_WALK: f64 = 20_000.0;
 
 /// Load of a device, without losses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,20 +29,56 @@ struct Load {
 ///
 /// Source: J. W. Cohen, The Single Server Queue, II.2 (relaxation time); the reflected walk is elementary.
 pub(crate) fn arrivals(network: &Network) -> f64 {
+    TIMES * stations(network) * rate(network)
+}
+
+/// Arrivals, of all sources together, until what happens hardly depends on what happened before: the slowest of stations,
+/// phases of arrivals, periods of rates, and outages.
+pub(crate) fn memory(network: &Network) -> f64 {
+    let of_source = |source: &crate::Source| match &source.arrivals {
+        Arrivals::Mmpp2 { switch, .. } => 1.0 / (switch[0] + switch[1]),
+        Arrivals::Piecewise { pieces, .. } => pieces.iter().map(|piece| piece.0).sum(),
+        Arrivals::Renewal(_) | Arrivals::Trace(_) => 0.0,
+    };
+    let of_device = |device: &crate::Device| match device.outages {
+        // The number of outages matters, which is as good as independent.
+        Outages::Random { mean_up, mean_down } => mean_up + mean_down,
+        Outages::Never | Outages::At(_) => 0.0,
+    };
+    let changes = network.sources.iter().map(of_source).chain(network.devices.iter().map(of_device));
+    changes.fold(stations(network), f64::max) * rate(network)
+}
+
+fn rate(network: &Network) -> f64 {
+    network.sources.iter().filter_map(|source| source.arrivals.rate()).sum()
+}
+
+/// Seconds until the stations along the slowest chain have forgotten.
+fn stations(network: &Network) -> f64 {
     let loads = loads(network);
+    let mut entrances = vec![false; network.devices.len()];
+    network.chains.iter().for_each(|chain| entrances[chain.steps[0].device] = true);
     let time = |device: usize| {
         let load = loads[device];
         let cores = network.devices[device].cores;
         let utilization = load.work / cores;
         let service = load.work / load.rate / cores;
-        let walk = load.jobs * load.jobs / 5.0;
-        let forgets = if utilization < 1.0 { 1.0 / (1.0 - utilization.sqrt()).powi(2) } else { walk };
-        service * forgets.min(walk).max(1.0)
+        let walk = (load.jobs * load.jobs / 5.0).min(LONGEST_WALK);
+        let forgets = 1.0 / (1.0 - utilization.sqrt()).powi(2);
+        let fills = load.jobs / (utilization - 1.0).abs();
+        // What is lost before it may bring an overloaded station back to the brink; nothing is lost before an entrance.
+        let services = match utilization > 1.0 {
+            false => forgets.min(walk),
+            true if entrances[device] => forgets.max(fills).min(walk),
+            true => walk,
+        };
+        service * services.max(1.0)
     };
-    let of_chain = |chain: &crate::Chain| chain.steps.iter().map(|step| time(step.device)).sum::<f64>();
-    let slowest = network.chains.iter().map(of_chain).filter(|time| time.is_finite()).fold(0.0, f64::max);
-    let rate: f64 = network.sources.iter().filter_map(|source| source.arrivals.rate()).sum();
-    TIMES * slowest * rate
+    let mut times: Vec<Option<f64>> = vec![None; network.devices.len()];
+    let mut of_device = |device: usize| *times[device].get_or_insert_with(|| time(device));
+    let of_chains =
+        network.chains.iter().map(|chain| chain.steps.iter().map(|step| of_device(step.device)).sum::<f64>());
+    of_chains.filter(|time| time.is_finite()).fold(0.0, f64::max)
 }
 
 fn loads(network: &Network) -> Vec<Load> {

@@ -27,7 +27,16 @@ impl Stream {
             Arrivals::Mmpp2 { switch, .. } => {
                 phase = usize::from(draws.uniform() * (switch[0] + switch[1]) < switch[0]);
             }
-            Arrivals::Piecewise { pieces, .. } => left = pieces.first().map_or(0.0, |piece| piece.0),
+            Arrivals::Piecewise { pieces, repeat, .. } => {
+                // A run without an end is seen from any moment of the period, one with an end from its start.
+                let period: f64 = pieces.iter().map(|piece| piece.0).sum();
+                left = whole(if *repeat { draws.uniform() * period } else { 0.0 });
+                while phase + 1 < pieces.len() && left >= pieces[phase].0 {
+                    left -= pieces[phase].0;
+                    phase += 1;
+                }
+                left = (pieces[phase].0 - left).max(0.0);
+            }
             Arrivals::Renewal(_) | Arrivals::Trace(_) => {}
         }
         Self { key, jobs: 0, now: 0.0, phase, left, draws }

@@ -42,7 +42,8 @@ impl Engine<'_> {
         let taken = selected.filter(|selected| selected.chain < chains.len()).map(|selected| {
             let (chain, stream) = source_plan.streams[selected.chain];
             self.take(id, stream, chain, sums);
-            self.jobs.decisions_mut(id).audit = selected.audit;
+            let decision = self.jobs.decisions_mut(id);
+            (decision.audit, decision.tag) = (selected.audit, selected.tag);
             if let Some(thresholds) = selected.thresholds {
                 self.decide(id, thresholds, selected.tag);
             }

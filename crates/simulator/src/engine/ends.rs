@@ -93,6 +93,10 @@ impl Engine<'_> {
             self.timers.push(self.now + source.retry_delay, Timer::Retry { job: id });
             return self.calendar.set(self.slots.timers, self.timers.due());
         }
+        match step {
+            Some(_) => self.count_at_step(id, cell::GONE, 1.0),
+            None => self.count(id, head::GONE_AT_GATEWAY, 1.0),
+        }
         self.tell(id, self.now, |_| policy::End::Lost);
         self.forget(id, self.now, || Fate::Lost { step });
     }

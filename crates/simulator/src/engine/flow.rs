@@ -180,7 +180,6 @@ impl Engine<'_> {
         self.count_at_step(id, cell::OFFERED, 1.0);
         if next.link != NONE {
             self.release(from, step.memory - step.memory_after);
-            self.jobs.get_mut(id).entered = self.now;
             self.queue_on_link(id, next.link);
             return Onward::Gone;
         }

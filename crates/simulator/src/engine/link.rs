@@ -28,7 +28,8 @@ impl Default for LinkState {
 impl Engine<'_> {
     /// A job waits for the link to its next step. Behind the first step it still holds what it takes along.
     pub(super) fn queue_on_link(&mut self, id: u32, link: u32) {
-        self.jobs.get_mut(id).state = State::Queued;
+        let job = self.jobs.get_mut(id);
+        (job.state, job.entered) = (State::Queued, self.now);
         self.links[link as usize].queue.push(&mut self.jobs, id);
         if self.links[link as usize].sending == NO_JOB {
             self.transmit(link);
@@ -55,7 +56,11 @@ impl Engine<'_> {
                 }
                 continue;
             }
-            self.reserve(to);
+            if first {
+                self.reserve(to);
+            } else {
+                self.reserve_beside(to, to - 1);
+            }
             let job = self.jobs.get_mut(id);
             job.state = State::Transit;
             job.step = to;
@@ -119,7 +124,7 @@ impl Engine<'_> {
         if job.at_gateway {
             self.leave_gate(id);
         } else {
-            self.release(job.step - 1, self.plan.steps[job.step as usize - 1].memory_after);
+            self.release_beside(job.step - 1, job.step);
             self.end_turn(id, self.now);
         }
     }

@@ -28,6 +28,24 @@ impl Engine<'_> {
         })
     }
 
+    /// Reserves at a step what a job does not hold already in the same regions, at the one that it comes from.
+    pub(super) fn reserve_beside(&mut self, step: u32, held: u32) {
+        let (step, held) = (&self.plan.steps[step as usize], &self.plan.steps[held as usize]);
+        for region in step.regions() {
+            let there = if held.regions().any(|other| other == region) { held.memory_after } else { 0 };
+            self.regions[region as usize].used += step.memory.saturating_sub(there);
+        }
+    }
+
+    /// Gives back what a job holds at the step that it comes from and does not need at the next, for which it has reserved.
+    pub(super) fn release_beside(&mut self, held: u32, step: u32) {
+        let (step, held) = (&self.plan.steps[step as usize], &self.plan.steps[held as usize]);
+        for region in held.regions() {
+            let kept = if step.regions().any(|other| other == region) { step.memory } else { 0 };
+            self.give_back_to(region, held.memory_after.saturating_sub(kept));
+        }
+    }
+
     #[inline(always)]
     pub(super) fn reserve(&mut self, step: u32) {
         let step = &self.plan.steps[step as usize];

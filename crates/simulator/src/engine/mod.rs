@@ -46,6 +46,8 @@ pub(crate) struct Engine<'a> {
     network: &'a Network,
     now: f64,
     pub(crate) events: u64,
+    /// Events at the next look at limits.
+    look: u64,
     calendar: Calendar,
     slots: Slots,
     stations: Vec<Station>,
@@ -119,6 +121,7 @@ impl<'a> Engine<'a> {
             network,
             now: 0.0,
             events: 0,
+            look: LOOK,
             calendar: Calendar::new(slots.end as usize),
             slots,
             stations: plan.stations.iter().map(|station| Station::new(&station.discipline, station.cores)).collect(),
@@ -166,7 +169,6 @@ impl<'a> Engine<'a> {
 
     /// Runs on until as many batches are closed, and says whether that was reached.
     pub(crate) fn run(&mut self, until: Until<'_>) -> bool {
-        let mut look = self.events + LOOK;
         while self.record.closed() < until.batches {
             let (slot, time) = self.calendar.first();
             if time == f64::INFINITY || self.is_over() {
@@ -176,9 +178,9 @@ impl<'a> Engine<'a> {
             self.now = time;
             self.events += 1;
             self.handle(slot);
-            if self.events >= look {
-                look = self.events + LOOK;
-                if self.events >= until.events || self.jobs.is_too_many() || (until.stop)() {
+            if self.events >= self.look {
+                self.look = self.events + LOOK;
+                if self.events >= until.events || self.is_unstable() || (until.stop)() {
                     return false;
                 }
             }
@@ -239,9 +241,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether it was ended because jobs outgrow all bounds.
+    /// Whether it has to be ended: jobs outgrow all bounds, or some wait for ever.
     pub(crate) fn is_unstable(&self) -> bool {
-        self.jobs.is_too_many()
+        self.jobs.is_too_many() || self.record.is_stuck()
     }
 
     fn schedule_arrival(&mut self, source: usize) {

@@ -18,7 +18,9 @@ pub(crate) mod head {
     pub(crate) const LOST: usize = 8;
     pub(crate) const LOST_AT_GATEWAY: usize = 9;
     pub(crate) const RETRIED: usize = 10;
-    pub(crate) const LEN: usize = 11;
+    /// Lost at the gateway without another attempt.
+    pub(crate) const GONE_AT_GATEWAY: usize = 11;
+    pub(crate) const LEN: usize = 12;
 }
 
 /// Sums of a (batch, stream, step).
@@ -35,17 +37,25 @@ pub(crate) mod cell {
     pub(crate) const TRANSIT: usize = 7;
     pub(crate) const CARRIED: usize = 8;
     pub(crate) const TRANSMISSION: usize = 9;
-    pub(crate) const LEN: usize = 10;
+    /// Lost without another attempt.
+    pub(crate) const GONE: usize = 10;
+    pub(crate) const LEN: usize = 11;
 }
 
 /// Sums of a batch that belong to no stream: per source, jobs that never got a chain.
 pub(crate) const UNROUTED: usize = 0;
+
+/// Batches that may be open at a time, and the sums of them all.
+const MOST_OPEN: usize = 10_000;
+const MOST_SUMS: usize = 20_000_000;
 
 /// The sums of one group of batches.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
     pub(crate) sums: Vec<f64>,
     pub(crate) arrivals: u64,
+    /// Whole runs that it is made of, where runs have an end.
+    pub(crate) runs: f64,
     /// From the first arrival to that of the next batch, in ticks.
     pub(crate) ticks: f64,
 }
@@ -156,6 +166,11 @@ impl Record {
         self.groups.iter().take((self.closed >> self.level) as usize)
     }
 
+    /// Whether batches cannot be closed because some job never ends: it waits behind others for ever.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.open.len() > MOST_OPEN || (self.open.len() > 2 && self.sums.len() > MOST_SUMS)
+    }
+
     /// Jobs that have not ended, of all batches.
     pub(crate) fn outstanding(&self) -> u64 {
         self.open.iter().map(|&slot| self.slots[slot as usize].outstanding).sum()
@@ -174,7 +189,7 @@ impl Record {
             if index % 2 == 0 {
                 self.groups.push(group);
             } else if let Some(last) = self.groups.last_mut() {
-                last.add(&group.sums, group.arrivals, group.ticks);
+                last.add(&group);
             }
         }
     }
@@ -209,9 +224,10 @@ impl Record {
             if self.warmup == 0 || batch.number > 0 {
                 let group = (self.closed >> self.level) as usize;
                 if group == self.groups.len() {
-                    self.groups.push(Group { sums: vec![0.0; self.stride], arrivals: 0, ticks: 0.0 });
+                    self.groups.push(Group { sums: vec![0.0; self.stride], arrivals: 0, runs: 0.0, ticks: 0.0 });
                 }
-                self.groups[group].add(sums, batch.arrivals, batch.ended - batch.began);
+                let ticks = batch.ended - batch.began;
+                self.groups[group].add_batch(sums, batch.arrivals, ticks);
                 self.closed += 1;
             }
             sums.fill(0.0);
@@ -221,7 +237,13 @@ impl Record {
 }
 
 impl Group {
-    fn add(&mut self, sums: &[f64], arrivals: u64, ticks: f64) {
+    pub(crate) fn add(&mut self, other: &Group) {
+        self.add_batch(&other.sums, other.arrivals, other.ticks);
+        self.runs += other.runs - 1.0;
+    }
+
+    fn add_batch(&mut self, sums: &[f64], arrivals: u64, ticks: f64) {
+        self.runs += 1.0;
         self.sums.iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
         self.arrivals += arrivals;
         self.ticks += ticks;

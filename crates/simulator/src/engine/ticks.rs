@@ -65,9 +65,23 @@ pub(crate) fn in_ticks(arrivals: &Arrivals, tick: f64) -> Arrivals {
     }
 }
 
+/// Seconds from the start until which the shortest mean time is exact to four digits.
+pub(crate) fn exact_until(network: &Network) -> f64 {
+    shortest(network) * (1u64 << 53) as f64 / 1e4
+}
+
 /// Seconds of a tick: a power of ten, at most a ten-millionth of the shortest mean time. Times with few decimals are then
 /// whole numbers of ticks, and what coincides on paper coincides in the simulation.
 pub(crate) fn resolution(network: &Network) -> f64 {
+    let shortest = shortest(network);
+    if !shortest.is_finite() {
+        return 1e-9;
+    }
+    10f64.powf((shortest / 1e7).log10().floor())
+}
+
+/// The shortest mean time above 0; infinite when there is none.
+fn shortest(network: &Network) -> f64 {
     let mut shortest = f64::INFINITY;
     let mut see = |seconds: f64| {
         if seconds > 0.0 && seconds < shortest {
@@ -78,7 +92,8 @@ pub(crate) fn resolution(network: &Network) -> f64 {
         match &source.arrivals {
             Arrivals::Renewal(law) => see(law.mean()),
             Arrivals::Mmpp2 { rates, .. } => rates.iter().for_each(|rate| see(1.0 / rate)),
-            Arrivals::Trace(times) => times.windows(2).for_each(|pair| see(pair[1] - pair[0])),
+            // Recorded times may be as close as they like; the others set the scale.
+            Arrivals::Trace(times) => see(times[times.len() - 1] / times.len() as f64),
             Arrivals::Piecewise { pieces, .. } => pieces.iter().for_each(|piece| see(1.0 / piece.1)),
         }
     }
@@ -93,8 +108,5 @@ pub(crate) fn resolution(network: &Network) -> f64 {
         let fastest = network.devices.iter().map(|device| device.speed).fold(1e-300, f64::max);
         model.times.segments.iter().for_each(|time| see(time.mean.get() / fastest));
     }
-    if !shortest.is_finite() {
-        return 1e-9;
-    }
-    10f64.powf((shortest / 1e7).log10().floor())
+    shortest
 }

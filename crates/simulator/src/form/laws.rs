@@ -75,7 +75,7 @@ fn made(law: &Service, usual_mean: Option<f64>, place: &Place<'_>) -> Result<Law
         "lognormal" => {
             let scv = need("scv", law.scv)?;
             if !(0.0..=1e6).contains(&scv) {
-                return Err(place.field("scv").error(format!("must be from 0 to 1e6, not {scv}")));
+                return Err(place.field("scv").error(format!("must be from 0 to 1e6, not {scv:?}")));
             }
             Law::LogNormal { mean: mean()?, scv }
         }

@@ -54,7 +54,7 @@ fn times(
             Either::Object(work) => (not_negative(work.mean, &place.field("mean"))?, work.scv.unwrap_or(0.0)),
         };
         if !(0.0..=1e6).contains(&scv) {
-            return Err(place.field("scv").error(format!("must be from 0 to 1e6, not {scv}")));
+            return Err(place.field("scv").error(format!("must be from 0 to 1e6, not {scv:?}")));
         }
         let mean = Seconds::new(mean).map_err(|error| place.error(error.to_string()))?;
         Ok(ServiceTime { mean, scv: scv.abs() })

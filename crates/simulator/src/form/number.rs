@@ -11,7 +11,7 @@ pub(super) fn positive(value: f64, place: &Place<'_>) -> Result<f64, FormError> 
     if RANGE.contains(&value) {
         return Ok(value);
     }
-    Err(place.error(format!("must be above 0 (from 1e-12 to 1e12), not {value}")))
+    Err(place.error(format!("must be above 0 (from 1e-12 to 1e12), not {value:?}")))
 }
 
 /// Zero, or as [`positive`].
@@ -19,7 +19,7 @@ pub(super) fn not_negative(value: f64, place: &Place<'_>) -> Result<f64, FormErr
     if value == 0.0 || RANGE.contains(&value) {
         return Ok(value.abs());
     }
-    Err(place.error(format!("must be 0 or more (1e-12 to 1e12), not {value}")))
+    Err(place.error(format!("must be 0 or more (1e-12 to 1e12), not {value:?}")))
 }
 
 /// Within a narrower range than times are.
@@ -27,7 +27,7 @@ pub(super) fn within(value: f64, range: RangeInclusive<f64>, place: &Place<'_>) 
     if range.contains(&value) {
         return Ok(value);
     }
-    Err(place.error(format!("must be from {:e} to {:e}, not {value}", range.start(), range.end())))
+    Err(place.error(format!("must be from {:e} to {:e}, not {value:?}", range.start(), range.end())))
 }
 
 /// A whole number within a range.
@@ -36,7 +36,7 @@ pub(super) fn whole(value: f64, range: RangeInclusive<u32>, place: &Place<'_>) -
     if value.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&value) {
         return Ok(value as u32);
     }
-    Err(place.error(format!("must be a whole number from {least} to {most}, not {value}")))
+    Err(place.error(format!("must be a whole number from {least} to {most}, not {value:?}")))
 }
 
 /// A probability.
@@ -44,7 +44,7 @@ pub(super) fn probability(value: f64, place: &Place<'_>) -> Result<f64, FormErro
     if (0.0..=1.0).contains(&value) {
         return Ok(value.abs());
     }
-    Err(place.error(format!("must be a probability from 0 to 1, not {value}")))
+    Err(place.error(format!("must be a probability from 0 to 1, not {value:?}")))
 }
 
 /// Probabilities that sum to one within 1e-6, made to do so.
@@ -86,7 +86,7 @@ impl Unit {
     pub(super) fn size(self, value: f64, place: &Place<'_>) -> Result<u64, FormError> {
         const MOST: f64 = 9e12;
         if !(0.0..=MOST).contains(&value) {
-            return Err(place.error(format!("must be from 0 to {MOST:e}, not {value}")));
+            return Err(place.error(format!("must be from 0 to {MOST:e}, not {value:?}")));
         }
         let size = (value * self.0).round() as u64;
         Ok(if value > 0.0 { size.max(1) } else { 0 })

@@ -51,11 +51,16 @@ impl<'a> Summary<'a> {
     }
 
     pub(super) fn per_second(&self, what: &dyn Fn(&Group) -> f64) -> Estimate {
+        if self.plan.horizon == 0.0 {
+            // All arrive at once: until the last job has ended.
+            let per_tick = Term { scale: 1.0 / self.plan.tick, numerator: what, denominator: &|group| group.ticks };
+            return sum_of_ratios(self.groups, self.student, &[per_tick]);
+        }
         let length = self.plan.horizon * self.plan.tick;
         sum_of_ratios(
             self.groups,
             self.student,
-            &[Term { scale: 1.0 / length, numerator: what, denominator: &|_| 1.0 }],
+            &[Term { scale: 1.0 / length, numerator: what, denominator: &|group| group.runs }],
         )
     }
 
@@ -96,6 +101,9 @@ impl<'a> Summary<'a> {
         let tick = self.plan.tick;
         if self.is_transient() {
             // Until the last job has ended: devices are busy with what came before arrivals ended.
+            if self.groups.iter().all(|group| group.ticks == 0.0) {
+                return Estimate::default();
+            }
             let sum = |group: &Group| cells.iter().map(|&(_, at)| of_cell(group, at)).sum::<f64>();
             let per_tick = Term { scale: 1.0, numerator: &sum, denominator: &|group| group.ticks };
             return sum_of_ratios(self.groups, self.student, &[per_tick]);
@@ -175,15 +183,16 @@ impl<'a> Summary<'a> {
     pub(super) fn lost_at(
         &self,
         streams: Vec<&StreamPlan>,
+        (at_gateway, at_step): (usize, usize),
         arrived: &dyn Fn(&Group) -> f64,
     ) -> Vec<(String, Estimate)> {
         let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for stream in streams {
-            let gateway = stream.head as usize + head::LOST_AT_GATEWAY;
+            let gateway = stream.head as usize + at_gateway;
             places.entry("gateway".to_owned()).or_default().push(gateway);
             for step in self.steps(stream.chain as usize) {
                 let name = self.place(&self.plan.steps[step]);
-                places.entry(name).or_default().push(self.cell_at(stream, step) + cell::LOST);
+                places.entry(name).or_default().push(self.cell_at(stream, step) + at_step);
             }
         }
         let share_of = |at: Vec<usize>| {
