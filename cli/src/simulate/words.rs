@@ -9,7 +9,7 @@ pub(super) fn how_it_ended(run: &RunDocument) -> String {
     let jobs = format!("{} arrivals in {}", count(run.arrivals), replications(run));
     let ended = match run.ended {
         "precise" => "as precise as asked for",
-        "arrivals" => "LESS PRECISE than asked for: the limit of arrivals is reached",
+        "arrivals" => "LESS PRECISE than asked for: the limit of arrivals or replications is reached",
         "events" => {
             "LESS PRECISE than asked for: too many events; some jobs take very long beside the time between arrivals"
         }
