@@ -172,7 +172,9 @@ impl<'a> Run<'a> {
         let replications = self.effort.replications.map_or(REPLICATIONS, u32::from).min(MOST_REPLICATIONS);
         // Jobs of different batches should know little of each other.
         let independent = INDEPENDENT * crate::warmup::memory(self.network);
-        let mut batches = BATCHES_EACH.max(BATCHES.div_ceil(replications));
+        // A run that ends when its intervals are narrow must know well how wide they are: twice as many.
+        let wanted = if self.effort.precision.is_some() { 2 * BATCHES } else { BATCHES };
+        let mut batches = BATCHES_EACH.max(wanted.div_ceil(replications));
         let fitting = |batches: u32| self.effort.arrivals.div_ceil(u64::from(replications) * u64::from(batches)).max(1);
         while batches > FEWEST_BATCHES_EACH && (fitting(batches) as f64) < independent {
             batches /= 2;
