@@ -354,7 +354,7 @@ fn a_run_ends_when_it_is_precise() {
     };
     let report = simulate(&exponential(4), &effort).expect("it is a network");
     assert_eq!(report.run.ended, Ended::Arrivals);
-    assert!(report.run.arrivals <= 50_000 + 32 && report.run.arrivals > 25_000, "{}", report.run.arrivals);
+    assert!(report.run.arrivals <= 50_000 + 64 && report.run.arrivals > 25_000, "{}", report.run.arrivals);
 }
 
 #[test]
