@@ -183,3 +183,52 @@ fn bursty_arrivals() {
         assert_agrees(&format!("set {set}"), &simulated(&network, set), &exact);
     }
 }
+
+/// Jackson: exponential first come first served cores without limits are independent, whatever the ways of jobs.
+#[test]
+fn networks_of_product_form() {
+    const STATIONS: usize = 5;
+    let mut random = random(7);
+    let mut compared = 0;
+    for number in 0..8 {
+        let means: Vec<f64> = (0..STATIONS).map(|_| random.random_range(0.3..1.0)).collect();
+        let mut load = [0.0; STATIONS];
+        let (mut chains, mut sources) = (vec![], vec![]);
+        for index in 0..3 {
+            let (rate, exit) = (random.random_range(0.05..0.2), random.random_range(0.0..0.5));
+            let mut reaching = rate;
+            let mut steps = vec![];
+            for _ in 0..random.random_range(2..6) {
+                let station = random.random_range(0..STATIONS);
+                load[station] += reaching * means[station];
+                reaching *= 1.0 - exit;
+                let step = law_step(station, station, Law::Exponential { mean: means[station] });
+                steps.push(Step { exit_probability: exit, ..step });
+            }
+            chains.push(chain(steps));
+            sources.push(poisson(index, rate));
+        }
+        if load.iter().any(|&load| load > 0.85) {
+            continue;
+        }
+        let network = Network {
+            devices: (0..STATIONS).map(|_| core()).collect(),
+            regions: (0..STATIONS).map(|_| region("memory", common::PLENTY)).collect(),
+            chains,
+            sources,
+            ..Network::default()
+        };
+        compared += 1;
+        let report = simulated(&network, number);
+        for (chain, plan) in report.chains.iter().zip(&network.chains) {
+            for (step, found) in plan.steps.iter().zip(&chain.steps) {
+                let exact = means[step.device] / (1.0 - load[step.device]);
+                assert_within(&format!("network {number}: residence at {}", step.device), found.residence_time, exact);
+            }
+        }
+        for (device, load) in report.devices.iter().zip(load) {
+            assert_within(&format!("network {number}: jobs"), device.mean_jobs, load / (1.0 - load));
+        }
+    }
+    assert!(compared >= 4, "{compared} networks are stable enough");
+}
