@@ -9,19 +9,37 @@ const OURS: &[(&str, &[&str], &str)] = &[
     ("wire", &[], "it is common ground"),
     ("policy", &["domain", "wire"], "what a gateway does per job must run in a simulator too"),
     ("queueing", &["domain"], "formulas take numbers and give numbers"),
+    ("arrivals", &["domain"], "estimates take counts and give numbers"),
+    ("planner", &["domain", "policy", "queueing"], "simulation comes in through the Evaluator of domain"),
+    (
+        "control",
+        &["arrivals", "domain", "planner", "policy", "wire"],
+        "local mode and operator drive it; it does nothing by itself",
+    ),
     ("simulator", &["domain", "policy"], "it drives the code of a gateway, without processes and documents"),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),
     ("runtime-image", &["domain", "policy", "wire"], "the image on small devices holds the data plane only"),
     (
         "eenn",
-        &["api", "domain", "policy", "queueing", "runtime-image", "simulator", "wire"],
+        &[
+            "api",
+            "arrivals",
+            "control",
+            "domain",
+            "planner",
+            "policy",
+            "queueing",
+            "runtime-image",
+            "simulator",
+            "wire",
+        ],
         "local mode starts the runtime; nothing else has a CLI in it",
     ),
     ("xtask", &[], "automation must build while a crate of the product does not"),
 ];
 
 /// Packages that only test, and may import everything.
-const TESTERS: &[&str] = &["system-tests"];
+const TESTERS: &[&str] = &["system-tests", "evaluation"];
 
 /// (packages of ours, families they may not import, whether through others counts, why).
 const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
@@ -32,10 +50,10 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "domain is plain values: what is stored or sent has its own type in wire or api",
     ),
     (
-        &["policy", "queueing", "simulator"],
+        &["policy", "queueing", "simulator", "arrivals", "planner", "control"],
         &["tokio", "hyper"],
         Reach::Through,
-        "policy, formulas and simulation are pure: time and chance are arguments",
+        "policy, formulas, simulation, plans and the drift loop are pure: time and chance are arguments",
     ),
     (
         &["runtime-image", "wire", "policy"],
@@ -44,7 +62,21 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "the data plane has no cluster credentials and stays small",
     ),
     (
-        &["domain", "wire", "policy", "queueing", "simulator", "api", "eenn", "system-tests", "xtask"],
+        &[
+            "domain",
+            "wire",
+            "policy",
+            "queueing",
+            "simulator",
+            "arrivals",
+            "planner",
+            "control",
+            "api",
+            "eenn",
+            "system-tests",
+            "evaluation",
+            "xtask",
+        ],
         &["tract"],
         Reach::Direct,
         "only runtime-image runs models: others use it",

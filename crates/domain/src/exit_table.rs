@@ -96,6 +96,40 @@ impl ExitTable {
         let right = (0..self.samples()).filter(|&sample| self.correct(sample, exit)).count();
         right as f64 / self.samples() as f64
     }
+
+    /// Two tables of every other row, the first one with the longer half: one to choose by, one to judge the choice.
+    /// `None` for a table of one row.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        (self.samples() > 1)
+            .then(|| (self.rows((0..self.samples()).step_by(2)), self.rows((1..self.samples()).step_by(2))))
+    }
+
+    /// A table in which rows stand as often as their weights (at least one above 0) say, to one row: the same number of
+    /// rows, taken at even steps of the sum of weights.
+    pub fn reweighted(&self, weights: &[f64]) -> Self {
+        let (samples, total) = (self.samples(), weights.iter().sum::<f64>());
+        let (mut row, mut sum) = (0, weights[0]);
+        let row_at = |place: usize| {
+            let wanted = (place as f64 + 0.5) * total / samples as f64;
+            while sum < wanted && row + 1 < samples {
+                row += 1;
+                sum += weights[row];
+            }
+            row
+        };
+        let rows: Vec<usize> = (0..samples).map(row_at).collect();
+        self.rows(rows.into_iter())
+    }
+
+    fn rows(&self, rows: impl Iterator<Item = usize> + Clone) -> Self {
+        let wide = |row: usize| row * self.exits..(row + 1) * self.exits;
+        Self {
+            exits: self.exits,
+            confidence: rows.clone().flat_map(|row| self.confidence[wide(row)].iter().copied()).collect(),
+            prediction: rows.clone().flat_map(|row| self.prediction[wide(row)].iter().copied()).collect(),
+            label: rows.map(|row| self.label[row]).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +140,24 @@ mod tests {
     fn accuracy_counts_right_rows() {
         let table = ExitTable::new(2, vec![0.5; 4], vec![0, 1, 1, 1], vec![1, 1]).unwrap();
         assert_eq!((table.accuracy(0), table.accuracy(1)), (0.5, 1.0));
+    }
+
+    #[test]
+    fn halves_take_every_other_row() {
+        let table = ExitTable::new(1, vec![0.1, 0.2, 0.3], vec![1, 2, 3], vec![1, 2, 4]).unwrap();
+        let (choose, judge) = table.halves().unwrap();
+        assert_eq!(choose, ExitTable::new(1, vec![0.1, 0.3], vec![1, 3], vec![1, 4]).unwrap());
+        assert_eq!(judge, ExitTable::new(1, vec![0.2], vec![2], vec![2]).unwrap());
+        assert!(judge.halves().is_none());
+    }
+
+    #[test]
+    fn rows_stand_as_often_as_they_weigh() {
+        let table = ExitTable::new(1, vec![0.1, 0.2, 0.3, 0.4], vec![0; 4], vec![0, 1, 2, 3]).unwrap();
+        let labels = |weights: &[f64]| table.reweighted(weights).label;
+        assert_eq!(labels(&[1.0; 4]), [0, 1, 2, 3]);
+        assert_eq!(labels(&[0.0, 3.0, 0.0, 1.0]), [1, 1, 1, 3]);
+        assert_eq!(labels(&[0.0, 0.0, 0.0, 1e-9]), [3; 4]);
     }
 
     #[test]

@@ -11,18 +11,29 @@
 //! assert!(thresholds.leaves(2, 0.0), "the last exit always answers");
 //! ```
 
+mod evaluator;
+mod exit_evaluator;
 mod exit_table;
 mod link;
 mod model;
+pub mod plan;
 mod policy;
+pub mod problem;
 mod profile;
 mod thresholds;
 mod units;
 
+pub use evaluator::{Evaluation, EvaluationEffort, Evaluator, ServiceMetrics, Unsupported};
+pub use exit_evaluator::{ExitBehaviour, ExitEvaluator};
 pub use exit_table::{ExitTable, ExitTableError};
 pub use link::Link;
 pub use model::{Confidence, Exit, ExitOutput, FragmentRange, Model, ModelError, Softmax};
-pub use policy::{Chain, Choice, Epoch, Mixture, Overflow, Policy, PolicyError};
+pub use plan::{Plan, Score};
+pub use policy::{
+    AdaEE, Chain, Choice, Epoch, Learning, Lottery, Measured, Mixture, Overflow, Policy, PolicyError, RateRow,
+    RateTable,
+};
+pub use problem::Problem;
 pub use profile::{ServiceTime, ServiceTimes};
 pub use thresholds::{Thresholds, ThresholdsError};
 pub use units::{Bytes, PerSecond, Probability, Seconds, UnitError};

@@ -106,6 +106,8 @@ pub fn read(document: &PolicyDocument, exits: usize, segments: usize) -> Result<
             .map(|(name, choices)| Ok((name.clone(), mixture(choices, &chains, &format!("source {name:?}"))?)))
             .collect::<Result<_, DocumentError>>()?,
         chains,
+        rates: None,
+        learning: None,
         audit: number(Probability::new(document.audit_share), "the audit share")?,
         deadline: match document.deadline_milliseconds {
             Some(milliseconds) => Some(number(Seconds::new(milliseconds as f64 / 1e3), "the deadline")?),
@@ -158,7 +160,7 @@ fn mixture(choices: &[ChoiceDocument], chains: &[Chain], place: &str) -> Result<
         })?;
         let thresholds = Thresholds::new(choice.thresholds.clone())
             .map_err(|source| DocumentError::Thresholds { place: place.to_owned(), source })?;
-        Ok(Choice { probability: number(Probability::new(choice.probability), place)?, chain, thresholds })
+        Ok(Choice::new(number(Probability::new(choice.probability), place)?, chain, thresholds))
     });
     Ok(Mixture::new(choices.collect::<Result<_, DocumentError>>()?, place)?)
 }

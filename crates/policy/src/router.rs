@@ -78,10 +78,9 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     fn policy(epoch: Epoch, probabilities: &[f64]) -> Policy {
-        let choices = probabilities.iter().enumerate().map(|(chain, &probability)| Choice {
-            probability: Probability::new(probability).unwrap(),
-            chain,
-            thresholds: Thresholds::new(vec![chain as f32 / 10.0]).unwrap(),
+        let choices = probabilities.iter().enumerate().map(|(chain, &probability)| {
+            let thresholds = Thresholds::new(vec![chain as f32 / 10.0]).unwrap();
+            Choice::new(Probability::new(probability).unwrap(), chain, thresholds)
         });
         Policy {
             epoch,
@@ -91,6 +90,8 @@ mod tests {
                 .collect(),
             default: Mixture::new(choices.collect(), "test").unwrap(),
             sources: vec![],
+            rates: None,
+            learning: None,
             audit: Probability::new(0.25).unwrap(),
             deadline: None,
         }

@@ -34,10 +34,9 @@ pub(super) fn resolve(
 
 /// A share without a chain takes every chain, by its probability. Choices that nobody draws are left out.
 fn spread(share: Share, chain_shares: &[f64]) -> Vec<Choice> {
-    let on = |chain: usize, probability: f64| Choice {
-        probability: Probability::new(probability).expect("a product of probabilities is one"),
-        chain,
-        thresholds: share.thresholds.clone(),
+    let on = |chain: usize, probability: f64| {
+        let probability = Probability::new(probability).expect("a product of probabilities is one");
+        Choice::new(probability, chain, share.thresholds.clone())
     };
     let all = match share.chain {
         Some(chain) => vec![on(chain, share.probability)],

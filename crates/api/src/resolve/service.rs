@@ -109,6 +109,8 @@ pub(super) fn resolve(
         chains,
         default,
         sources: vec![],
+        rates: None,
+        learning: None,
         audit: Probability::new(spec.audit_share.get()).expect("a ratio is a probability"),
         deadline: spec.deadline_milliseconds.map(milliseconds),
     };

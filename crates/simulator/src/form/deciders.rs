@@ -62,7 +62,7 @@ impl<'a> Deciders<'a> {
                 }
                 let probability = Probability::new((share * probability).min(1.0));
                 let probability = probability.map_err(|error| place.error(error.to_string()))?;
-                choices.push(Choice { probability, chain: position, thresholds });
+                choices.push(Choice::new(probability, position, thresholds));
             }
         }
         let mixture = Mixture::new(choices, "the chains").map_err(|error| place.error(error.to_string()))?;
@@ -111,6 +111,8 @@ impl Decider {
             chains: self.chains.iter().map(|&chain| of_policy(&chains[chain])).collect(),
             default,
             sources: self.sources,
+            rates: None,
+            learning: None,
             audit: Probability::new(0.0).expect("0 is a probability"),
             deadline: None,
         });

@@ -191,10 +191,8 @@ pub(crate) fn thresholds(values: &[f32]) -> Thresholds {
 
 /// A mixture of: probability, chain, thresholds.
 pub(crate) fn policy(epoch: Epoch, choices: &[(f64, usize, &[f32])]) -> Policy {
-    let choice = |&(share, chain, values): &(f64, usize, &[f32])| Choice {
-        probability: Probability::new(share).expect("it is a probability"),
-        chain,
-        thresholds: thresholds(values),
+    let choice = |&(share, chain, values): &(f64, usize, &[f32])| {
+        Choice::new(Probability::new(share).expect("it is a probability"), chain, thresholds(values))
     };
     Policy {
         epoch,
@@ -202,6 +200,8 @@ pub(crate) fn policy(epoch: Epoch, choices: &[(f64, usize, &[f32])]) -> Policy {
         chains: vec![],
         default: Mixture::new(choices.iter().map(choice).collect(), "a test").expect("it sums to one"),
         sources: vec![],
+        rates: None,
+        learning: None,
         audit: Probability::new(0.0).expect("it is a probability"),
         deadline: None,
     }

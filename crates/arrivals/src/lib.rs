@@ -1,0 +1,1 @@
+//! Arrival rates from counts, with bounds, and tests whether they have changed.

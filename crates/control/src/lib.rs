@@ -1,0 +1,1 @@
+//! The drift loop: telemetry in, decisions out.

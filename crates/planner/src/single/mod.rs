@@ -1,0 +1,1 @@
+//! What computes schedulers, for one station.
