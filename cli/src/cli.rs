@@ -1,7 +1,7 @@
 //! The command line: one subcommand per file.
 
 use crate::exit_code::Outcome;
-use crate::{completion, model, reference, simulate, up};
+use crate::{completion, model, plan, reference, simulate, up};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
@@ -21,6 +21,9 @@ Examples:
   Send it images of the test set, first slowly, then faster than it can take:
     eenn up -f examples/fashion-mnist --load 'rate=40/s for 30s, then 160/s for 30s'
 
+  Decide at which confidence jobs should leave, and which devices they should take:
+    eenn plan -f examples/two-tier
+
   Predict what a network of devices will do, without any of them:
     eenn simulate examples/networks/two-chains.json
 
@@ -35,6 +38,8 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Options),
+    Plan(plan::Options),
+    Explain(plan::Explain),
     Simulate(simulate::Options),
     /// Look into a model and measure it
     #[command(subcommand)]
@@ -52,6 +57,8 @@ impl Cli {
     pub(crate) fn exec(self, out: &mut dyn Write) -> Outcome {
         match self.command {
             Command::Up(options) => options.exec(out),
+            Command::Plan(options) => options.exec(out),
+            Command::Explain(options) => options.exec(out),
             Command::Simulate(options) => options.exec(out),
             Command::Model(command) => command.exec(out),
             Command::Completion(options) => options.exec(out),
@@ -76,6 +83,8 @@ mod tests {
         for (path, file) in [
             (&["eenn"][..], "testdata/help.txt"),
             (&["eenn", "up"], "testdata/help-up.txt"),
+            (&["eenn", "plan"], "testdata/help-plan.txt"),
+            (&["eenn", "explain"], "testdata/help-explain.txt"),
             (&["eenn", "simulate"], "testdata/help-simulate.txt"),
             (&["eenn", "model"], "testdata/help-model.txt"),
             (&["eenn", "model", "inspect"], "testdata/help-model-inspect.txt"),

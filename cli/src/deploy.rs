@@ -1,18 +1,18 @@
 //! From manifests to what processes are started with. Pure: files are read before, processes are started after.
 
 use api::{
-    Artifact, LoadErrors, Manifests, Object, Pool, Problem, QoSTargetSpec, Reach, Resolved, ResolvedModel,
-    ResolvedService, Scheduler,
+    Artifact, LoadErrors, Manifests, Object, Pool, Problem, QoSTargetSpec, Reach, Resolved, ResolvedChain,
+    ResolvedModel, ResolvedService, Scheduler,
 };
-use domain::Bytes;
+use domain::{Bytes, PerSecond};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 use wire::document::{
-    ChainDocument, ChoiceDocument, ConfidenceDocument, DeviceDocument, EmulateDocument, EpochDocument, ExitDocument,
-    ExitOutputDocument, FragmentDocument, GatewayDocument, HopDocument, InputDocument, LinkDocument, ModelDocument,
-    OverflowDocument, PolicyDocument, PolicyVersion, ProfileDocument, TimeDocument,
+    ChainDocument, ConfidenceDocument, DeviceDocument, EmulateDocument, ExitDocument, ExitOutputDocument,
+    FragmentDocument, GatewayDocument, HopDocument, InputDocument, LinkDocument, ModelDocument, PolicyDocument,
+    PolicyVersion, ProfileDocument, TimeDocument,
 };
 
 /// Processes on one machine: any free port will do.
@@ -53,6 +53,8 @@ pub(crate) struct ServicePlan {
     pub(crate) artifact: Artifact,
     /// `None` also when it is not a local file.
     pub(crate) exit_table: Option<PathBuf>,
+    /// As it was read.
+    pub(crate) resolved: ResolvedService,
 }
 
 /// A stream of arrivals.
@@ -68,7 +70,11 @@ pub(crate) struct SourcePlan {
 /// Decides which processes there are and what each is told.
 pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Deployment, LoadErrors> {
     let changed = overrides.scheduler.as_ref().map(|scheduler| {
-        let option = if scheduler.fixed.is_some() { "--thresholds" } else { "--scheduler" };
+        let option = match (&scheduler.fixed, &scheduler.fixed_distribution) {
+            (Some(_), _) => "--thresholds",
+            (None, Some(_)) => "--probabilities",
+            (None, None) => "--scheduler",
+        };
         manifests.with_scheduler(scheduler, option)
     });
     let resolved = changed.as_ref().unwrap_or(manifests).resolve()?;
@@ -83,6 +89,16 @@ pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Dep
 }
 
 impl Deployment {
+    /// Tells the gateways what a plan has decided; one policy per service.
+    pub(crate) fn with_plan(&mut self, plan: &domain::Plan) {
+        for (service, policy) in self.services.iter_mut().zip(&plan.policies) {
+            for gateway in &mut service.gateways {
+                let here = of_gateway(policy, &service.sources, &gateway.device);
+                gateway.policy = policy_document(&service.resolved, &here);
+            }
+        }
+    }
+
     /// Fills in where the devices listen, once they do.
     pub(crate) fn with_addresses(&mut self, addresses: &BTreeMap<String, String>) {
         let gateways = self.services.iter_mut().flat_map(|service| &mut service.gateways);
@@ -207,6 +223,7 @@ fn service(
         model_file: files[&model.name].clone(),
         artifact: service.model.artifact.clone(),
         exit_table: table.and_then(|(table, manifest)| table.path(&manifest.origin)),
+        resolved: service.clone(),
     }
 }
 
@@ -220,7 +237,7 @@ fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<String, LinkDo
         model: model(&service.model),
         classes: None,
         source: first.expect("a gateway runs where a source is").name.clone(),
-        policy: policy(service),
+        policy: policy_document(service, &service.initial_policy()),
         policy_file: None,
         memory_budget_bytes: budget,
         // One request must not take the memory of all others.
@@ -229,43 +246,26 @@ fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<String, LinkDo
     }
 }
 
-fn policy(service: &ResolvedService) -> PolicyDocument {
-    let policy = &service.policy;
-    let choices = |mixture: &domain::Mixture| mixture.choices().iter().map(|one| choice(one, policy)).collect();
-    PolicyDocument {
-        service: service.name.clone(),
-        version: PolicyVersion { transitions: 0, generation: 1 },
-        epoch: match policy.epoch {
-            domain::Epoch::Arrival => EpochDocument::Arrival,
-            domain::Epoch::Dispatch => EpochDocument::Dispatch,
-        },
-        overflow: match policy.overflow {
-            domain::Overflow::Drop => OverflowDocument::Drop,
-            domain::Overflow::AnswerWithLastExit => OverflowDocument::AnswerWithLastExit,
-        },
-        chains: service
-            .chains
-            .iter()
-            .zip(&policy.chains)
-            .map(|(walk, chain)| hops(walk, &chain.name, service))
-            .collect(),
-        default: choices(&policy.default),
-        sources: policy.sources.iter().map(|(name, mixture)| (name.clone(), choices(mixture))).collect(),
-        audit_share: policy.audit.get(),
-        deadline_milliseconds: policy.deadline.map(|deadline| (deadline.get() * 1e3).round() as u64),
+/// A policy as one gateway gets it: it measures only the rates of its own sources.
+fn of_gateway(policy: &domain::Policy, sources: &[SourcePlan], device: &str) -> domain::Policy {
+    let mut policy = policy.clone();
+    let sum = |here: &dyn Fn(&SourcePlan) -> bool| -> f64 {
+        sources.iter().filter(|source| here(source)).map(|source| source.expected_rate).sum()
+    };
+    if let Some(table) = &mut policy.rates {
+        let share = sum(&|source| source.device == device) / sum(&|_| true);
+        table.forecast = PerSecond::new(table.forecast.get() * share).expect("a share of a rate is one");
     }
+    policy
 }
 
-fn choice(choice: &domain::Choice, policy: &domain::Policy) -> ChoiceDocument {
-    ChoiceDocument {
-        probability: choice.probability.get(),
-        chain: policy.chains[choice.chain].name.clone(),
-        thresholds: choice.thresholds.as_slice().to_vec(),
-    }
+fn policy_document(service: &ResolvedService, policy: &domain::Policy) -> PolicyDocument {
+    let chains = service.chains.iter().map(|chain| hops(chain, service)).collect();
+    policy::write(policy, &service.name, PolicyVersion { transitions: 0, generation: 1 }, chains)
 }
 
-fn hops(walk: &[usize], name: &str, service: &ResolvedService) -> ChainDocument {
-    let fragments = walk.iter().map(|fragment| &service.fragments[*fragment]);
+fn hops(chain: &ResolvedChain, service: &ResolvedService) -> ChainDocument {
+    let fragments = chain.fragments.iter().map(|fragment| &service.fragments[*fragment]);
     let hops = fragments.map(|fragment| HopDocument {
         fragment: fragment.name.clone(),
         device: fragment.device.clone(),
@@ -274,7 +274,7 @@ fn hops(walk: &[usize], name: &str, service: &ResolvedService) -> ChainDocument 
         last_segment: fragment.range.last + 1,
         workers: service.size.workers,
     });
-    ChainDocument { name: name.to_owned(), hops: hops.collect() }
+    ChainDocument { name: chain.name.clone(), hops: hops.collect() }
 }
 
 fn model(model: &ResolvedModel) -> ModelDocument {
@@ -400,6 +400,29 @@ mod tests {
         manifests.services[0].spec.sources.push(api::Source { name: "second".parse().unwrap(), ..second });
         let deployment = deploy(&manifests, &Overrides::default()).unwrap();
         assert_eq!((deployment.services[0].gateways.len(), deployment.services[0].sources.len()), (1, 2));
+    }
+
+    #[test]
+    fn every_gateway_expects_the_rate_of_its_own_sources() {
+        let mut manifests = example();
+        let second = manifests.services[0].spec.sources[0].clone();
+        let (name, node) = ("second".parse().unwrap(), "pi-2".parse().unwrap());
+        let second = api::Source { name, node, expected_rate: "300".parse().unwrap(), ..second };
+        manifests.services[0].spec.sources.push(second);
+        let mut deployment = deploy(&manifests, &Overrides::default()).unwrap();
+        let mut policy = deployment.services[0].resolved.initial_policy();
+        policy.rates = Some(domain::RateTable {
+            forecast: PerSecond::new(200.0).unwrap(),
+            measured: domain::Measured::Window(domain::Seconds::new(1.0).unwrap()),
+            rows: vec![domain::RateRow { up_to: 1.0, default: policy.default.clone(), sources: vec![] }],
+        });
+        deployment.with_plan(&domain::Plan { policies: vec![policy] });
+        let gateways = deployment.services[0].gateways.iter();
+        let forecasts: Vec<f64> = gateways
+            .filter_map(|gateway| gateway.policy.rates.as_ref())
+            .map(|rates| rates.forecast_per_second)
+            .collect();
+        assert_eq!(forecasts, [50.0, 150.0]);
     }
 
     #[test]

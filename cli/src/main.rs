@@ -4,6 +4,7 @@ mod cli;
 mod completion;
 mod exit_code;
 mod model;
+mod plan;
 mod reference;
 mod simulate;
 mod up;
@@ -13,6 +14,7 @@ mod display;
 mod format;
 mod load;
 mod measure;
+mod problem;
 mod process;
 #[cfg(test)]
 mod snapshot;

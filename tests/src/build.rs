@@ -105,6 +105,7 @@ pub fn gateway(model: &ModelDocument, chains: Vec<ChainDocument>, thresholds: &[
         probability,
         chain: chain.name.clone(),
         thresholds: thresholds.to_vec(),
+        by_present: vec![],
     };
     let policy = PolicyDocument {
         service: model.name.clone(),
@@ -114,6 +115,8 @@ pub fn gateway(model: &ModelDocument, chains: Vec<ChainDocument>, thresholds: &[
         default: chains.iter().map(choice).collect(),
         chains,
         sources: BTreeMap::new(),
+        rates: None,
+        learning: None,
         audit_share: 0.0,
         deadline_milliseconds: None,
     };

@@ -63,6 +63,7 @@ fn job(id: u64, inline: bool) -> Job {
         audit: false,
         answered: false,
         answer_on_overflow: false,
+        confidences: false,
         remaining_micros: None,
         thresholds: vec![],
         hops: vec![Hop { fragment: "trivial-1-1".into(), device: "near".into(), address: String::new() }],

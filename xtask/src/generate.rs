@@ -18,6 +18,7 @@ const GENERATED: &[Generated] = &[
     Generated { path: "docs/reference/metrics.md", make: |root| reference(root, "metrics") },
     Generated { path: "docs/reference/manifests.md", make: |root| reference(root, "manifests") },
     Generated { path: "docs/reference/network.schema.json", make: |root| reference(root, "network") },
+    Generated { path: "docs/reference/plan.schema.json", make: |root| reference(root, "plan") },
 ];
 
 /// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not.

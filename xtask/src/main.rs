@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod evaluate;
 mod generate;
 mod process;
 mod train_example;
@@ -30,6 +31,8 @@ enum Command {
     Generate(generate::Options),
     /// Runs the benchmarks; do it on a machine that does nothing else
     Bench(bench::Options),
+    /// Writes docs/evaluation.md with its pictures and numbers (about 15 minutes)
+    Evaluate(evaluate::Options),
     /// Trains the example network and writes its files (about 50 minutes; resumable)
     TrainExample(train_example::Options),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check => check::exec(root),
         Command::Generate(options) => generate::exec(root, options),
         Command::Bench(options) => bench::exec(root, options),
+        Command::Evaluate(options) => evaluate::exec(root, &options),
         Command::TrainExample(options) => train_example::exec(root, options),
     };
     match result {

@@ -48,7 +48,9 @@ mod tests {
     fn visible_commands_are_there_and_hidden_ones_are_not() {
         let page = page();
         let model = ["eenn model", "eenn model inspect", "eenn model profile"];
-        for name in ["eenn", "eenn up", "eenn simulate", "eenn completion"].iter().chain(&model) {
+        for name in
+            ["eenn", "eenn up", "eenn plan", "eenn explain", "eenn simulate", "eenn completion"].iter().chain(&model)
+        {
             assert!(page.contains(&format!("\n## {name}\n")), "{name} is missing in\n{page}");
         }
         assert!(page.contains("Usage: eenn model inspect [OPTIONS] <FILE>"), "{page}");

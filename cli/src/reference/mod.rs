@@ -4,7 +4,7 @@
 //! * [`metrics`]: what processes expose to Prometheus.
 //! * [`manifests`]: every field of every kind.
 //!
-//! The schema of networks is made by the crate that reads them.
+//! The schema of networks is made by the crate that reads them, that of plans by the command that makes them.
 
 mod commands;
 mod manifests;
@@ -31,6 +31,8 @@ enum Page {
     Manifests,
     /// JSON Schema of networks
     Network,
+    /// JSON Schema of plans
+    Plan,
 }
 
 impl Options {
@@ -41,6 +43,7 @@ impl Options {
             Page::Metrics => metrics::page(),
             Page::Manifests => manifests::page(),
             Page::Network => format!("{:#}\n", simulator::form::schema()),
+            Page::Plan => format!("{:#}\n", crate::plan::schema()),
         };
         Ok(out.write_all(page.as_bytes())?)
     }

@@ -1,5 +1,6 @@
 //! What load to drive, and who decides about its jobs: the same words for `eenn up` and `eenn simulate`.
 
+use super::Deciding;
 use crate::deploy::Overrides;
 use crate::exit_code::{Failure, Outcome};
 use crate::load::arrivals::{Spacing, read_trace};
@@ -22,14 +23,8 @@ pub(crate) struct Drive {
     )]
     load: Vec<Load>,
 
-    /// Use this scheduler in all services instead of theirs
-    #[arg(long, value_name = "NAME", value_parser = scheduler_type)]
-    scheduler: Option<api::SchedulerType>,
-
-    /// Use these thresholds in all services, one per exit but the last: 0 always leaves, 1 closes the exit. Implies
-    /// --scheduler Fixed
-    #[arg(long, value_name = "T,T,…", value_delimiter = ',', value_parser = threshold)]
-    thresholds: Vec<api::Ratio>,
+    #[command(flatten)]
+    deciding: Deciding,
 
     /// How jobs are spaced: poisson, uniform, or trace:FILE with one offset in seconds per line (instead of --load)
     #[arg(long, value_name = "HOW", default_value = "poisson")]
@@ -56,31 +51,10 @@ impl FromStr for HowArrivals {
     }
 }
 
-fn scheduler_type(text: &str) -> Result<api::SchedulerType, String> {
-    let known = ["ExitFirst", "ExitLast", "Fixed"];
-    let found = known.into_iter().find(|name| name.eq_ignore_ascii_case(text));
-    let found = found.ok_or_else(|| format!("available are {}", known.join(", ")))?;
-    serde_json::from_value(found.into()).map_err(|error| error.to_string())
-}
-
-/// As in a manifest, where it stands in quotes.
-fn threshold(text: &str) -> Result<api::Ratio, &'static str> {
-    text.parse().map_err(|_| "write numbers from 0 to 1, such as 0.9")
-}
-
 impl Drive {
     /// What replaces the scheduler of the manifests.
     pub(crate) fn overrides(&self) -> Outcome<Overrides> {
-        let scheduler = match (self.scheduler, self.thresholds.as_slice()) {
-            (None, []) => return Ok(Overrides::default()),
-            (None | Some(api::SchedulerType::Fixed), thresholds @ [_, ..]) => fixed(thresholds.to_vec()),
-            (Some(api::SchedulerType::Fixed), []) => {
-                return Err(Failure::input("--scheduler Fixed needs --thresholds, one per exit but the last"));
-            }
-            (Some(_), [_, ..]) => return Err(Failure::input("--thresholds go with --scheduler Fixed only")),
-            (Some(r#type), []) => api::Scheduler { r#type, ..Default::default() },
-        };
-        Ok(Overrides { scheduler: Some(scheduler) })
+        self.deciding.overrides()
     }
 
     /// When which source gets a job; none without load.
@@ -102,10 +76,6 @@ impl Drive {
     }
 }
 
-fn fixed(thresholds: Vec<api::Ratio>) -> api::Scheduler {
-    api::Scheduler { r#type: api::SchedulerType::Fixed, fixed: Some(api::Fixed { thresholds }), ..Default::default() }
-}
-
 fn read_trace_file(file: &Path) -> Result<Vec<f64>, String> {
     let text = std::fs::read_to_string(file).context("failed to read it").map_err(|error| format!("{error:#}"))?;
     read_trace(&text)
@@ -122,11 +92,5 @@ mod tests {
         for bad in ["Poisson", "trace:", "trace", "uniform:3"] {
             assert!(bad.parse::<HowArrivals>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn schedulers_are_known_by_name() {
-        assert_eq!(scheduler_type("exitlast"), Ok(api::SchedulerType::ExitLast));
-        assert_eq!(scheduler_type("CEEN").unwrap_err(), "available are ExitFirst, ExitLast, Fixed");
     }
 }

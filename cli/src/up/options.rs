@@ -1,9 +1,12 @@
 //! Options of `eenn up`.
 
 use super::{Drive, run, samples};
-use crate::deploy::{self, Deployment};
+use crate::deploy::{self, Deployment, ServicePlan};
 use crate::exit_code::{Blame, Failure, Outcome};
 use crate::load::plan::Plan;
+use crate::plan::{self, Ask};
+use crate::problem::{self, Judge, Models};
+use api::{Manifests, ResolvedScheduler};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,7 +23,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     drive: Drive,
 
-    /// Images and labels to send: safetensors with `input` and `label` [default: load.safetensors in DIR]
+    /// Images and labels to send: safetensors with `input` and `label` [default: load.safetensors in
+    /// DIR or beside the model]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 
@@ -82,12 +86,13 @@ impl Options {
 
     fn check(self) -> Outcome<Checked> {
         let manifests = api::load(&self.manifests).blame_input()?;
-        let deployment = deploy::deploy(&manifests, &self.drive.overrides()?).blame_input()?;
+        let mut deployment = deploy::deploy(&manifests, &self.drive.overrides()?).blame_input()?;
         for service in &deployment.services {
             service.artifact.verify(&service.model_file).map_err(Failure::input)?;
         }
         let plan = self.drive.plan(&run::sources(&deployment), self.seed)?;
-        let data = self.data.clone().or_else(|| default_data(&self.manifests));
+        self.decide(&manifests, &mut deployment)?;
+        let data = self.data.clone().or_else(|| default_data(&self.manifests, &deployment));
         let samples = samples::read(&deployment, data.as_deref(), plan.is_some()).blame_input()?;
         let listen = self.listen.unwrap_or_else(|| {
             // Nobody needs to know the port of a gateway that only we send to.
@@ -95,9 +100,25 @@ impl Options {
         });
         Ok(Checked { deployment, plan, samples, listen, output: self.output })
     }
+
+    /// Plans for the expected rates, where a scheduler has to be planned.
+    fn decide(&self, manifests: &Manifests, deployment: &mut Deployment) -> Outcome {
+        let given = |service: &ServicePlan| matches!(service.resolved.scheduler, ResolvedScheduler::Given(_));
+        if deployment.services.iter().all(given) {
+            return Ok(());
+        }
+        let models = Models::read(deployment, manifests, None, Judge::Others)?;
+        let problem = problem::problem(deployment, &models)?;
+        let found = plan::decide(&problem, deployment, &Ask { seed: self.seed, ..Ask::default() })?;
+        deployment.with_plan(&found.plan);
+        Ok(())
+    }
 }
 
-fn default_data(manifests: &Path) -> Option<PathBuf> {
-    let folder = if manifests.is_dir() { manifests } else { manifests.parent()? };
-    Some(folder.join("load.safetensors")).filter(|file| file.is_file())
+/// Beside the manifests, or beside the model that one of them names.
+fn default_data(manifests: &Path, deployment: &Deployment) -> Option<PathBuf> {
+    let folder = if manifests.is_dir() { Some(manifests) } else { manifests.parent() };
+    let models = deployment.services.iter().map(|service| service.model_file.parent());
+    let folders = std::iter::once(folder).chain(models).flatten();
+    folders.map(|folder| folder.join("load.safetensors")).find(|file| file.is_file())
 }

@@ -13,6 +13,7 @@ mod pool;
 mod qos;
 mod resolve;
 pub mod samples;
+mod scheduler;
 mod service;
 mod tensors;
 
@@ -33,10 +34,15 @@ pub use pool::{DeviceClass, DevicePoolSpec, Direction, Link, LinkEnd, NodeSelect
 pub use problem::{LoadErrors, Origin, Position, Problem};
 pub use qos::{Objective, QoSTargetSpec};
 pub use resolve::{
-    Device, Fragment, FragmentSize, Pool, Reach, Resolved, ResolvedModel, ResolvedService, ResolvedSource,
+    Device, Fragment, FragmentSize, PlannedScheduler, Pool, Reach, Resolved, ResolvedChain, ResolvedModel,
+    ResolvedReoptimization, ResolvedScheduler, ResolvedService, ResolvedSource,
+};
+pub use scheduler::{
+    AdaEE, AdaEEVariant, Choice, ChoiceScheduler, ChoiceSchedulerType, DataDriven, ExitValue, Fixed, FixedDistribution,
+    Knapsack, LossFormula, QueueingLP, Scheduler, SchedulerType, ThresholdSearch,
 };
 pub use service::{
-    Choice, ChoiceScheduler, ChoiceSchedulerType, EENNServiceSpec, Epoch, Fixed, Overflow, PinnedChain, PinnedFragment,
-    Placement, PlacementStrategy, Reference, Runtime, Scheduler, SchedulerType, Source,
+    Burstiness, EENNServiceSpec, Epoch, Overflow, PinnedChain, PinnedFragment, Placement, PlacementStrategy, Reference,
+    Reoptimization, ReoptimizationMode, Runtime, Source,
 };
 pub use tensors::TensorFileError;

@@ -4,13 +4,15 @@
 //! controller call the same function.
 
 mod model;
+mod planned;
 mod pool;
 mod scheduler;
 mod service;
 
 pub use model::ResolvedModel;
+pub use planned::{PlannedScheduler, ResolvedScheduler};
 pub use pool::{Device, Pool, Reach};
-pub use service::{Fragment, FragmentSize, ResolvedService, ResolvedSource};
+pub use service::{Fragment, FragmentSize, ResolvedChain, ResolvedReoptimization, ResolvedService, ResolvedSource};
 
 use crate::{LoadErrors, Manifests, Object, Origin, Problem, Scheduler};
 use domain::Bytes;

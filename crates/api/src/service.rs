@@ -1,5 +1,8 @@
 //! EENNService: a model served on a pool: its sources, how jobs are scheduled, and where fragments live.
+//!
+//! Schedulers are in the module `scheduler`.
 
+use crate::Scheduler;
 use crate::form::{Name, NodeName, PositiveDecimal, Quantity, Ratio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,16 +28,20 @@ pub struct EENNServiceSpec {
     /// Which fragments exist and where. Default: Auto.
     #[serde(default)]
     pub placement: Placement,
-    /// When the thresholds of a job are fixed. Default: Arrival.
-    #[serde(default)]
-    pub epoch: Epoch,
+    /// When the thresholds of a job are fixed. Default: what the scheduler needs; Dispatch for those that look at the jobs
+    /// present, what is better for Auto, and Arrival for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// What happens to a job that does not fit into the memory of the next device, or cannot reach it. Default: Drop.
     #[serde(default)]
     pub overflow: Overflow,
-    /// Share of the jobs that run on to the last exit after their answer, to track accuracy without labels. Default:
-    /// "0".
-    #[serde(default = "zero")]
+    /// Share of the jobs that run on to the last exit after their answer. Their answers are compared with that of the last
+    /// exit, which tracks accuracy without labels. Costs the service of so many jobs. Default: "0.01".
+    #[serde(default = "one_percent")]
     pub audit_share: Ratio,
+    /// When a service is planned again because its load, its answers or its devices have changed.
+    #[serde(default)]
+    pub reoptimization: Reoptimization,
     /// Time a job may take when its request does not say, in milliseconds; later it fails. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3_600_000))]
@@ -62,101 +69,49 @@ pub struct Source {
     pub node: NodeName,
     /// Jobs per second that are expected, such as "120". What really arrives is measured.
     pub expected_rate: PositiveDecimal,
+    /// Bursts that are expected around that rate. Default: none, jobs arrive independently of each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burstiness: Option<Burstiness>,
 }
 
-/// At which confidence jobs leave. `type` says which of the other fields is set.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+/// A source that changes between bursts and calm; the lengths of both are exponential. Its mean rate stays
+/// `expectedRate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Scheduler {
-    /// The kind of scheduler. Default: Auto.
+pub struct Burstiness {
+    /// Rate in a burst ÷ rate between bursts, such as "8".
+    pub rate_ratio: PositiveDecimal,
+    /// Mean length of a burst, such as "0.5".
+    pub mean_burst_seconds: PositiveDecimal,
+    /// Mean time from the end of a burst to the next one, such as "4.5".
+    pub mean_calm_seconds: PositiveDecimal,
+}
+
+/// When a service is planned again. Placement stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reoptimization {
+    /// Whether it is planned again at all. Default: Enabled.
     #[serde(default)]
-    pub r#type: SchedulerType,
-    /// For type Fixed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<Fixed>,
-    /// For type Mixture: every job is treated in one of these ways, drawn by probability.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub mixture: Vec<Choice>,
+    pub mode: ReoptimizationMode,
+    /// Least time between two changes of its policy, in seconds. Default: 5.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub minimum_interval_seconds: i64,
+    /// Most changes of its policy in any hour. Default: 60.
+    #[serde(default = "sixty")]
+    #[schemars(range(min = 1, max = 720))]
+    pub maximum_changes_per_hour: i32,
 }
 
-/// Kinds of scheduler.
+/// Whether a service is planned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum SchedulerType {
-    /// Every job leaves at the first exit.
-    ExitFirst,
-    /// Every job leaves at the last exit.
-    ExitLast,
-    /// The same thresholds for every job.
-    Fixed,
-    /// Several ways to treat a job, drawn by probability.
-    Mixture,
-    /// The best there is. Not available yet.
+pub enum ReoptimizationMode {
+    /// When a change is certain enough and worth it.
     #[default]
-    Auto,
-    /// Random exits. Not available yet.
-    Random,
-    /// Thresholds that follow the load. Not available yet.
-    Reactive,
-    /// Knapsack over the queue. Not available yet.
-    Knapsack,
-    /// Linear program over queueing formulas. Not available yet.
-    QueueingLP,
-    /// Thresholds learned from an exit table. Not available yet.
-    DataDriven,
-    /// Bandit over thresholds. Not available yet.
-    AdaEE,
-    /// Semi-Markov decision process. Not available yet.
-    SMDP,
-    /// Surrogate-guided search over thresholds and chains. Not available yet.
-    CEEN,
-}
-
-/// One vector of thresholds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Fixed {
-    /// One per exit but the last, such as ["0.9", "0.8"]. A job leaves where its confidence is above the threshold; "0"
-    /// always leaves, "1" closes the exit.
-    #[schemars(length(max = 63))]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub thresholds: Vec<Ratio>,
-}
-
-/// One way to treat a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Choice {
-    /// Share of the jobs treated so. The shares sum to 1.
-    pub probability: Ratio,
-    /// The chain they take. Default: all chains, by their own probabilities.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chain: Option<Name>,
-    /// At which confidence they leave.
-    pub scheduler: ChoiceScheduler,
-}
-
-/// At which confidence the jobs of one choice leave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ChoiceScheduler {
-    /// The kind of scheduler.
-    pub r#type: ChoiceSchedulerType,
-    /// For type Fixed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<Fixed>,
-}
-
-/// Kinds of scheduler within a mixture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ChoiceSchedulerType {
-    /// Every job leaves at the first exit.
-    ExitFirst,
-    /// Every job leaves at the last exit.
-    ExitLast,
-    /// The same thresholds for every job.
-    Fixed,
+    Enabled,
+    /// Never: the first plan stays.
+    Disabled,
 }
 
 /// Which fragments exist and where.
@@ -193,7 +148,8 @@ pub enum PlacementStrategy {
 pub struct PinnedChain {
     /// Name in answers and metrics.
     pub chain: Name,
-    /// Share of the jobs that take it. The shares sum to 1. Default: what the others leave, in equal parts.
+    /// Share of the jobs that take it, for the schedulers ExitFirst, ExitLast, Fixed and Mixture; all others decide by
+    /// themselves. The shares sum to 1. Default: what the others leave, in equal parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<Ratio>,
     /// Its fragments in order: together all segments, each once. The same segments on the same node are one fragment,
@@ -263,6 +219,12 @@ pub struct Runtime {
     pub gateway_memory_budget: Quantity,
 }
 
+impl Default for Reoptimization {
+    fn default() -> Self {
+        Self { mode: Default::default(), minimum_interval_seconds: five(), maximum_changes_per_hour: sixty() }
+    }
+}
+
 impl Default for Runtime {
     fn default() -> Self {
         Self {
@@ -283,6 +245,14 @@ fn memory_budget() -> Quantity {
     "64Mi".parse().expect("64Mi is a quantity")
 }
 
-fn zero() -> Ratio {
-    "0".parse().expect("0 is a ratio")
+fn one_percent() -> Ratio {
+    "0.01".parse().expect("0.01 is a ratio")
+}
+
+fn five() -> i64 {
+    5
+}
+
+fn sixty() -> i32 {
+    60
 }

@@ -1,6 +1,8 @@
 //! Good manifests read as they should, and every mistake is told in one line.
 
-use api::{LoadErrors, Manifests, Reach, Resolved};
+use api::{LoadErrors, Manifests, PlannedScheduler, Reach, Resolved, ResolvedScheduler, ResolvedService};
+use domain::problem::Burstiness;
+use domain::{Epoch, Policy};
 use proptest::prelude::*;
 use std::{fs, path::Path};
 
@@ -23,6 +25,19 @@ fn check(old: &str, new: &str, want: &str) {
     assert_eq!(got, want, "\nfor {old:?} → {new:?}");
 }
 
+/// The policy that a service's manifest gives.
+fn given(service: &ResolvedService) -> &Policy {
+    match &service.scheduler {
+        ResolvedScheduler::Given(policy) => policy,
+        ResolvedScheduler::Planned(planned) => panic!("{planned:?} is planned"),
+    }
+}
+
+/// The good manifest with another scheduler, given as the lines from `type:` on.
+fn scheduled(lines: &str) -> Result<(Manifests, Resolved), String> {
+    read(GOOD.replace("type: Fixed\n    fixed: { thresholds: [\"0.7\"] }", lines).as_bytes())
+}
+
 #[test]
 fn the_good_manifest_reads_as_domain_values() {
     let (manifests, resolved) = read(GOOD.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
@@ -35,7 +50,7 @@ fn the_good_manifest_reads_as_domain_values() {
     let Reach::Link(link) = pool.reach("big", "tiny") else { panic!("links go both ways by default") };
     assert_eq!((link.bytes_per_second, link.latency.get()), (12.5e6, 5e-4));
     let service = &resolved.services[0];
-    let shares: Vec<f64> = service.policy.default.choices().iter().map(|choice| choice.probability.get()).collect();
+    let shares: Vec<f64> = given(service).default.choices().iter().map(|choice| choice.probability.get()).collect();
     assert_eq!(shares, [0.25, 0.75], "a chain without a share takes what is left");
     let names: Vec<&str> = service.fragments.iter().map(|fragment| fragment.name.as_str()).collect();
     assert_eq!(names, ["service-1-1", "service-2-2", "service-1-2"]);
@@ -66,11 +81,80 @@ fn the_example_and_its_files_fit_together() {
 fn chains_and_mixtures_multiply() {
     let mixture = "type: Mixture\n    mixture:\n      - { probability: \"0.5\", scheduler: { type: ExitLast } }\n      \
                    - { probability: \"0.5\", chain: whole, scheduler: { type: ExitFirst } }";
-    let text = GOOD.replace("type: Fixed\n    fixed: { thresholds: [\"0.7\"] }", mixture);
-    let (_, resolved) = read(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    let choices = resolved.services[0].policy.default.choices();
+    let (_, resolved) = scheduled(mixture).unwrap_or_else(|errors| panic!("{errors}"));
+    let choices = given(&resolved.services[0]).default.choices();
     let shown: Vec<_> = choices.iter().map(|c| (c.chain, c.probability.get(), c.thresholds.as_slice()[0])).collect();
     assert_eq!(shown, [(0, 0.125, 1.0), (1, 0.375, 1.0), (1, 0.5, 0.0)]);
+}
+
+#[test]
+fn schedulers_to_plan_come_with_their_options_and_their_epoch() {
+    use PlannedScheduler::{AdaEE, Auto, DataDriven, FixedDistribution, Knapsack, QueueingLP, Random, Reactive, SMDP};
+    for (lines, want, epoch) in [
+        ("type: Auto", Auto { may_dispatch: true }, Epoch::Arrival),
+        ("type: Auto\n  epoch: Arrival", Auto { may_dispatch: false }, Epoch::Arrival),
+        ("type: Random", Random, Epoch::Arrival),
+        (
+            "type: FixedDistribution\n    fixedDistribution: { probabilities: [\"0.25\", \"0.75\"] }",
+            FixedDistribution(vec![0.25, 0.75]),
+            Epoch::Arrival,
+        ),
+        ("type: Reactive", Reactive, Epoch::Dispatch),
+        ("type: Knapsack", Knapsack { tracks_confidence: false }, Epoch::Dispatch),
+        (
+            "type: Knapsack\n    knapsack: { value: TrackedConfidence }",
+            Knapsack { tracks_confidence: true },
+            Epoch::Dispatch,
+        ),
+        ("type: QueueingLP", QueueingLP { approximate: false, tracks_confidence: false }, Epoch::Arrival),
+        (
+            "type: QueueingLP\n    queueingLP: { approximation: TwoMoment, value: TrackedConfidence }",
+            QueueingLP { approximate: true, tracks_confidence: true },
+            Epoch::Arrival,
+        ),
+        ("type: DataDriven", DataDriven { bayesian: false }, Epoch::Arrival),
+        (
+            "type: DataDriven\n    dataDriven: { search: Bayesian }\n  epoch: Dispatch",
+            DataDriven { bayesian: true },
+            Epoch::Dispatch,
+        ),
+        ("type: AdaEE\n  epoch: Arrival", AdaEE { buffer_aware: false }, Epoch::Arrival),
+        ("type: AdaEE\n    adaEE: { variant: BufferAware }", AdaEE { buffer_aware: true }, Epoch::Dispatch),
+        ("type: SMDP\n  epoch: Dispatch", SMDP, Epoch::Dispatch),
+    ] {
+        let (_, resolved) = scheduled(lines).unwrap_or_else(|errors| panic!("{lines}: {errors}"));
+        let service = &resolved.services[0];
+        assert_eq!(service.scheduler, ResolvedScheduler::Planned(want), "{lines}");
+        assert_eq!(service.epoch, epoch, "{lines}");
+        let initial = service.initial_policy();
+        initial.check(2, 2).unwrap_or_else(|error| panic!("{lines}: {error}"));
+        let shares: Vec<f64> = initial.default.choices().iter().map(|choice| choice.probability.get()).collect();
+        assert_eq!((initial.epoch, shares), (epoch, vec![0.25, 0.75]), "{lines}");
+    }
+}
+
+#[test]
+fn what_a_manifest_leaves_out_has_its_default() {
+    let (_, resolved) = read(GOOD.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+    let service = &resolved.services[0];
+    assert_eq!((service.audit.get(), service.sources[0].burstiness), (0.01, Burstiness::Poisson));
+    let limits = service.reoptimization.expect("it is planned again by default");
+    assert_eq!((limits.minimum_interval.get(), limits.maximum_per_hour), (5.0, 60));
+    let never = GOOD.replace("  runtime:\n", "  reoptimization: { mode: Disabled }\n  runtime:\n");
+    let (_, resolved) = read(never.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(resolved.services[0].reoptimization, None);
+}
+
+#[test]
+fn bursts_keep_the_mean_rate() {
+    let bursts = "expectedRate: \"12.5\", \
+                  burstiness: { rateRatio: \"8\", meanBurstSeconds: \"0.5\", meanCalmSeconds: \"4.5\" }";
+    let text = GOOD.replace("expectedRate: \"12.5\"", bursts);
+    let (_, resolved) = read(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+    let Burstiness::Phases { rates, switch } = resolved.services[0].sources[0].burstiness else { panic!("bursts") };
+    assert!((rates[1] / rates[0] - 8.0).abs() < 1e-12);
+    assert!((0.9 * rates[0] + 0.1 * rates[1] - 1.0).abs() < 1e-12, "{rates:?}");
+    assert_eq!(switch, [1.0 / 4.5, 2.0]);
 }
 
 #[test]
@@ -108,12 +192,52 @@ fn mistakes_in_an_object_name_field_and_line() {
         (
             "type: Fixed\n",
             "type: Fixd\n",
-            "m.yaml:58:11: spec.scheduler.type: unknown value \"Fixd\"; did you mean \"Fixed\"?; allowed: ExitFirst, ExitLast, Fixed, Mixture, Auto, Random, Reactive, Knapsack, QueueingLP, DataDriven, AdaEE, SMDP, CEEN",
+            "m.yaml:58:11: spec.scheduler.type: unknown value \"Fixd\"; did you mean \"Fixed\"?; allowed: Auto, ExitFirst, ExitLast, Fixed, Mixture, Random, FixedDistribution, Reactive, Knapsack, QueueingLP, DataDriven, AdaEE, SMDP, CEEN",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: CEEN",
+            "m.yaml:58:11: spec.scheduler.type: CEEN is not available yet; Auto is the best there is",
         ),
         (
             "type: Fixed\n",
             "type: Knapsack\n",
-            "m.yaml:58:11: spec.scheduler.type: Knapsack is not available yet; use one of ExitFirst, ExitLast, Fixed, Mixture",
+            "m.yaml:59:12: spec.scheduler.fixed: belongs to type Fixed, not to Knapsack; remove it or change the type",
+        ),
+        (
+            "fixed: { thresholds: [\"0.7\"] }",
+            "fixed: { thresholds: [\"0.7\"] }\n    adaEE: { variant: BufferAware }",
+            "m.yaml:60:12: spec.scheduler.adaEE: belongs to type AdaEE, not to Fixed; remove it or change the type",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: FixedDistribution",
+            "m.yaml:58:5: spec.scheduler.fixedDistribution: is missing; type FixedDistribution needs it",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: FixedDistribution\n    fixedDistribution: { probabilities: [\"0.5\", \"0.25\", \"0.25\"] }",
+            "m.yaml:59:41: spec.scheduler.fixedDistribution.probabilities: has 3 probabilities; the model has 2 exits",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: FixedDistribution\n    fixedDistribution: { probabilities: [\"0.5\", \"0.25\"] }",
+            "m.yaml:59:41: spec.scheduler.fixedDistribution.probabilities: probabilities sum to 0.75, not to 1",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: SMDP\n  epoch: Arrival",
+            "m.yaml:59:10: spec.epoch: SMDP looks at the jobs present when a job is sent, so thresholds cannot be fixed at arrival; write Dispatch, or remove it",
+        ),
+        (
+            "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }",
+            "type: Auto\n  epoch: Dispatch",
+            "m.yaml:59:10: spec.epoch: Auto finds out whether that is better; remove it, or write Arrival to forbid it",
+        ),
+        (
+            "runtime:",
+            "reoptimization: { minimumIntervalSeconds: 0 }\n  runtime:",
+            "m.yaml:71:45: spec.reoptimization.minimumIntervalSeconds: 0 is out of range; allowed: 1 to 86400",
         ),
         (
             "type: Fixed\n",
@@ -123,7 +247,7 @@ fn mistakes_in_an_object_name_field_and_line() {
         (
             "    type: Fixed\n",
             "",
-            "m.yaml:58:5: spec.scheduler.type: Auto is not available yet; use one of ExitFirst, ExitLast, Fixed, Mixture",
+            "m.yaml:58:12: spec.scheduler.fixed: belongs to type Fixed, not to Auto; remove it or change the type",
         ),
         (
             "    fixed: { thresholds: [\"0.7\"] }\n",
@@ -168,7 +292,7 @@ fn mistakes_in_an_object_name_field_and_line() {
         (
             "runtime:",
             "runtme:",
-            "m.yaml:71:3: spec: unknown field \"runtme\"; did you mean \"runtime\"?; allowed: auditShare, deadlineMilliseconds, devicePoolRef, epoch, modelRef, overflow, placement, qosTargetRef, runtime, scheduler, sources",
+            "m.yaml:71:3: spec: unknown field \"runtme\"; did you mean \"runtime\"?; allowed: auditShare, deadlineMilliseconds, devicePoolRef, epoch, modelRef, overflow, placement, qosTargetRef, reoptimization, runtime, scheduler, sources",
         ),
         ("  modelRef: { name: net }\n", "", "m.yaml:52:3: spec.modelRef: is missing"),
         (

@@ -102,8 +102,9 @@ const SMALLEST_LIMIT: f64 = 1e-4;
 pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec<Violation> {
     let at_most = |target, limit: Option<f64>, predicted: f64, smallest: f64| {
         let limit = limit?;
-        // Written so that NaN is a miss.
-        (!(predicted <= limit)).then(|| {
+        // NaN is a miss.
+        let is_met = predicted <= limit;
+        (!is_met).then(|| {
             let relative = (predicted - limit) / limit.max(smallest);
             Violation { target, limit, predicted, relative: if relative.is_nan() { f64::INFINITY } else { relative } }
         })

@@ -1,11 +1,23 @@
 //! Decides at which confidence jobs leave and which chains they take.
 //!
 //! * [`schedule`]: the schedulers of the literature and better ones, each for one service, as policies.
-//! * `single`: what computes them, for one station.
+//! * [`single`]: what computes them, for one station.
+//! * [`plan`]: thresholds and chain probabilities of several services that share devices; [`with_rate_table`] for other
+//!   rates than the forecast, [`explain`] for what limits them.
+//! * [`Decomposition`]: predictions by formulas, for the search of the latter.
+//! * [`checker`]: what is wrong with a plan, said by code that did not make it.
 
+pub mod checker;
+mod decomposition;
+mod joint;
 mod schedule;
 mod scheduler;
 pub mod single;
 
-pub use schedule::{ScheduleError, schedule};
+pub use decomposition::Decomposition;
+pub use joint::{
+    Budget, HeldOut, Limit, Limiting, Method, Missed, Outcome, Planned, RatePlan, Request, RunnerUp, Verdict, explain, plan,
+    with_rate_table,
+};
+pub use schedule::{DEFAULT_LOSS, MARGIN, ScheduleError, epoch_of, retuned, schedule};
 pub use scheduler::{Scheduler, ThresholdSearch};

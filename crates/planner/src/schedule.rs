@@ -1,8 +1,38 @@
 //! A scheduler of a service as a policy.
+//!
+//! Each chain is [reduced](crate::single::reduce) to a station, the scheduler is solved for it at its share of the
+//! arrivals, and the answers become choices. Schedulers that depend on the arrival rate get a [table over
+//! rates](RateTable): rows at 1/8 to 8 times the forecast, each solved for the largest rate that it serves. Where
+//! arrivals come in two phases, rows are those of the phases, and the gateway tells phases apart.
+//!
+//! The loss target is the service's, or [`DEFAULT_LOSS`]; plans aim at [`MARGIN`] of it, because a loss is judged by
+//! the upper end of its interval and rates between rows are only rounded.
 
-use crate::Scheduler;
-use domain::problem::Service;
-use domain::{Chain, Choice, Epoch, Mixture, Policy, Probability, Problem, Thresholds};
+use crate::single::adaee;
+use crate::single::modes::Worth;
+use crate::single::reduce::{Reduced, reduce};
+use crate::single::solve::{Chain, Solve, Treatment, Values, probability};
+use crate::{Scheduler, ThresholdSearch};
+use domain::problem::{Burstiness, Service};
+use domain::{
+    Choice, Epoch, Learning, Measured, Mixture, PerSecond, Policy, Problem, RateRow, RateTable, Seconds, Thresholds,
+};
+use queueing::ArgumentError;
+
+/// Largest loss of services that have no target.
+pub const DEFAULT_LOSS: f64 = 0.01;
+/// Share of the loss target that plans aim at.
+pub const MARGIN: f64 = 0.9;
+/// Rows of a table over rates on either side of the forecast. Row u of −7..=7 is for ratios up to 2^(3·(u/7)·|u/7|):
+/// from 1/8 to 8, closer together around the forecast, where a row too high costs accuracy all the time.
+const ROWS_EACH_SIDE: i32 = 7;
+/// ln₂ of the ratio of the last row.
+const OCTAVES: f64 = 3.0;
+/// Arrivals in the window by which a gateway measures the rate, and its shortest length in seconds.
+const WINDOW_ARRIVALS: f64 = 50.0;
+const SHORTEST_WINDOW: f64 = 1.0;
+/// Phases without arrivals count as having this many: rates must be above 0.
+const SILENCE: f64 = 1e-3;
 
 /// Why a scheduler gives no policy for a service.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -10,38 +40,257 @@ pub enum ScheduleError {
     /// It plans for all services together.
     #[error("Auto is planned for all services together")]
     Joint,
+    /// Numbers for another number of exits.
+    #[error("the scheduler has {given} {what}, the model has {exits} exits")]
+    Exits {
+        /// Of what, such as `probabilities`.
+        what: &'static str,
+        /// How many.
+        given: usize,
+        /// Exits of the model.
+        exits: usize,
+    },
+    /// Probabilities that are none or do not sum to one.
+    #[error("the probabilities of exits must be between 0 and 1 and sum to 1, not {given:?}")]
+    Probabilities {
+        /// What was given.
+        given: Vec<f64>,
+    },
+    /// Times or rates that make no sense, such as a model whose times are all zero.
+    #[error("the service cannot be computed with")]
+    Argument(#[from] ArgumentError),
 }
 
-/// The policy of a scheduler for one service (by index) of a problem that has passed its check. Chains are taken in equal
-/// shares.
+/// The policy of a scheduler for one service (by index) of a problem that has passed its check. Chains get jobs in
+/// proportion to the rate that their bottleneck can serve.
+///
+/// # Errors
+/// [`ScheduleError`].
 pub fn schedule(scheduler: &Scheduler, problem: &Problem, service: usize) -> Result<Policy, ScheduleError> {
+    scheduled(scheduler, problem, &problem.services[service], None)
+}
+
+/// As [`schedule`] for schedulers that track confidence, with confidences (one per exit) as they were observed instead
+/// of those of the exit table. Others do not look at them.
+///
+/// # Errors
+/// [`ScheduleError`].
+pub fn retuned(
+    scheduler: &Scheduler,
+    problem: &Problem,
+    service: usize,
+    confidences: &[f64],
+) -> Result<Policy, ScheduleError> {
     let service = &problem.services[service];
+    expect_exits("confidences", confidences.len(), service.model.exits())?;
+    scheduled(scheduler, problem, service, Some(confidences))
+}
+
+fn scheduled(
+    scheduler: &Scheduler,
+    problem: &Problem,
+    service: &Service,
+    confidences: Option<&[f64]>,
+) -> Result<Policy, ScheduleError> {
     let exits = service.model.exits();
+    let on = |epoch: Epoch| Draft { problem, service, epoch, chains: reduce(problem, service, epoch) };
+    let values = |tracks: bool| match confidences {
+        _ if !tracks => Values::Accuracy,
+        None => Values::Confidence,
+        Some(confidences) => Values::Tracked(confidences),
+    };
     match scheduler {
-        Scheduler::ExitFirst => Ok(fixed(problem, service, &Thresholds::exit_first(exits))),
-        Scheduler::ExitLast => Ok(fixed(problem, service, &Thresholds::exit_last(exits))),
-        Scheduler::Fixed(thresholds) => Ok(fixed(problem, service, thresholds)),
-        _ => Err(ScheduleError::Joint),
+        Scheduler::Auto => Err(ScheduleError::Joint),
+        Scheduler::ExitFirst => Ok(on(Epoch::Arrival).always(&Thresholds::exit_first(exits))),
+        Scheduler::ExitLast => Ok(on(Epoch::Arrival).always(&Thresholds::exit_last(exits))),
+        Scheduler::Fixed(thresholds) => {
+            expect_exits("thresholds + 1", thresholds.exits(), exits)?;
+            Ok(on(Epoch::Arrival).always(thresholds))
+        }
+        Scheduler::Random => on(Epoch::Arrival).distribution(&vec![1.0 / exits as f64; exits]),
+        Scheduler::FixedDistribution(shares) => {
+            expect_exits("probabilities", shares.len(), exits)?;
+            on(Epoch::Arrival).distribution(shares)
+        }
+        Scheduler::Reactive => {
+            let policy = on(Epoch::Dispatch).always(&Thresholds::exit_last(exits));
+            Ok(Policy { learning: Some(Learning::Reactive), ..policy })
+        }
+        Scheduler::AdaEE { buffer_aware } => on_line(&on(epoch_of(scheduler)), *buffer_aware),
+        Scheduler::Knapsack { tracks_confidence } => {
+            on(Epoch::Dispatch).over_rates(|chain| chain.knapsack(values(*tracks_confidence)))
+        }
+        Scheduler::QueueingLP { approximate, tracks_confidence } => {
+            on(Epoch::Arrival).over_rates(|chain| chain.queueing(values(*tracks_confidence), *approximate))
+        }
+        Scheduler::DataDriven(search) => on(Epoch::Arrival).over_rates(|chain| chain.data_driven(*search)),
+        Scheduler::SMDP => on(Epoch::Dispatch).over_rates(Chain::smdp),
     }
 }
 
-/// The same thresholds for every job, chains in equal shares.
-fn fixed(problem: &Problem, service: &Service, thresholds: &Thresholds) -> Policy {
-    let share = Probability::new(1.0 / service.chains.len() as f64).expect("a share of at least one chain");
-    let choices = (0..service.chains.len()).map(|chain| Choice::new(share, chain, thresholds.clone()));
-    let chain = |chain: &domain::problem::Chain| Chain {
-        name: chain.name.clone(),
-        fragments: chain.hops.iter().map(|&hop| problem.fragment(hop).range).collect(),
-    };
-    Policy {
-        epoch: Epoch::Arrival,
-        overflow: service.overflow,
-        chains: service.chains.iter().map(chain).collect(),
-        default: Mixture::new(choices.collect(), "all chains").expect("equal shares sum to one"),
-        sources: vec![],
-        rates: None,
-        learning: None,
-        audit: service.audit,
-        deadline: service.deadline,
+/// When a scheduler fixes thresholds; `Arrival` for `Auto`, which may do either.
+pub fn epoch_of(scheduler: &Scheduler) -> Epoch {
+    match scheduler {
+        Scheduler::Knapsack { .. } | Scheduler::SMDP | Scheduler::Reactive => Epoch::Dispatch,
+        Scheduler::AdaEE { buffer_aware: true } => Epoch::Dispatch,
+        Scheduler::Auto
+        | Scheduler::ExitFirst
+        | Scheduler::ExitLast
+        | Scheduler::Fixed(_)
+        | Scheduler::Random
+        | Scheduler::FixedDistribution(_)
+        | Scheduler::QueueingLP { .. }
+        | Scheduler::DataDriven(ThresholdSearch::Bayesian | ThresholdSearch::Direct)
+        | Scheduler::AdaEE { buffer_aware: false } => Epoch::Arrival,
+    }
+}
+
+fn expect_exits(what: &'static str, given: usize, exits: usize) -> Result<(), ScheduleError> {
+    if given == exits { Ok(()) } else { Err(ScheduleError::Exits { what, given, exits }) }
+}
+
+/// A bandit; its arms and costs are those of the chain that gets most jobs.
+fn on_line(draft: &Draft<'_>, buffer_aware: bool) -> Result<Policy, ScheduleError> {
+    let largest = draft.chains.iter().max_by(|a, b| a.share.total_cmp(&b.share)).expect("a service has chains");
+    let model = &draft.service.model;
+    let frontier = draft.chain(*largest).frontier(Worth::Confidence)?;
+    let at = (largest.capacity, draft.rate() * largest.share);
+    let bandit = adaee::bandit(model, largest.server, &frontier, at, draft.target(), buffer_aware)?;
+    let policy = draft.always(&Thresholds::exit_last(model.exits()));
+    Ok(Policy { learning: Some(Learning::AdaEE(bandit)), ..policy })
+}
+
+/// A policy to be filled in.
+struct Draft<'a> {
+    problem: &'a Problem,
+    service: &'a Service,
+    epoch: Epoch,
+    chains: Vec<Reduced>,
+}
+
+impl<'a> Draft<'a> {
+    /// Arrivals per second of all sources.
+    fn rate(&self) -> f64 {
+        self.service.sources.iter().map(|source| source.rate.get()).sum()
+    }
+
+    fn target(&self) -> f64 {
+        MARGIN * self.service.targets.max_loss.map_or(DEFAULT_LOSS, domain::Probability::get)
+    }
+
+    fn chain(&self, reduced: Reduced) -> Chain<'a> {
+        Chain { model: &self.service.model, reduced, target: self.target() }
+    }
+
+    fn policy(&self, default: Mixture) -> Policy {
+        let chain = |chain: &domain::problem::Chain| domain::Chain {
+            name: chain.name.clone(),
+            fragments: chain.hops.iter().map(|&hop| self.problem.fragment(hop).range).collect(),
+        };
+        Policy {
+            epoch: self.epoch,
+            overflow: self.service.overflow,
+            chains: self.service.chains.iter().map(chain).collect(),
+            default,
+            sources: vec![],
+            rates: None,
+            learning: None,
+            audit: self.service.audit,
+            deadline: self.service.deadline,
+        }
+    }
+
+    fn mixture(&self, treat: impl Fn(usize) -> Result<Treatment, ArgumentError>) -> Result<Mixture, ArgumentError> {
+        let mut choices = vec![];
+        for (chain, reduced) in self.chains.iter().enumerate() {
+            let Treatment { shares, by_present } = treat(chain)?;
+            choices.extend(shares.into_iter().map(|(share, thresholds)| Choice {
+                by_present: by_present.clone(),
+                ..Choice::new(probability(reduced.share * share), chain, thresholds)
+            }));
+        }
+        Ok(Mixture::new(choices, "all chains").expect("shares of chains and of their treatments sum to one"))
+    }
+
+    fn always(&self, thresholds: &Thresholds) -> Policy {
+        let treatment = |_| Ok(Treatment { shares: vec![(1.0, thresholds.clone())], by_present: vec![] });
+        self.policy(self.mixture(treatment).expect("nothing is computed"))
+    }
+
+    /// Exits with these probabilities.
+    fn distribution(&self, shares: &[f64]) -> Result<Policy, ScheduleError> {
+        let sum: f64 = shares.iter().sum();
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6 {
+            return Err(ScheduleError::Probabilities { given: shares.to_vec() });
+        }
+        let exits = shares.len();
+        let drawn = shares.iter().enumerate().filter(|(_, share)| **share > 0.0);
+        let shares: Vec<_> = drawn.map(|(exit, &share)| (share / sum, Thresholds::exit_at(exits, exit))).collect();
+        Ok(self.policy(self.mixture(|_| Ok(Treatment { shares: shares.clone(), by_present: vec![] }))?))
+    }
+
+    /// The mixture at the forecast, and a table over rates where there are arrivals at all.
+    fn over_rates(
+        &self,
+        prepare: impl Fn(Chain<'a>) -> Result<Solve<'a>, ArgumentError>,
+    ) -> Result<Policy, ScheduleError> {
+        // Chains with the same station share what is prepared for it.
+        let mut solvers: Vec<(Reduced, Solve<'a>)> = vec![];
+        let mut of_chain = vec![];
+        for &reduced in &self.chains {
+            let same = |(known, _): &(Reduced, Solve<'_>)| {
+                (known.server, known.capacity) == (reduced.server, reduced.capacity)
+            };
+            let known = match solvers.iter().position(same) {
+                Some(known) => known,
+                None => {
+                    solvers.push((reduced, prepare(self.chain(reduced))?));
+                    solvers.len() - 1
+                }
+            };
+            of_chain.push(known);
+        }
+        let rate = self.rate();
+        let at = |ratio: f64| {
+            self.mixture(|chain| {
+                let share = self.chains[chain].share;
+                (solvers[of_chain[chain]].1)(ratio * rate * share)
+            })
+        };
+        let mut policy = self.policy(at(1.0)?);
+        if rate > 0.0 {
+            policy.rates = Some(self.rate_table(at)?);
+        }
+        Ok(policy)
+    }
+
+    fn rate_table(&self, at: impl Fn(f64) -> Result<Mixture, ArgumentError>) -> Result<RateTable, ArgumentError> {
+        // Of the whole service: who deploys the policy splits it over gateways.
+        let forecast = self.rate();
+        let (measured, ratios) = self.measured(forecast);
+        let row = |up_to: f64| Ok(RateRow { up_to, default: at(up_to)?, sources: vec![] });
+        let rows = ratios.into_iter().map(row).collect::<Result<_, ArgumentError>>()?;
+        Ok(RateTable { forecast: PerSecond::new(forecast).expect("a sum of rates is a rate"), measured, rows })
+    }
+
+    /// How the rate is measured, and the ratios that get a row. Phases can be told apart where they are those of the
+    /// only source.
+    fn measured(&self, forecast: f64) -> (Measured, Vec<f64>) {
+        if let [source] = &self.service.sources[..]
+            && let Burstiness::Phases { rates, switch } = source.burstiness
+        {
+            let (rates, switch) =
+                if rates[0] <= rates[1] { (rates, switch) } else { ([rates[1], rates[0]], [switch[1], switch[0]]) };
+            let rates = rates.map(|rate| rate.max(SILENCE));
+            let rows = if rates[0] < rates[1] { rates.to_vec() } else { vec![rates[0]] };
+            return (Measured::Phases { rates, switch }, rows);
+        }
+        let window = (WINDOW_ARRIVALS / forecast).clamp(SHORTEST_WINDOW, 1e6);
+        let window = Seconds::new(window).expect("clamped into the range");
+        let ratio = |row: i32| {
+            let part = f64::from(row) / f64::from(ROWS_EACH_SIDE);
+            2f64.powf(OCTAVES * part * part.abs())
+        };
+        (Measured::Window(window), (-ROWS_EACH_SIDE..=ROWS_EACH_SIDE).map(ratio).collect())
     }
 }

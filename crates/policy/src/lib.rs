@@ -3,17 +3,23 @@
 //! Pure: time and randomness are arguments. The same code is driven by a gateway and by the simulator, so that what was
 //! simulated is what runs.
 //!
-//! * [`read`]: a policy document (its outer form, in `wire`) as a checked [`domain::Policy`].
-//! * [`Router`]: the decisions of a policy, at both epochs.
-//! * [`Scheduler`]: what decides about jobs, a policy or anything that keeps state and learns.
-//! * [`RateEstimator`]: arrivals per second over a sliding window.
+//! * [`read`] and [`write`]: a policy document (its outer form, in `wire`) as a checked [`domain::Policy`], and back.
+//! * [`Scheduler`]: what decides about jobs, for those who drive it.
+//! * [`Gatekeeper`]: the scheduler that runs a policy: its mixtures, its tables over rates (with [`RateEstimator`] or a
+//!   filter for the phase of a burst) and over jobs present, and its learners (Reactive, AdaEE).
 
+mod adaee;
 mod document;
+mod draw;
+mod gatekeeper;
+mod phases;
 mod rate;
-mod router;
+mod reactive;
+mod rows;
 mod scheduler;
 
-pub use document::{Deployed, DocumentError, Place, read};
+pub use document::{Deployed, DocumentError, Place, read, write};
+pub use gatekeeper::Gatekeeper;
 pub use rate::RateEstimator;
-pub use router::{Router, Selected};
-pub use scheduler::{Arriving, Dispatching, End, Outcome, Scheduler};
+pub use rows::RowInForce;
+pub use scheduler::{Arriving, Dispatching, End, Outcome, Scheduler, Selected};

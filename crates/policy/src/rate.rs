@@ -40,6 +40,18 @@ impl RateEstimator {
         jobs as f64 / covered.max(self.slot.as_secs_f64())
     }
 
+    /// Jobs per second over the window, of which the part before the start counts as if jobs had come at the rate `before`: a
+    /// young window says mostly what was expected.
+    pub fn rate_since(&mut self, now: Duration, before: f64) -> f64 {
+        self.advance(now);
+        let slot = self.slot.as_secs_f64();
+        let start = (self.current as f64 + 1.0 - SLOTS as f64) * slot;
+        let unseen = (self.started.as_secs_f64() - start).max(0.0);
+        let length = (now.as_secs_f64() - start).max(slot);
+        let jobs: u64 = self.counts.iter().sum();
+        (jobs as f64 + before * unseen.min(length)) / length
+    }
+
     fn advance(&mut self, now: Duration) {
         let slot = slot_of(now, self.slot);
         let passed = slot.saturating_sub(self.current);
@@ -51,7 +63,8 @@ impl RateEstimator {
 }
 
 fn slot_of(now: Duration, slot: Duration) -> u64 {
-    (now.as_nanos() / slot.as_nanos()) as u64
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    nanos(now) / nanos(slot)
 }
 
 #[cfg(test)]
@@ -82,6 +95,20 @@ mod tests {
         let now = steady(&mut estimator, SECOND * 100, 2, 50);
         let rate = estimator.rate(now);
         assert!((rate - 50.0).abs() < 3.0, "{rate}");
+    }
+
+    #[test]
+    fn what_a_young_window_has_not_seen_is_as_expected() {
+        for start in [0, 100] {
+            let start = SECOND * start;
+            let mut estimator = RateEstimator::new(SECOND * 10, start);
+            assert_eq!(estimator.rate_since(start, 50.0).round(), 50.0);
+            let now = steady(&mut estimator, start, 2, 100);
+            let rate = estimator.rate_since(now, 50.0);
+            assert!((58.0..63.0).contains(&rate), "2 s at 100, 7.5 at 50: {rate}");
+            let now = steady(&mut estimator, now, 10, 100);
+            assert!((estimator.rate_since(now, 50.0) - 100.0).abs() < 3.0);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What every scheduler is to those who drive it: a gateway, or a simulation of one.
 
-use crate::{Router, Selected};
-use domain::{Policy, Thresholds};
+use domain::Thresholds;
 use rand::Rng;
 
 /// Decides about the jobs of one gateway. May keep state and learn from outcomes.
@@ -28,6 +27,21 @@ pub struct Arriving<'a> {
     pub now: f64,
     /// Whether all devices of a chain can be reached.
     pub usable: &'a dyn Fn(usize) -> bool,
+    /// Whether the same attempt of the job has been asked about before, with other usable chains: it is then no further arrival.
+    pub again: bool,
+}
+
+/// What was decided when a job arrived.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Selected<'a> {
+    /// Index of the chain.
+    pub chain: usize,
+    /// Thresholds, unless they wait for the dispatch.
+    pub thresholds: Option<&'a Thresholds>,
+    /// Whether the job runs on to the last exit after its answer.
+    pub audit: bool,
+    /// What the scheduler calls its decision, to recognise it in the outcome; 0 where nothing is learnt.
+    pub tag: u32,
 }
 
 /// A job that is sent to the first fragment of its chain.
@@ -54,6 +68,9 @@ pub struct Outcome<'a> {
     pub tag: u32,
     /// What became of the job.
     pub end: End,
+    /// Of an answered job: exits evaluated for its answer, in order and from 0, with their confidences. The last one has
+    /// answered. May be empty where nobody asked for it.
+    pub evaluated: &'a [(usize, f32)],
 }
 
 /// What became of a job.
@@ -77,16 +94,5 @@ pub enum End {
 impl std::fmt::Debug for Arriving<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Arriving").field("source", &self.source).field("now", &self.now).finish_non_exhaustive()
-    }
-}
-
-/// A policy without state, as a scheduler.
-impl Scheduler for Policy {
-    fn arrive(&mut self, arriving: &Arriving<'_>, mut rng: &mut dyn Rng) -> Option<Selected<'_>> {
-        Router::new(self).arrive(arriving.source, arriving.usable, &mut rng)
-    }
-
-    fn dispatch(&mut self, job: &Dispatching<'_>, mut rng: &mut dyn Rng) -> Option<(&Thresholds, u32)> {
-        Some((Router::new(self).dispatch(job.source, job.chain, job.present, &mut rng)?, 0))
     }
 }

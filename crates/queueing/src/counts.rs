@@ -93,6 +93,11 @@ impl ArrivalCounts {
     pub fn at_least(&self) -> &[f64] {
         &self.at_least
     }
+
+    /// E(A − K)⁺: arrivals beyond the level K in the mean.
+    pub fn excess(&self) -> f64 {
+        self.excess
+    }
 }
 
 /// What is added up over exits and quadrature nodes.

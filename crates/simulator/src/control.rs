@@ -25,7 +25,17 @@ pub type MakeController = Arc<dyn Fn(u32) -> Box<dyn Controller> + Send + Sync>;
 pub struct View<'a> {
     pub(crate) now: f64,
     pub(crate) counts: &'a [Counts],
+    pub(crate) audits: &'a [Vec<Agreement>],
     pub(crate) schedulers: &'a mut [Box<dyn policy::Scheduler>],
+}
+
+/// How often an exit agreed with the last one, in audits since the start of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Agreement {
+    /// Audits that reached the last exit.
+    pub compared: u64,
+    /// Of these, those in which this exit said the same.
+    pub agreed: u64,
 }
 
 /// Jobs of a source since the start of the run.
@@ -50,6 +60,11 @@ impl View<'_> {
     /// What became of the jobs of each source, in the order of the network.
     pub fn counts(&self) -> &[Counts] {
         self.counts
+    }
+
+    /// Per source what its audits have found, per exit; empty where there was none.
+    pub fn audits(&self) -> &[Vec<Agreement>] {
+        self.audits
     }
 
     /// Replaces a scheduler; index into [`crate::Network::schedulers`]. Jobs that have been decided keep what was decided.

@@ -7,6 +7,7 @@
 //! * Schedulers are those of the crate `policy`: what was simulated is what runs.
 //! * [`Control`] looks at a run from time to time and may change it.
 //! * [`form`] reads networks from JSON.
+//! * [`problem`] makes networks of problems with plans, and an evaluator of the simulation.
 //!
 //! ```
 //! use simulator::{
@@ -63,6 +64,7 @@ pub mod form;
 mod histogram;
 mod law;
 mod network;
+pub mod problem;
 mod random;
 mod report;
 mod run;
@@ -70,7 +72,7 @@ mod summary;
 mod warmup;
 
 pub use check::NetworkError;
-pub use control::{Control, Controller, Counts, MakeController, View};
+pub use control::{Agreement, Control, Controller, Counts, MakeController, View};
 pub use effort::{Effort, Precision, Progress};
 pub use law::Law;
 pub use network::{
@@ -82,4 +84,5 @@ pub use report::{
     Report, RunReport, Series, SourceReport, StepReport,
 };
 
+pub use problem::Simulation;
 pub use run::simulate;

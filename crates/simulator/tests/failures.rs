@@ -7,7 +7,7 @@ use common::{
     PLENTY, assert_close, assert_jobs, assert_within, at, chain, core, failed, link, lost, model, model_chain,
 };
 use common::{
-    ok, over, overflowed, poisson, policy, region, run, scheduled, scheduling, segments, step, step_with_exit, trace,
+    keeping, ok, over, overflowed, poisson, policy, region, run, scheduled, segments, step, step_with_exit, trace,
 };
 use domain::Epoch;
 use simulator::{
@@ -156,7 +156,7 @@ fn who_tries_again_is_the_same_sample() {
                 &samples.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             )],
             chains: vec![model_chain(vec![segments(0, 0, 0, 1)])],
-            schedulers: vec![scheduling(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[0.5])]))],
+            schedulers: vec![keeping(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[0.5])]))],
             sources: vec![retrying(attempts, 0.3, scheduled(trace(&times)))],
             ..Network::default()
         };
@@ -304,7 +304,7 @@ fn two_ways(outages: [Vec<(f64, f64)>; 2]) -> Network {
         devices: outages.map(|windows| Device { outages: Outages::At(windows), ..core() }).into(),
         regions: regions(&[PLENTY, PLENTY]),
         chains: vec![chain(vec![step(0, 0, 0.001)]), chain(vec![step(1, 1, 0.001)])],
-        schedulers: vec![scheduling(&[0, 1], policy(Epoch::Arrival, &[(0.5, 0, &[]), (0.5, 1, &[])]))],
+        schedulers: vec![keeping(&[0, 1], policy(Epoch::Arrival, &[(0.5, 0, &[]), (0.5, 1, &[])]))],
         sources: vec![scheduled(trace(&(0..300).map(|job| f64::from(job) + 0.5).collect::<Vec<_>>()))],
         ..Network::default()
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{PLENTY, assert_close, assert_within, at, core, model, model_chain, policy, region, run, scheduled};
-use common::{scheduling, segments, step, trace};
+use common::{keeping, segments, step, trace};
 use domain::{Epoch, ServiceTime};
 use simulator::{Arrivals, Failure};
 use simulator::{Chain, Device, Effort, Fate, Law, Model, Network, Outages, Overflow, simulate};
@@ -20,7 +20,7 @@ fn network(model: Model, thresholds: &[f32], times: &[f64]) -> Network {
         regions: vec![region("first", PLENTY), region("second", PLENTY)],
         models: vec![model],
         chains: vec![model_chain(vec![segments(0, 0, 0, 1), segments(1, 1, 2, 3)])],
-        schedulers: vec![scheduling(&[0], policy(Epoch::Arrival, &[(1.0, 0, thresholds)]))],
+        schedulers: vec![keeping(&[0], policy(Epoch::Arrival, &[(1.0, 0, thresholds)]))],
         sources: vec![scheduled(trace(times))],
         ..Network::default()
     }

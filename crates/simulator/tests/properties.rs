@@ -166,7 +166,7 @@ fn build(
     let epoch = if dispatches { Epoch::Dispatch } else { Epoch::Arrival };
     let mut policy = common::policy(epoch, &[(0.7, 0, &[]), (0.3, 1, &[])]);
     policy.audit = Probability::new(0.2).expect("it is a probability");
-    let mut scheduling = common::scheduling(&[own, own + 1], policy);
+    let mut scheduling = common::keeping(&[own, own + 1], policy);
     scheduling.gateway = Some((DEVICES + 1, 3));
     let sources = sources.into_iter().map(|(arrivals, to, share, deadline, retry)| Source {
         deadline,

@@ -6,7 +6,7 @@ mod common;
 use common::{
     PLENTY, assert_close, assert_within, at, chain, core, device, every, law_step, model, model_chain, ok, once,
 };
-use common::{poisson, policy, region, run, run_for, scheduled, scheduling, segments, source, step, trace};
+use common::{keeping, poisson, policy, region, run, run_for, scheduled, segments, source, step, trace};
 use domain::Epoch;
 use simulator::{
     Arrivals, Control, Controller, Counts, Discipline, Effort, Ended, Fate, JobRecord, Law, Network, Precision,
@@ -484,7 +484,7 @@ fn controlled(times: &[f64], control: Option<Control>) -> Network {
         regions: vec![region("memory", PLENTY)],
         models: vec![model(&[0, 1], &[0.1, 0.3], &[0.0, 0.0], &[&[(0.5, false), (0.5, true)]])],
         chains: vec![model_chain(vec![segments(0, 0, 0, 1)])],
-        schedulers: vec![scheduling(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]))],
+        schedulers: vec![keeping(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]))],
         sources: vec![scheduled(trace(times))],
         control,
         ..Network::default()
@@ -501,8 +501,8 @@ impl Controller for Swaps {
     fn look(&mut self, view: &mut View<'_>) {
         self.seen.lock().expect("nobody panics").push((view.now(), view.counts()[0]));
         if (view.now() - self.at).abs() < 1e-9 {
-            view.replace(0, Box::new(policy(Epoch::Arrival, &[(1.0, 0, &[0.0])])));
-            view.replace(9, Box::new(policy(Epoch::Arrival, &[(1.0, 0, &[0.0])])));
+            view.replace(0, Box::new(policy::Gatekeeper::new(policy(Epoch::Arrival, &[(1.0, 0, &[0.0])]), view.now())));
+            view.replace(9, Box::new(policy::Gatekeeper::new(policy(Epoch::Arrival, &[(1.0, 0, &[0.0])]), view.now())));
         }
     }
 }

@@ -6,9 +6,9 @@ mod common;
 use common::{
     PLENTY, assert_close, assert_jobs, assert_within, at, chain, core, model, model_chain, ok, policy, region, run,
 };
-use common::{scheduled, scheduling, segments, step, thresholds, trace};
+use common::{keeping, scheduled, scheduling, segments, step, thresholds, trace};
 use domain::{Epoch, Probability, Thresholds};
-use policy::{Arriving, Dispatching, End, Outcome, RateEstimator, Scheduler, Selected};
+use policy::{Arriving, Dispatching, End, Gatekeeper, Outcome, RateEstimator, Scheduler, Selected};
 use rand::{Rng, RngExt};
 use simulator::{
     Arrivals, Chain, Device, Discipline, Effort, Fate, Lane, Law, Network, Outages, Overflow, Region, Retry,
@@ -45,13 +45,13 @@ fn a_mixture_gives_chains_and_exits_their_shares() {
     // Chain 1 with two threshold vectors, of which one leaves at once.
     let mixture = policy(Epoch::Arrival, &[(0.25, 0, &[1.0]), (0.15, 1, &[0.0]), (0.6, 1, &[1.0])]);
     let mut network =
-        served_by(core(), scheduling(&[0, 1], mixture), scheduled(Arrivals::Renewal(Law::Deterministic(2.0))));
+        served_by(core(), keeping(&[0, 1], mixture), scheduled(Arrivals::Renewal(Law::Deterministic(2.0))));
     network.devices.push(core());
     network.chains.push(model_chain(vec![segments(1, 1, 0, 1)]));
     for epoch in [Epoch::Arrival, Epoch::Dispatch] {
         let mut of_epoch = policy(epoch, &[(0.25, 0, &[1.0]), (0.15, 1, &[0.0]), (0.6, 1, &[1.0])]);
         of_epoch.audit = Probability::new(0.0).expect("it is a probability");
-        network.schedulers[0] = scheduling(&[0, 1], of_epoch);
+        network.schedulers[0] = keeping(&[0, 1], of_epoch);
         let report = common::run_for(&network, 100_000);
         assert_within("first chain", report.chains[0].fates.throughput, 0.25 / 2.0);
         assert_within("first exit of the second chain", report.chains[1].fates.exits[0], 0.15 / 0.75);
@@ -67,7 +67,7 @@ fn a_policy_knows_sources_by_name() {
     let mut by_name = policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]);
     let other = policy(Epoch::Arrival, &[(1.0, 0, &[0.0])]);
     by_name.sources = vec![("camera".to_owned(), other.default)];
-    let mut network = served_by(core(), scheduling(&[0], by_name), scheduled(trace(&[0.0, 5.0])));
+    let mut network = served_by(core(), keeping(&[0], by_name), scheduled(trace(&[0.0, 5.0])));
     network.sources.push(Source { name: "camera".to_owned(), ..scheduled(trace(&[2.0, 7.0])) });
     let ends: Vec<f64> = common::jobs(&network).iter().map(|job| job.ended - job.arrived).collect();
     ends.iter().zip([1.0, 0.2, 1.0, 0.2]).for_each(|(found, wanted)| assert_close("latency", *found, wanted));
@@ -398,7 +398,7 @@ fn schedulers_are_made_for_each_replication() {
     let log = Arc::clone(&made);
     let make: simulator::MakeScheduler = Arc::new(move |replication| {
         log.lock().expect("nobody panics").push(replication);
-        Box::new(policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]))
+        Box::new(Gatekeeper::new(policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]), 0.0))
     });
     let network = served_by(
         core(),
@@ -426,7 +426,7 @@ fn audited(times: &[f64]) -> Network {
             &[&[(0.5, true), (0.5, false), (0.5, false)]],
         )],
         chains: vec![model_chain(vec![segments(0, 0, 0, 1), segments(1, 1, 2, 2)]), chain(vec![step(1, 1, 0.1)])],
-        schedulers: vec![scheduling(&[0], {
+        schedulers: vec![keeping(&[0], {
             all.default = policy(Epoch::Arrival, &[(1.0, 0, &[0.0, 1.0])]).default;
             all
         })],
@@ -453,7 +453,7 @@ fn an_audit_is_answered_at_its_exit_and_then_goes_on() {
     assert_eq!(report.run.arrivals, 4);
     // Without the audit the second device is free.
     let mut plain = audited(&[0.0]);
-    plain.schedulers = vec![scheduling(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[0.0, 1.0])]))];
+    plain.schedulers = vec![keeping(&[0], policy(Epoch::Arrival, &[(1.0, 0, &[0.0, 1.0])]))];
     assert_close("end", common::jobs(&plain)[0].ended, 0.21);
     assert!(common::jobs(&plain).iter().all(|job| !matches!(job.fate, Fate::Lost { .. })));
 }
@@ -474,4 +474,168 @@ fn the_loss_of_an_audit_that_has_been_answered_is_no_loss() {
         "{:?}",
         report.chains[0].lost_at
     );
+}
+
+#[test]
+fn a_table_over_jobs_present_gives_what_it_says() {
+    // The last exit takes 1 s, the first 0.2 s: with three and more present jobs leave at the first, with two half of them.
+    let mut table = policy(Epoch::Dispatch, &[(1.0, 0, &[1.0])]);
+    let draw = |share: f64, value: f32| (Probability::new(share).expect("it is a probability"), thresholds(&[value]));
+    let lottery = |draws| domain::Lottery::new(draws, "a test").expect("it sums to one");
+    let mut choice = table.default.choices()[0].clone();
+    choice.by_present = vec![
+        lottery(vec![draw(1.0, 1.0)]),
+        lottery(vec![draw(0.5, 0.0), draw(0.5, 1.0)]),
+        lottery(vec![draw(1.0, 0.0)]),
+    ];
+    table.default = domain::Mixture::new(vec![choice], "a test").expect("it sums to one");
+    // Looks over the shoulder of the gatekeeper.
+    #[derive(Clone)]
+    struct Watched(Gatekeeper, Arc<Mutex<Vec<(usize, bool)>>>);
+    impl Scheduler for Watched {
+        fn arrive(&mut self, arriving: &Arriving<'_>, rng: &mut dyn Rng) -> Option<Selected<'_>> {
+            self.0.arrive(arriving, rng)
+        }
+        fn dispatch(&mut self, job: &Dispatching<'_>, rng: &mut dyn Rng) -> Option<(&Thresholds, u32)> {
+            let decided = self.0.dispatch(job, rng)?;
+            self.1.lock().expect("nobody panics").push((job.present, decided.0.leaves(0, 0.0)));
+            Some(decided)
+        }
+    }
+    let log = Arc::default();
+    let watched = Watched(Gatekeeper::new(table, 0.0), Arc::clone(&log));
+    let source = scheduled(Arrivals::Renewal(Law::Exponential { mean: 1.0 / 1.5 }));
+    let report = common::run_for(&served_by(core(), scheduling(&[0], watched), source), 20_000);
+    let log = log.lock().expect("nobody panics").clone();
+    let early = |present: fn(usize) -> bool| {
+        let there = log.iter().filter(|entry| present(entry.0));
+        there.clone().filter(|entry| entry.1).count() as f64 / there.count() as f64
+    };
+    assert_eq!((early(|present| present == 1), early(|present| present > 2)), (0.0, 1.0));
+    let half = early(|present| present == 2);
+    assert!((half - 0.5).abs() < 0.03, "{half}");
+    let first = log.iter().filter(|entry| entry.1).count() as f64 / log.len() as f64;
+    assert!((report.sources[0].fates.exits[0].value - first).abs() < 0.02, "jobs leave where they were told to");
+}
+
+#[test]
+fn a_rate_table_follows_steps_of_the_rate() {
+    let mut by_rate = policy(Epoch::Arrival, &[(1.0, 0, &[1.0])]);
+    let row = |up_to: f64, value: f32| domain::RateRow {
+        up_to,
+        default: policy(Epoch::Arrival, &[(1.0, 0, &[value])]).default,
+        sources: vec![],
+    };
+    by_rate.rates = Some(domain::RateTable {
+        forecast: domain::PerSecond::new(1.0).expect("it is a rate"),
+        measured: domain::Measured::Window(domain::Seconds::new(10.0).expect("it is a time")),
+        rows: vec![row(1.5, 1.0), row(9.0, 0.0)],
+    });
+    // One job per second for 100 s, then three.
+    let times: Vec<f64> =
+        (0..100).map(|job| f64::from(job) + 0.01).chain((0..300).map(|job| 100.0 + f64::from(job) / 3.0)).collect();
+    let jobs =
+        common::jobs(&served_by(Device { cores: 9.0, ..core() }, keeping(&[0], by_rate), scheduled(trace(&times))));
+    let exits: Vec<usize> = jobs.iter().map(|job| if job.ended - job.arrived < 0.5 { 0 } else { 1 }).collect();
+    assert!(exits[..100].iter().all(|&exit| exit == 1));
+    let change = exits.iter().position(|&exit| exit == 0).expect("it changes");
+    // 1.5 of the forecast is measured when a quarter of the window has seen three per second.
+    assert!((105..115).contains(&change) && exits[change..].iter().all(|&exit| exit == 0), "{change}");
+}
+
+#[test]
+fn outcomes_say_what_the_exits_on_the_way_were_confident_of() {
+    type Heard = Arc<Mutex<Vec<Vec<(usize, f32)>>>>;
+    #[derive(Clone)]
+    struct Hears(Thresholds, Heard, bool);
+    impl Scheduler for Hears {
+        fn arrive(&mut self, _: &Arriving<'_>, _: &mut dyn Rng) -> Option<Selected<'_>> {
+            Some(Selected { chain: 0, thresholds: Some(&self.0), audit: self.2, tag: 1 })
+        }
+        fn dispatch(&mut self, _: &Dispatching<'_>, _: &mut dyn Rng) -> Option<(&Thresholds, u32)> {
+            None
+        }
+        fn ended(&mut self, outcome: &Outcome<'_>) {
+            self.1.lock().expect("nobody panics").push(outcome.evaluated.to_vec());
+        }
+    }
+    let rows: [(&[f32], &[(usize, f32)]); 4] = [
+        (&[0.0, 1.0, 1.0], &[(0, 0.3)]),
+        (&[0.5, 0.5, 1.0], &[(0, 0.3), (1, 0.6)]),
+        (&[0.9, 1.0, 0.9], &[(0, 0.3), (2, 0.7), (3, 0.9)]),
+        (&[1.0, 1.0, 1.0], &[(3, 0.9)]),
+    ];
+    for (values, wanted) in rows {
+        for audit in [false, true] {
+            let hears = Hears(thresholds(values), Arc::default(), audit);
+            let mut network = served_by(core(), scheduling(&[0], hears.clone()), scheduled(trace(&[1.0])));
+            network.models = vec![model(
+                &[0, 0, 1, 1],
+                &[0.2, 0.8],
+                &[0.0; 4],
+                &[&[(0.3, false), (0.6, true), (0.7, true), (0.9, true)]],
+            )];
+            common::jobs(&network);
+            let heard = hears.1.lock().expect("nobody panics").clone();
+            assert_eq!(heard, [wanted.to_vec()], "{values:?}, audit {audit}");
+        }
+    }
+}
+
+#[test]
+fn learners_find_their_way_in_a_simulation() {
+    // The last exit takes 1 s and there is one place: at two jobs per second many are lost until Reactive leaves at the first.
+    let learn = |learning: domain::Learning| {
+        let epoch = Epoch::Dispatch;
+        domain::Policy { learning: Some(learning), ..policy(epoch, &[(1.0, 0, &[1.0])]) }
+    };
+    let run_at = |rate: f64, policy: domain::Policy| {
+        let scheduling = Scheduling { gateway: Some((1, 1)), ..keeping(&[0], policy) };
+        let mut network =
+            served_by(core(), scheduling, scheduled(Arrivals::Renewal(Law::Exponential { mean: 1.0 / rate })));
+        network.regions = regions(&[PLENTY, 3]);
+        common::run_for(&network, 50_000).sources.remove(0).fates
+    };
+    let fixed = run_at(2.0, policy(Epoch::Dispatch, &[(1.0, 0, &[1.0])]));
+    let reactive = run_at(2.0, learn(domain::Learning::Reactive));
+    assert!(reactive.loss.value < fixed.loss.value / 2.0, "{} for {}", reactive.loss.value, fixed.loss.value);
+    assert!(reactive.exits[0].value > 0.1 && reactive.exits[1].value > 0.1);
+    // Confidence 0.1 at the first exit and 1 at the last: going on is worth 0.9 − cost, more with fewer jobs present.
+    let bandit = |cost: f64, room: Option<u32>| {
+        let arms = vec![thresholds(&[0.0]), thresholds(&[0.5])];
+        learn(domain::Learning::AdaEE(domain::AdaEE { arms, exploration: 0.3, costs: vec![0.0, cost], room }))
+    };
+    let shares = [(0.2, None), (2.0, None), (0.5, Some(4))].map(|(cost, room)| {
+        let fates = run_at(0.8, bandit(cost, room));
+        fates.exits[1].value
+    });
+    assert!(shares[0] > 0.99 && shares[1] < 0.01, "{shares:?}");
+    assert!((0.3..0.97).contains(&shares[2]), "with two present 0.5 becomes 0.67, with three 1: {shares:?}");
+}
+
+/// Remembers what audits have found at the last look.
+struct Listens(Arc<Mutex<Vec<simulator::Agreement>>>);
+
+impl simulator::Controller for Listens {
+    fn look(&mut self, view: &mut simulator::View<'_>) {
+        self.0.lock().expect("nobody panics").clone_from(&view.audits()[0]);
+    }
+}
+
+#[test]
+fn a_controller_hears_how_often_exits_agree_with_the_last_one() {
+    let heard: Arc<Mutex<Vec<simulator::Agreement>>> = Arc::default();
+    let log = Arc::clone(&heard);
+    // The second of these finds the second device full: it compares nothing.
+    let mut network = audited(&[0.0, 0.1, 5.0]);
+    network.sources.pop();
+    let make: simulator::MakeController = Arc::new(move |_| Box::new(Listens(Arc::clone(&log))));
+    network.control = Some(simulator::Control { every: 1.0, make });
+    // A trace ends with its last job; a job of another source keeps the run going until its audit has come through.
+    network.sources.push(at(1, &[9.0, 9.9]));
+    run(&network);
+    let found: Vec<(u64, u64)> =
+        heard.lock().expect("nobody panics").iter().map(|exit| (exit.compared, exit.agreed)).collect();
+    // By the table: the first exit is right, the others are wrong and so of one opinion.
+    assert_eq!(found, [(2, 0), (2, 2), (2, 2)]);
 }

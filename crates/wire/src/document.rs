@@ -85,6 +85,12 @@ pub struct PolicyDocument {
     /// How jobs of single sources are treated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, Vec<ChoiceDocument>>,
+    /// Other mixtures for other arrival rates; `default` and `sources` are then not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RateTableDocument>,
+    /// Thresholds that the gateway finds by itself; choices then decide about chains only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning: Option<LearningDocument>,
     /// Share of the jobs that run on to the last exit after their answer.
     #[serde(default)]
     pub audit_share: f64,
@@ -166,6 +172,103 @@ pub struct ChoiceDocument {
     pub chain: String,
     /// One per exit but the last: 0 always leaves, 1 is closed.
     pub thresholds: Vec<f32>,
+    /// Under the epoch `Dispatch`: what is drawn from instead with one job present at the first fragment, with two, and so on;
+    /// the last entry also serves all larger numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_present: Vec<Vec<DrawDocument>>,
+}
+
+/// Thresholds with the share of jobs that get them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrawDocument {
+    /// Share of the jobs.
+    pub probability: f64,
+    /// One per exit but the last.
+    pub thresholds: Vec<f32>,
+}
+
+/// Mixtures over arrival rates, around a forecast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateTableDocument {
+    /// Arrivals per second at this gateway, of all its sources together, that the ratio 1 stands for.
+    pub forecast_per_second: f64,
+    /// How the rate is measured.
+    pub measured: MeasuredDocument,
+    /// In increasing order of `upTo`; the last row also serves all higher rates.
+    pub rows: Vec<RateRowDocument>,
+}
+
+/// How a gateway measures the rate by which it chooses a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum MeasuredDocument {
+    /// Over a sliding window.
+    Window(WindowDocument),
+    /// As that of the likelier of two phases.
+    Phases(PhasesDocument),
+}
+
+/// A sliding window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WindowDocument {
+    /// Its length.
+    pub seconds: f64,
+}
+
+/// Arrivals in calm and bursts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PhasesDocument {
+    /// Rate of each phase ÷ forecast, the lower one first.
+    pub rates: [f64; 2],
+    /// Changes per second out of each phase.
+    pub switch_per_second: [f64; 2],
+}
+
+/// One row of a rate table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateRowDocument {
+    /// Largest measured rate ÷ forecast that the row is for.
+    pub up_to: f64,
+    /// How jobs are treated whose source is not named in `sources`.
+    pub default: Vec<ChoiceDocument>,
+    /// How jobs of single sources are treated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Vec<ChoiceDocument>>,
+}
+
+/// Thresholds that a gateway finds by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum LearningDocument {
+    /// One exit for all jobs: one earlier after each loss, one later whenever a job finds nobody else present.
+    Reactive(ReactiveDocument),
+    /// A bandit over threshold vectors.
+    AdaEE(AdaEEDocument),
+}
+
+/// Reactive has nothing to set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReactiveDocument {}
+
+/// A bandit over threshold vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdaEEDocument {
+    /// What it chooses from.
+    pub arms: Vec<Vec<f32>>,
+    /// Weight of the exploration term.
+    pub exploration: f64,
+    /// Per exit what it costs to leave there instead of at the first one, in units of confidence.
+    pub costs: Vec<f64>,
+    /// Jobs that the first fragment has room for, if waiting jobs make going on dearer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u32>,
 }
 
 /// What a fragment process is started with: a device and the fragments it hosts.
@@ -321,6 +424,31 @@ pub struct GatewayTelemetry {
     pub avoided: BTreeMap<String, String>,
     /// Per exit: audit jobs, and those of them in which the exit agreed with the last.
     pub audits: Vec<AuditTelemetry>,
+    /// Row of the policy's rate table in force, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<RowTelemetry>,
+    /// Exit, from 1, to which a reactive policy sends jobs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactive_exit: Option<u64>,
+}
+
+/// The row of a rate table that is in force, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowTelemetry {
+    /// Its number, from 1.
+    pub row: u64,
+    /// Rows of the table.
+    pub rows: u64,
+    /// Largest rate ÷ forecast that it is for.
+    pub up_to: f64,
+    /// Arrivals per second that the ratio 1 stands for.
+    pub forecast: f64,
+    /// Arrivals per second of all sources together, as the table measures them.
+    pub measured: f64,
+    /// Where it tells phases: the probability of the one with the higher rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_probability: Option<f64>,
 }
 
 /// Counters of one source. arrived = answered + lost + failed + in flight, always.
@@ -341,12 +469,25 @@ pub struct SourceTelemetry {
     pub in_flight: u64,
     /// Answers per exit.
     pub exits: Vec<u64>,
+    /// Confidence of the answers per exit.
+    #[serde(default)]
+    pub confidences: Vec<ConfidenceTelemetry>,
     /// Answers per chain.
     pub chains: BTreeMap<String, u64>,
     /// Estimated arrival rate per second, all attempts.
     pub arrival_rate: f64,
     /// Latency of answered jobs, in milliseconds.
     pub latency_milliseconds: LatencyTelemetry,
+}
+
+/// Confidence of answers at an exit; the mean is `sum` ÷ `count`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfidenceTelemetry {
+    /// Of all answers.
+    pub sum: f64,
+    /// Answers.
+    pub count: u64,
 }
 
 /// Latency percentiles.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use domain::Thresholds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::frame::{Answer, AuditRecord, Failure, Frame, Job, Outcome, Reply};
+use wire::frame::{Answer, AuditRecord, ExitConfidence, Failure, Frame, Job, Outcome, Reply};
 
 /// Where a job came from.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ struct Onward {
     features: Features,
     /// The deepest exit evaluated here, kept until the reply for when the next device is full or away.
     last: Option<Answer>,
+    /// What the exits evaluated here were confident of, if the job asks for it.
+    confidences: Vec<ExitConfidence>,
     spent: Spent,
 }
 
@@ -103,12 +105,13 @@ fn conclude(
 
 fn served(hosted: &Hosted, mut admitted: Admitted, mut run: Run, upstream: &Upstream, spent: Spent) -> Option<Onward> {
     observe(hosted, &run);
+    let confidences = confidences(&admitted.job, &run);
     if let Some(left) = run.left.filter(|_| !admitted.job.audit) {
         // Whoever reads the answer may send the next job at once: memory and books are in order by then.
         let Admitted { memory, entry, open: _open, .. } = admitted;
         drop(memory);
         entry.leave(Left::Answered);
-        upstream.reply(Outcome::Answered(answer(run.evaluated.swap_remove(left), false)), 1, None, spent);
+        upstream.reply(Outcome::Answered(answer(run.evaluated.swap_remove(left), confidences, false)), 1, None, spent);
         return None;
     }
     let job = &mut admitted.job;
@@ -116,17 +119,17 @@ fn served(hosted: &Hosted, mut admitted: Admitted, mut run: Run, upstream: &Upst
         job.audits.extend(run.evaluated.iter().map(audit_record));
     }
     if let Some(left) = run.left.filter(|_| !job.answered) {
-        upstream.reply(Outcome::Answered(answer(run.evaluated[left].clone(), false)), 1, None, spent);
+        let answer = answer(run.evaluated[left].clone(), confidences.clone(), false);
+        upstream.reply(Outcome::Answered(answer), 1, None, spent);
         job.answered = true;
     }
     match run.forward.take() {
         // An answered job ends here, unless it is an audit.
         Some(features) if job.audit || !job.answered => {
             // An audit evaluates closed exits too; those are no answer.
-            let open =
-                |evaluated: &Evaluated| job.thresholds.get(evaluated.exit).is_none_or(|threshold| *threshold < 1.0);
-            let last = run.evaluated.into_iter().rfind(open).map(|evaluated| answer(evaluated, true));
-            Some(Onward { admitted, features, last, spent })
+            let last = run.evaluated.into_iter().rfind(|evaluated| is_open(job, evaluated));
+            let last = last.map(|evaluated| answer(evaluated, confidences.clone(), true));
+            Some(Onward { admitted, features, last, confidences, spent })
         }
         _ => {
             let Admitted { job, entry, .. } = admitted;
@@ -160,7 +163,7 @@ async fn onward(device: &Arc<Device>, onward: Onward, upstream: &Upstream) {
             }
             match sent.reply(|| {}).await {
                 Some(reply) => {
-                    let outcome = keep_last(reply.outcome, onward.last, overflow);
+                    let outcome = keep_last(after_ours(onward.confidences, reply.outcome), onward.last, overflow);
                     let away = reply.away;
                     let spent = Spent {
                         waited: onward.spent.waited + Duration::from_micros(reply.wait_micros),
@@ -275,7 +278,34 @@ fn observe(hosted: &Hosted, run: &Run) {
     }
 }
 
-fn answer(evaluated: Evaluated, on_overflow: bool) -> Answer {
+fn is_open(job: &Job, evaluated: &Evaluated) -> bool {
+    job.thresholds.get(evaluated.exit).is_none_or(|threshold| *threshold < 1.0)
+}
+
+/// What the exits were confident of that this fragment evaluated for the answer of a job, if it asks for that. An audit
+/// evaluates more of them.
+fn confidences(job: &Job, run: &Run) -> Vec<ExitConfidence> {
+    if !job.confidences || job.answered {
+        return vec![];
+    }
+    let until = run.left.map_or(run.evaluated.len(), |left| left + 1);
+    let open = run.evaluated[..until].iter().filter(|evaluated| is_open(job, evaluated));
+    open.map(|one| ExitConfidence { exit: one.exit as u16, confidence: one.softmax.confidence }).collect()
+}
+
+/// An answer from behind this fragment, with the exits evaluated here before those evaluated there.
+fn after_ours(mut ours: Vec<ExitConfidence>, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Answered(mut answer) if !ours.is_empty() => {
+            ours.append(&mut answer.evaluated);
+            answer.evaluated = ours;
+            Outcome::Answered(answer)
+        }
+        outcome => outcome,
+    }
+}
+
+fn answer(evaluated: Evaluated, confidences: Vec<ExitConfidence>, on_overflow: bool) -> Answer {
     let Evaluated { exit, softmax, .. } = evaluated;
     Answer {
         exit: exit as u16,
@@ -283,6 +313,7 @@ fn answer(evaluated: Evaluated, on_overflow: bool) -> Answer {
         confidence: softmax.confidence,
         probabilities: softmax.probabilities,
         on_overflow,
+        evaluated: confidences,
     }
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use wire::document::PolicyDocument;
 
-/// A policy of some thousand choices stays far below.
-const LARGEST_POLICY: usize = 1 << 20;
+/// A policy with a million threshold values of some ten characters each stays below.
+const LARGEST_POLICY: usize = 16 << 20;
 
 pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<()> {
     let router = Router::new()
@@ -43,11 +43,17 @@ async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
 
 /// Answers what is in force afterwards, so that a sender of a stale policy learns the version to exceed.
 async fn push(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
-    let document = match serde_json::from_slice::<PolicyDocument>(&body) {
-        Ok(document) => document,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
+    // Large tables take a while to read, and a disk to write: jobs do not wait for either.
+    let storing = Arc::clone(&gateway);
+    let pushed = tokio::task::spawn_blocking(move || {
+        serde_json::from_slice::<PolicyDocument>(&body).map(|document| storing.store.push(&document))
+    });
+    let pushed = match pushed.await {
+        Ok(Ok(pushed)) => pushed,
+        Ok(Err(error)) => return refuse(StatusCode::BAD_REQUEST, &error),
+        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
     };
-    match gateway.store.push(&document) {
+    match pushed {
         Ok(pushed) => {
             let version = gateway.store.active().version;
             gateway.ledger.set_generation(version.generation);

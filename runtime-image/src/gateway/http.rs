@@ -160,6 +160,7 @@ async fn infer(State(gateway): Shared, Path(target): Path<Target>, headers: Head
         Err(ReadFailure::Full) => {
             // Nothing has been read, so the jobs in it cannot be told: it counts as one.
             gateway.ledger.source(source(&headers)).arrive().lost("gateway", Refusal::GatewayMemory);
+            gateway.store.active().keeper().lost_unseen(gateway.store.now());
             lost("gateway", Refusal::GatewayMemory, 1, 1)
         }
         Ok(Decoded { request, memory }) => {

@@ -3,10 +3,11 @@
 use super::Gateway;
 use super::dispatch::Turn;
 use super::ledger::{Arrival, Source};
+use super::store::Active;
 use crate::hop::Sent;
 use bytes::Bytes;
-use domain::{Epoch, Overflow, Thresholds};
-use policy::{Deployed, Place, Router, Selected};
+use domain::{Epoch, Overflow};
+use policy::{Arriving, Dispatching, Place, Scheduler as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -39,11 +40,28 @@ pub(super) struct Answered {
     pub(super) latency: Duration,
 }
 
+/// What was decided when a job arrived.
+struct Selected {
+    chain: usize,
+    /// Unless they wait until the job is sent.
+    thresholds: Option<Vec<f32>>,
+    audit: bool,
+    tag: u32,
+}
+
+/// How a job came back that was sent.
+struct Returned {
+    reply: Reply,
+    chain: usize,
+    /// What the scheduler calls its decision.
+    tag: u32,
+}
+
 /// A job as it is sent by one of the chains.
 struct Attempt<'a> {
-    policy: &'a Deployed,
+    policy: &'a Active,
     chain: usize,
-    thresholds: &'a Thresholds,
+    thresholds: Vec<f32>,
     audit: bool,
     /// Held until the first fragment is done with the job.
     turn: Option<Turn>,
@@ -60,16 +78,17 @@ pub(super) async fn run(gateway: &Arc<Gateway>, sample: Bytes, ask: &Ask) -> End
         None => Some(sent.await),
         Some(limit) => timeout(limit, sent).await.ok(),
     };
-    close(arrival, ended, &policy)
+    close(gateway, arrival, ended, &policy)
 }
 
-/// Writes the end of a job into the books.
-fn close(arrival: Arrival, ended: Option<Result<(Reply, usize), End>>, policy: &Deployed) -> End {
+/// Writes the end of a job into the books, and tells the scheduler.
+fn close(gateway: &Gateway, arrival: Arrival, ended: Option<Result<Returned, End>>, policy: &Active) -> End {
     let latency = arrival.age();
+    let tag = ended.as_ref().and_then(|ended| ended.as_ref().ok()).map_or(0, |returned| returned.tag);
     let end = match ended {
         None => End::Failed { place: "gateway".into(), reason: Failure::Deadline },
         Some(Err(end)) => end,
-        Some(Ok((reply, chain))) => match reply.outcome {
+        Some(Ok(Returned { reply, chain, .. })) => match reply.outcome {
             Outcome::Lost { place, reason } => End::Lost { place, reason },
             Outcome::Failed { place, reason } => End::Failed { place, reason },
             Outcome::Answered(answer) => End::Answered(Answered {
@@ -82,6 +101,7 @@ fn close(arrival: Arrival, ended: Option<Result<(Reply, usize), End>>, policy: &
             }),
         },
     };
+    tell(gateway, policy, arrival.source(), tag, &end);
     match &end {
         End::Answered(answered) => arrival.answered(&answered.answer, &answered.chain),
         End::Lost { place, reason } => arrival.lost(place, *reason),
@@ -90,16 +110,31 @@ fn close(arrival: Arrival, ended: Option<Result<(Reply, usize), End>>, policy: &
     end
 }
 
+/// Tells the scheduler how a job ended. It does not hear of one whose client went away: that says nothing about the decision.
+fn tell(gateway: &Gateway, policy: &Active, source: &str, tag: u32, end: &End) {
+    let (end, evaluated) = match end {
+        End::Lost { .. } => (policy::End::Lost, vec![]),
+        End::Failed { .. } => (policy::End::Failed, vec![]),
+        End::Answered(Answered { answer, latency, .. }) => {
+            let (exit, confidence) = (usize::from(answer.exit), answer.confidence);
+            let evaluated = answer.evaluated.iter().map(|one| (usize::from(one.exit), one.confidence)).collect();
+            (policy::End::Answered { exit, confidence, latency: latency.as_secs_f64() }, evaluated)
+        }
+    };
+    let now = gateway.store.now();
+    gateway.store.ended(policy, &policy::Outcome { source, now, tag, end, evaluated: &evaluated });
+}
+
 /// Tries chains until one has taken the job over. A chain whose first device is away costs nothing but a moment: the
 /// sample is still here. A full one is an answer: the policy decided for it.
 async fn send_by_some_chain(
     gateway: &Arc<Gateway>,
-    policy: &Arc<Deployed>,
+    policy: &Active,
     sample: Bytes,
     ask: &Ask,
     deadline: Option<Duration>,
     arrived: Instant,
-) -> Result<(Reply, usize), End> {
+) -> Result<Returned, End> {
     let mut tried = vec![];
     let mut away = String::from("gateway");
     loop {
@@ -109,19 +144,18 @@ async fn send_by_some_chain(
         };
         let first = &policy.places[selected.chain][0];
         gateway.try_devices(&policy.places[selected.chain]);
-        let (thresholds, turn) = match selected.thresholds {
-            Some(thresholds) => (thresholds, None),
+        let (thresholds, tag, turn) = match selected.thresholds {
+            Some(thresholds) => (thresholds, selected.tag, None),
             None => {
                 let turn = gateway.queues.join(&first.address, &first.fragment, first.workers).turn().await;
-                let router = Router::new(&policy.policy);
-                let decided = router.dispatch(&ask.source.name, selected.chain, turn.present, &mut *gateway.rng());
-                (decided.expect("the chain was drawn from the same policy"), Some(turn))
+                let (thresholds, tag) = dispatch(gateway, policy, &ask.source.name, selected.chain, turn.present);
+                (thresholds, tag, Some(turn))
             }
         };
         let attempt = Attempt { policy, chain: selected.chain, thresholds, audit: selected.audit, turn };
         let until = deadline.and_then(|limit| arrived.checked_add(limit));
         match send(gateway, attempt, sample.clone(), ask, until).await {
-            Ok(reply) => return Ok((reply, selected.chain)),
+            Ok(reply) => return Ok(Returned { reply, chain: selected.chain, tag }),
             Err(Outcome::Failed { reason: Failure::Unreachable, place }) => {
                 // The peer knows by itself that it is away.
                 tried.push(selected.chain);
@@ -134,14 +168,29 @@ async fn send_by_some_chain(
     }
 }
 
+/// Decides thresholds for a job whose turn has come.
+fn dispatch(gateway: &Gateway, policy: &Active, source: &str, chain: usize, present: usize) -> (Vec<f32>, u32) {
+    let job = Dispatching { source, now: gateway.store.now(), chain, present };
+    let mut keeper = policy.keeper();
+    let decided = keeper.dispatch(&job, &mut *gateway.rng());
+    let (thresholds, tag) = decided.expect("the chain was drawn from the same policy");
+    (thresholds.as_slice().to_vec(), tag)
+}
+
 /// Decides for a job: among chains that are whole if there are any, else among those whose first device is there.
-fn select<'a>(gateway: &Gateway, policy: &'a Deployed, source: &str, tried: &[usize]) -> Option<Selected<'a>> {
-    let router = Router::new(&policy.policy);
+fn select(gateway: &Gateway, policy: &Active, source: &str, tried: &[usize]) -> Option<Selected> {
     let untried = |chain: &usize| !tried.contains(chain);
     let whole = |chain| untried(&chain) && gateway.whole(&policy.places[chain]);
     let reachable = |chain| untried(&chain) && gateway.reachable(&policy.places[chain]);
-    let selected = router.arrive(source, whole, &mut *gateway.rng());
-    selected.or_else(|| router.arrive(source, reachable, &mut *gateway.rng()))
+    let now = gateway.store.now();
+    let arrive = |usable: &dyn Fn(usize) -> bool, again| {
+        let arriving = Arriving { source, now, usable, again };
+        let mut keeper = policy.keeper();
+        let selected = keeper.arrive(&arriving, &mut *gateway.rng())?;
+        let thresholds = selected.thresholds.map(|thresholds| thresholds.as_slice().to_vec());
+        Some(Selected { chain: selected.chain, thresholds, audit: selected.audit, tag: selected.tag })
+    };
+    arrive(&whole, !tried.is_empty()).or_else(|| arrive(&reachable, true))
 }
 
 /// Sends a job by one chain. `Err` when its first fragment did not take it.
@@ -162,9 +211,10 @@ async fn send(
         audit: attempt.audit,
         answered: false,
         answer_on_overflow: attempt.policy.policy.overflow == Overflow::AnswerWithLastExit,
+        confidences: attempt.policy.hears_confidences(),
         // Set when the job is announced.
         remaining_micros: None,
-        thresholds: attempt.thresholds.as_slice().to_vec(),
+        thresholds: attempt.thresholds,
         hops: places.iter().map(hop).collect(),
         traceparent: ask.traceparent.clone(),
         audits: vec![],

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use wire::document::{AuditTelemetry, LatencyTelemetry, SourceTelemetry};
+use wire::document::{AuditTelemetry, ConfidenceTelemetry, LatencyTelemetry, SourceTelemetry};
 use wire::frame::{Answer, AuditRecord, Failure, Refusal};
 use wire::metric;
 
@@ -88,6 +88,7 @@ struct Books {
     lost: BTreeMap<(String, Refusal), u64>,
     failed: BTreeMap<Failure, u64>,
     exits: Vec<u64>,
+    confidences: Vec<ConfidenceTelemetry>,
     chains: BTreeMap<String, u64>,
     latency: Histogram<u64>,
     rate: RateEstimator,
@@ -155,6 +156,7 @@ impl Ledger {
             lost: BTreeMap::new(),
             failed: BTreeMap::new(),
             exits: vec![0; self.exits],
+            confidences: vec![ConfidenceTelemetry::default(); self.exits],
             chains: BTreeMap::new(),
             latency: Histogram::new_with_max(HIGHEST_MICROS, 2).expect("the bounds are right"),
             rate: RateEstimator::new(RATE_WINDOW, self.started.elapsed()),
@@ -237,6 +239,7 @@ impl Source {
             failed: books.failed.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect(),
             in_flight: books.in_flight(),
             exits: books.exits.clone(),
+            confidences: books.confidences.clone(),
             chains: books.chains.clone(),
             arrival_rate: rate,
             latency_milliseconds: LatencyTelemetry {
@@ -256,6 +259,11 @@ impl Books {
 }
 
 impl Arrival {
+    /// Name of its source.
+    pub(crate) fn source(&self) -> &str {
+        &self.source.name
+    }
+
     /// When the job arrived.
     pub(crate) fn at(&self) -> Instant {
         self.at
@@ -279,6 +287,12 @@ impl Arrival {
         books.answered_on_overflow += u64::from(answer.on_overflow);
         if let Some(exit) = books.exits.get_mut(usize::from(answer.exit)) {
             *exit += 1;
+        }
+        // One that is no number would spoil the sum for good, and it comes from another process.
+        let confidence = books.confidences.get_mut(usize::from(answer.exit)).filter(|_| answer.confidence.is_finite());
+        if let Some(confidence) = confidence {
+            confidence.count += 1;
+            confidence.sum += f64::from(answer.confidence);
         }
         match books.chains.get_mut(chain) {
             Some(count) => *count += 1,

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::Notify;
-use wire::document::{GatewayDocument, GatewayTelemetry, ReadyDocument};
+use wire::document::{GatewayDocument, GatewayTelemetry, ReadyDocument, RowTelemetry};
 
 /// Longest time a stopping gateway finishes its requests.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -180,6 +180,7 @@ impl Gateway {
         for place in active.places.iter().flatten().filter(away) {
             avoided.entry(place.device.clone()).or_insert_with(|| "not connected".to_owned());
         }
+        let (row, reactive_exit) = self.decides();
         GatewayTelemetry {
             service: self.service.clone(),
             policy: active.version,
@@ -187,7 +188,27 @@ impl Gateway {
             rejected: self.ledger.rejected(),
             avoided,
             audits: self.ledger.audits(),
+            row,
+            reactive_exit,
         }
+    }
+
+    /// What the policy in force has found out by itself.
+    fn decides(&self) -> (Option<RowTelemetry>, Option<u64>) {
+        let active = self.store.active();
+        let (row, exit) = {
+            let mut keeper = active.keeper();
+            (keeper.row(self.store.now()), keeper.reactive_exit())
+        };
+        let row = row.zip(active.policy.rates.as_ref()).map(|(in_force, table)| RowTelemetry {
+            row: in_force.row as u64 + 1,
+            rows: table.rows.len() as u64,
+            up_to: in_force.up_to,
+            forecast: table.forecast.get(),
+            measured: in_force.rate.get(),
+            burst_probability: in_force.burst.map(domain::Probability::get),
+        });
+        (row, exit.map(|exit| exit as u64 + 1))
     }
 }
 

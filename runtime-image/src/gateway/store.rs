@@ -2,21 +2,63 @@
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use policy::{Deployed, DocumentError};
+use domain::{Learning, Policy};
+use policy::{Deployed, DocumentError, Gatekeeper, Outcome, Place};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use wire::document::{PolicyDocument, PolicyVersion};
 
 /// Swapped atomically; jobs finish under the policy they started with.
 #[derive(Debug)]
 pub(crate) struct Store {
     service: String,
+    started: Instant,
     exits: usize,
     segments: usize,
     file: Option<PathBuf>,
-    active: ArcSwap<Deployed>,
+    active: ArcSwap<Active>,
     /// Held while a policy is checked, kept and swapped in, so that two pushes cannot cross.
     push: Mutex<()>,
+}
+
+/// A policy, where its chains live, and the state that it keeps.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) version: PolicyVersion,
+    pub(crate) policy: Arc<Policy>,
+    /// Per chain of the policy the places of its fragments.
+    pub(crate) places: Vec<Vec<Place>>,
+    keeper: Mutex<Gatekeeper>,
+    /// Policies of one lineage learn by the same rules, so that the last of them hears of the jobs of all.
+    lineage: u64,
+}
+
+impl Active {
+    fn new(deployed: Deployed, before: Option<&Self>, now: f64) -> Self {
+        let Deployed { version, policy, places, .. } = deployed;
+        let policy = Arc::new(policy);
+        let (keeper, lineage) = match before {
+            None => (Gatekeeper::new(Arc::clone(&policy), now), 0),
+            Some(before) => {
+                let mut old = before.keeper();
+                let keeper = Gatekeeper::after(&mut old, Arc::clone(&policy), now);
+                let lineage = before.lineage + u64::from(!keeper.learns_like(&old));
+                (keeper, lineage)
+            }
+        };
+        Self { version, policy, places, keeper: Mutex::new(keeper), lineage }
+    }
+
+    /// What decides about jobs. Never held over an await.
+    pub(crate) fn keeper(&self) -> MutexGuard<'_, Gatekeeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether jobs have to say what the exits on their way were confident of.
+    pub(crate) fn hears_confidences(&self) -> bool {
+        matches!(self.policy.learning, Some(Learning::AdaEE(_)))
+    }
 }
 
 /// What became of a pushed policy.
@@ -49,12 +91,14 @@ impl Store {
         file: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let deployed = policy::read(first, exits, segments).context("the policy the gateway is started with")?;
+        let started = Instant::now();
         let store = Self {
             service: first.service.clone(),
+            started,
             exits,
             segments,
             file,
-            active: ArcSwap::from_pointee(deployed),
+            active: ArcSwap::from_pointee(Active::new(deployed, None, 0.0)),
             push: Mutex::new(()),
         };
         if let Some(kept) = store.file.as_deref().and_then(read_kept) {
@@ -67,8 +111,24 @@ impl Store {
     }
 
     /// The policy in force.
-    pub(crate) fn active(&self) -> Arc<Deployed> {
+    pub(crate) fn active(&self) -> Arc<Active> {
         self.active.load_full()
+    }
+
+    /// Seconds since the start, as schedulers count them.
+    pub(crate) fn now(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Tells how a job ended that was decided under `policy`. If one that learns by the same rules has replaced it, that one
+    /// hears of it.
+    pub(crate) fn ended(&self, policy: &Active, outcome: &Outcome<'_>) {
+        use policy::Scheduler as _;
+        if policy.policy.learning.is_some() {
+            let newest = self.active.load();
+            let hears = if newest.lineage == policy.lineage { &**newest } else { policy };
+            hears.keeper().ended(outcome);
+        }
     }
 
     /// Checks a document and puts it in force if it is newer; nothing changes on an error.
@@ -78,14 +138,14 @@ impl Store {
         }
         let deployed = policy::read(document, self.exits, self.segments)?;
         let _one_at_a_time = self.push.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.active.load().version;
-        if deployed.version <= current {
-            return Ok(Pushed::Stale(current));
+        let current = self.active.load();
+        if deployed.version <= current.version {
+            return Ok(Pushed::Stale(current.version));
         }
         if let Some(file) = &self.file {
             keep(document, file).map_err(|error| PushError::Keep { file: file.display().to_string(), error })?;
         }
-        self.active.store(Arc::new(deployed));
+        self.active.store(Arc::new(Active::new(deployed, Some(&**current), self.now())));
         Ok(Pushed::Applied)
     }
 }
@@ -133,6 +193,33 @@ mod tests {
             assert_eq!(pushed == Pushed::Applied, applied, "{version:?}");
         }
         assert_eq!(store.active().version, PolicyVersion { transitions: 2, generation: 0 });
+    }
+
+    #[test]
+    fn what_was_learnt_survives_a_push_and_the_newest_hears_of_older_jobs() {
+        use wire::document::{EpochDocument, LearningDocument, ReactiveDocument};
+        let reactive = |generation| {
+            let mut document = document(0, generation);
+            document.epoch = EpochDocument::Dispatch;
+            document.learning = Some(LearningDocument::Reactive(ReactiveDocument {}));
+            document
+        };
+        let lost = Outcome { source: "s", now: 0.0, tag: 0, end: policy::End::Lost, evaluated: &[] };
+        let store = Store::open(&reactive(1), 2, 2, None).unwrap();
+        let first = store.active();
+        store.ended(&first, &lost);
+        assert_eq!(first.keeper().reactive_exit(), Some(0));
+        assert_eq!(store.push(&reactive(2)).unwrap(), Pushed::Applied);
+        assert_eq!(store.active().keeper().reactive_exit(), Some(0), "kept");
+        // Other rules in between: what comes back begins anew, and no longer hears of the first policy's jobs.
+        store.push(&document(0, 3)).unwrap();
+        store.push(&reactive(4)).unwrap();
+        store.ended(&first, &lost);
+        assert_eq!(store.active().keeper().reactive_exit(), Some(1));
+        let fourth = store.active();
+        store.push(&reactive(5)).unwrap();
+        store.ended(&fourth, &lost);
+        assert_eq!((store.active().keeper().reactive_exit(), fourth.keeper().reactive_exit()), (Some(0), Some(1)));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn serve<Fut: Future<Output = ()>>(server: impl FnOnce(TcpListener) -> Fut + Sen
 }
 
 fn answer(id: u64) -> Reply {
-    let answer = Answer { exit: 1, class: 2, confidence: 0.5, probabilities: vec![0.1; 10], on_overflow: false };
+    let answer = Answer { exit: 1, class: 2, confidence: 0.5, probabilities: vec![0.1; 10], on_overflow: false, evaluated: vec![] };
     Reply { id, outcome: Outcome::Answered(answer), hops: 1, away: None, wait_micros: 0, service_micros: 0 }
 }
 
@@ -150,6 +150,7 @@ fn job(id: u64, size: usize, inline: bool) -> Job {
         audit: false,
         answered: false,
         answer_on_overflow: true,
+        confidences: false,
         remaining_micros: Some(1_000_000),
         thresholds: vec![0.5; 5],
         hops: vec![Hop { fragment: "fashion-1-2".into(), device: "box".into(), address: "127.0.0.1:9000".into() }],

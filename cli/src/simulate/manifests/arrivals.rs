@@ -3,14 +3,14 @@
 //! A Poisson stream that is split among sources is Poisson at each of them, and is drawn anew in every replication. All
 //! other streams are replayed: their jobs come when `eenn up` sends them.
 
-use super::services::Services;
-use crate::deploy::{Deployment, SourcePlan};
+use crate::deploy::Deployment;
 use crate::exit_code::{Failure, Outcome};
 use crate::load::arrivals::{Spacing, expected_seconds, phase_seconds};
 use crate::load::grammar::Phase;
 use crate::load::plan::{Plan, ResolvedLoad, Source as Target, Times};
 use crate::up;
-use simulator::{Arrivals, Law, Routing, Source};
+use domain::problem::Burstiness;
+use simulator::{Arrivals, Law};
 use std::sync::Arc;
 
 /// More jobs of one stream would take gigabytes.
@@ -18,39 +18,41 @@ const MOST_REPLAYED: f64 = 1e7;
 
 /// Arrivals at a source of the manifests.
 #[derive(Debug, Clone, PartialEq)]
-struct Stream {
+pub(super) struct Stream {
     /// Index of the source.
-    source: usize,
-    arrivals: Arrivals,
+    pub(super) source: usize,
+    /// Its name in results.
+    pub(super) name: String,
+    pub(super) arrivals: Arrivals,
 }
 
-/// What arrives where. Without a plan every source has its expected rate for ever.
-pub(super) fn sources(deployment: &Deployment, services: &Services, plan: Option<&Plan>) -> Outcome<Vec<Source>> {
+/// What arrives where. Without load every source has its expected rate for ever.
+pub(super) fn streams(deployment: &Deployment, load: Option<&Plan>) -> Outcome<Vec<Stream>> {
     let targets = up::sources(deployment);
-    let streams = match plan {
-        None => expected(&targets),
-        Some(plan) => planned(plan, &targets)?,
+    let mut streams = match load {
+        None => expected(deployment),
+        Some(load) => planned(load, &targets)?,
     };
-    let plans: Vec<(&str, &SourcePlan)> = deployment
-        .services
-        .iter()
-        .flat_map(|service| service.sources.iter().map(|source| (service.name.as_str(), source)))
-        .collect();
     let names = names(&streams, &targets);
-    let source = |(stream, name): (Stream, String)| {
-        let (service, plan) = plans[stream.source];
-        let (scheduler, deadline) = services.gateway(service, &plan.device);
-        Source { name, arrivals: stream.arrivals, routing: Routing::Scheduled(scheduler), deadline, retry: None }
-    };
-    Ok(streams.into_iter().zip(names).map(source).collect())
+    streams.iter_mut().zip(names).for_each(|(stream, name)| stream.name = name);
+    Ok(streams)
 }
 
-fn expected(targets: &[Target]) -> Vec<Stream> {
-    let stream = |(source, target): (usize, &Target)| {
-        let gap = Law::Exponential { mean: 1.0 / target.expected_rate };
-        Stream { source, arrivals: Arrivals::Renewal(gap) }
-    };
-    targets.iter().enumerate().map(stream).collect()
+/// One that has no name yet.
+fn stream(source: usize, arrivals: Arrivals) -> Stream {
+    Stream { source, name: String::new(), arrivals }
+}
+
+fn expected(deployment: &Deployment) -> Vec<Stream> {
+    let sources = deployment.services.iter().flat_map(|service| &service.resolved.sources);
+    let arrivals = sources.map(|source| {
+        let rate = source.expected_rate.get();
+        match source.burstiness {
+            Burstiness::Poisson => Arrivals::Renewal(Law::Exponential { mean: 1.0 / rate }),
+            Burstiness::Phases { rates, switch } => Arrivals::Mmpp2 { rates: rates.map(|ratio| ratio * rate), switch },
+        }
+    });
+    arrivals.enumerate().map(|(index, arrivals)| stream(index, arrivals)).collect()
 }
 
 fn planned(plan: &Plan, targets: &[Target]) -> Outcome<Vec<Stream>> {
@@ -64,13 +66,13 @@ fn planned(plan: &Plan, targets: &[Target]) -> Outcome<Vec<Stream>> {
 
 fn poisson(load: &ResolvedLoad, phases: &[Phase], targets: &[Target]) -> Vec<Stream> {
     let total: f64 = load.targets.iter().map(|&target| targets[target].expected_rate).sum();
-    let stream = |&source: &usize| {
+    let of_target = |&source: &usize| {
         let share = targets[source].expected_rate / total;
         let pieces = phases.iter().map(|phase| (phase_seconds(phase), phase.rate * share)).collect();
         let gaps = Law::Exponential { mean: 1.0 };
-        Stream { source, arrivals: Arrivals::Piecewise { gaps, pieces, repeat: false } }
+        stream(source, Arrivals::Piecewise { gaps, pieces, repeat: false })
     };
-    load.targets.iter().map(stream).collect()
+    load.targets.iter().map(of_target).collect()
 }
 
 /// The very times of one load, as they reach each of its sources.
@@ -84,7 +86,7 @@ fn replayed(plan: &Plan, index: usize, targets: &[Target]) -> Outcome<Vec<Stream
         times[job.key.stream].push(job.at.as_secs_f64());
     }
     let streams = times.into_iter().enumerate().filter(|(_, times)| !times.is_empty());
-    Ok(streams.map(|(source, times)| Stream { source, arrivals: Arrivals::Trace(Arc::from(times)) }).collect())
+    Ok(streams.map(|(source, times)| stream(source, Arrivals::Trace(Arc::from(times)))).collect())
 }
 
 /// The plan without the jobs of all other loads. They stay in it, because draws depend on the index of a load.

@@ -1,23 +1,20 @@
 //! A folder of manifests as a network: the processes, memory, links and load of local mode, so that a simulation predicts
 //! what `eenn up` measures.
 //!
-//! It starts from the documents that the processes would be started with, so what they do not hear of is not simulated.
+//! Devices, links and models are those of the [problem](crate::problem) that is planned for; arrivals are those that are
+//! driven.
 
 mod arrivals;
-mod devices;
-mod links;
-mod models;
-mod services;
 
 use super::case::Case;
 use crate::deploy::{Deployment, deploy};
 use crate::exit_code::{Blame, Failure, Outcome};
-use crate::load::plan::Plan;
+use crate::load::plan::Plan as Load;
+use crate::plan::{Ask, decide};
+use crate::problem::{Judge, Models, problem};
 use crate::up::{Drive, sources};
-use devices::Hosts;
-use models::Models;
-use services::Services;
-use simulator::{Handover, Network};
+use domain::Plan;
+use simulator::Network;
 use std::path::Path;
 
 /// The one case of a folder: all its services, because they share devices.
@@ -27,30 +24,47 @@ use std::path::Path;
 pub(crate) fn cases(folder: &Path, drive: &Drive, seed: u64, exit_table: Option<&Path>) -> Outcome<Vec<Case>> {
     let manifests = api::load(folder).blame_input()?;
     let deployment = deploy(&manifests, &drive.overrides()?).blame_input()?;
-    let plan = drive.plan(&sources(&deployment), seed)?;
+    let load = drive.plan(&sources(&deployment), seed)?;
     for service in &deployment.services {
         service.artifact.verify(&service.model_file).map_err(Failure::input)?;
     }
-    let models = Models::read(&deployment, &manifests, exit_table)?;
+    let models = Models::read(&deployment, &manifests, exit_table, Judge::of(&deployment))?;
     let names: Vec<&str> = deployment.services.iter().map(|service| service.name.as_str()).collect();
-    Ok(vec![Case { id: names.join("+"), network: network(&deployment, models, plan.as_ref())? }])
+    Ok(vec![Case { id: names.join("+"), network: network(&deployment, &models, load.as_ref())? }])
 }
 
-fn network(deployment: &Deployment, models: Models, plan: Option<&Plan>) -> Outcome<Network> {
-    let hosts = Hosts::new(&deployment.devices, &models)?;
-    let services = Services::new(deployment, &hosts, &models);
-    Ok(Network {
-        sources: arrivals::sources(deployment, &services, plan)?,
-        devices: hosts.devices,
-        regions: [hosts.regions, services.regions].concat(),
-        links: services.links,
-        models: models.models,
-        chains: services.chains,
-        schedulers: services.schedulers,
-        // The next fragment reserves its memory before this one lets go, also where no link is between them.
-        handover: Handover::ReserveFirst,
-        control: None,
-    })
+fn network(deployment: &Deployment, models: &Models, load: Option<&Load>) -> Outcome<Network> {
+    let problem = problem(deployment, models)?;
+    let plan = decide(&problem, deployment, &Ask::default())?.plan;
+    let streams = arrivals::streams(deployment, load)?;
+    let network = simulator::problem::network(&problem, &renamed(plan, deployment, &streams));
+    // Sources of the network are those of the manifests, in the same order.
+    let of_stream = |stream: &arrivals::Stream| simulator::Source {
+        name: stream.name.clone(),
+        arrivals: stream.arrivals.clone(),
+        ..network.sources[stream.source].clone()
+    };
+    Ok(Network { sources: streams.iter().map(of_stream).collect(), ..network.clone() })
+}
+
+/// The plan under the names of the streams: policies treat sources by their names.
+fn renamed(mut plan: Plan, deployment: &Deployment, streams: &[arrivals::Stream]) -> Plan {
+    let services = deployment.services.iter().enumerate();
+    let owners: Vec<(usize, &str)> = services
+        .flat_map(|(index, service)| service.sources.iter().map(move |source| (index, source.name.as_str())))
+        .collect();
+    for stream in streams {
+        let (service, source) = owners[stream.source];
+        if stream.name != source {
+            let policy = &mut plan.policies[service];
+            let lists = policy.rates.iter_mut().flat_map(|rates| &mut rates.rows).map(|row| &mut row.sources);
+            for list in lists.chain([&mut policy.sources]) {
+                let same = list.iter().find(|(name, _)| name == source).map(|(_, mixture)| mixture.clone());
+                list.extend(same.map(|mixture| (stream.name.clone(), mixture)));
+            }
+        }
+    }
+    plan
 }
 
 #[cfg(test)]

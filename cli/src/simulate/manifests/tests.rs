@@ -1,7 +1,7 @@
 use super::*;
 use api::Manifests;
 use clap::Parser;
-use simulator::{Arrivals, Discipline, Law, Work};
+use simulator::{Arrivals, Discipline, Handover, Law, Work};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fashion-mnist");
 
@@ -28,8 +28,8 @@ fn changed(change: impl Fn(&mut Manifests), words: &[&str]) -> Network {
     change(&mut manifests);
     let deployment = deploy(&manifests, &Default::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let plan = drive(words).plan(&sources(&deployment), 1).unwrap_or_else(|error| panic!("{error}"));
-    let models = Models::read(&deployment, &manifests, None).unwrap_or_else(|error| panic!("{error}"));
-    network(&deployment, models, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
+    let models = Models::read(&deployment, &manifests, None, Judge::All).unwrap_or_else(|error| panic!("{error}"));
+    network(&deployment, &models, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A second source of the same service, on another node.
@@ -38,7 +38,7 @@ fn second_source(manifests: &mut Manifests) {
     let (name, node) = ("phone".parse(), "pi-2".parse());
     let (name, node) = (name.expect("a name"), node.expect("a name"));
     let expected_rate = "300".parse().expect("a rate");
-    sources.push(api::Source { name, node, expected_rate });
+    sources.push(api::Source { name, node, expected_rate, burstiness: None });
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_policy_of_the_gateway_decides() {
     assert_eq!((source.name.as_str(), source.deadline), ("camera", Some(1.0)));
     let mut scheduler = (scheduling.make)(0);
     let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(1);
-    let arriving = policy::Arriving { source: "camera", now: 0.0, usable: &|_| true };
+    let arriving = policy::Arriving { source: "camera", now: 0.0, usable: &|_| true, again: false };
     let selected = scheduler.arrive(&arriving, &mut rng).expect("all chains are usable");
     assert_eq!(selected.thresholds.expect("fixed at arrival").as_slice(), [1.0; 5]);
 }
@@ -161,30 +161,6 @@ fn every_gateway_has_chains_and_links_of_its_own() {
     assert_eq!(first, [None, Some(1), Some(3), None], "{:?}", network.links);
     assert_eq!(network.schedulers[1].chains, [2, 3]);
     assert_eq!(network.chains[0].steps[1], network.chains[2].steps[1], "device processes share their links");
-}
-
-#[test]
-fn what_cannot_be_simulated_is_named_with_its_remedy() {
-    let refused = |change: &dyn Fn(&mut Manifests)| {
-        let mut manifests = api::load(Path::new(EXAMPLE)).unwrap_or_else(|errors| panic!("{errors}"));
-        change(&mut manifests);
-        let deployment = deploy(&manifests, &Default::default()).unwrap_or_else(|errors| panic!("{errors}"));
-        let models = Models::read(&deployment, &manifests, None);
-        let network = models.and_then(|models| network(&deployment, models, None));
-        network.expect_err("it was simulated").to_string()
-    };
-    let error = refused(&|manifests| manifests.models[0].spec.exit_table = None);
-    assert!(error.contains("model.yaml") && error.contains("spec.exitTable: is missing;"), "{error}");
-    assert!(error.contains("`eenn model profile -f DIR --data"), "{error}");
-    let error = refused(&|manifests| manifests.models[0].spec.exits[0].name = "first".parse().expect("a name"));
-    assert!(error.contains("its exits are exit1, exit2"), "{error}");
-    let error = refused(&|manifests| {
-        manifests.services[0].spec.runtime.memory_budget = "4Ki".parse().expect("a quantity");
-    });
-    assert!(
-        error.contains("on \"box\" has a memoryBudget of 4096 bytes, which does not hold one job of 18816"),
-        "{error}"
-    );
 }
 
 /// What `eenn up` measured (docs/design/prediction-vs-local-mode.md): loss, p50 and p95 in seconds.

@@ -1,8 +1,8 @@
-//! A scheduler manifest as shares of jobs with their thresholds.
+//! A scheduler that says by itself how jobs are treated, as shares of jobs with their thresholds.
 
-use super::Problems;
+use super::{Problems, ResolvedChain};
 use crate::{ChoiceSchedulerType, EENNServiceSpec, Fixed, Object, SchedulerType};
-use domain::{Chain, Choice, Mixture, Probability, Thresholds};
+use domain::{Choice, Mixture, Probability, Thresholds};
 
 /// A share of the jobs, the chain it takes where that is fixed, and its thresholds.
 struct Share {
@@ -11,12 +11,11 @@ struct Share {
     thresholds: Thresholds,
 }
 
-/// How jobs are treated, given the chains and their shares.
+/// How jobs are treated, given the chains and their shares; `None` for a scheduler that is planned, or is wrong.
 pub(super) fn resolve(
     object: &Object<EENNServiceSpec>,
     exits: usize,
-    chains: &[Chain],
-    chain_shares: &[f64],
+    chains: &[ResolvedChain],
     problems: &mut Problems,
 ) -> Option<Mixture> {
     let shares = shares(object, exits, chains, problems)?;
@@ -26,21 +25,21 @@ pub(super) fn resolve(
         problems.report(&object.origin, "spec.scheduler.mixture", message);
         return None;
     }
-    let choices = shares.into_iter().flat_map(|share| spread(share, chain_shares)).collect();
+    let choices = shares.into_iter().flat_map(|share| spread(share, chains)).collect();
     Mixture::new(choices, "the mixture")
         .map_err(|error| problems.report(&object.origin, "spec.scheduler", error.to_string()))
         .ok()
 }
 
 /// A share without a chain takes every chain, by its probability. Choices that nobody draws are left out.
-fn spread(share: Share, chain_shares: &[f64]) -> Vec<Choice> {
+fn spread(share: Share, chains: &[ResolvedChain]) -> Vec<Choice> {
     let on = |chain: usize, probability: f64| {
         let probability = Probability::new(probability).expect("a product of probabilities is one");
         Choice::new(probability, chain, share.thresholds.clone())
     };
     let all = match share.chain {
         Some(chain) => vec![on(chain, share.probability)],
-        None => chain_shares.iter().enumerate().map(|(chain, part)| on(chain, share.probability * part)).collect(),
+        None => chains.iter().enumerate().map(|(index, chain)| on(index, share.probability * chain.share)).collect(),
     };
     all.into_iter().filter(|choice| choice.probability.get() > 0.0).collect()
 }
@@ -48,7 +47,7 @@ fn spread(share: Share, chain_shares: &[f64]) -> Vec<Choice> {
 fn shares(
     object: &Object<EENNServiceSpec>,
     exits: usize,
-    chains: &[Chain],
+    chains: &[ResolvedChain],
     problems: &mut Problems,
 ) -> Option<Vec<Share>> {
     const PATH: &str = "spec.scheduler";
@@ -57,28 +56,26 @@ fn shares(
         SchedulerType::ExitFirst => ChoiceSchedulerType::ExitFirst,
         SchedulerType::ExitLast => ChoiceSchedulerType::ExitLast,
         SchedulerType::Fixed => ChoiceSchedulerType::Fixed,
-        SchedulerType::Mixture => {
-            refuse_other_fields(object, problems);
-            return mixture(object, exits, chains, problems);
-        }
-        later => {
-            let message = format!("{later:?} is not available yet; use one of ExitFirst, ExitLast, Fixed, Mixture");
-            problems.report(&object.origin, &format!("{PATH}.type"), message);
-            return None;
-        }
+        SchedulerType::Mixture => return mixture(object, exits, chains, problems),
+        // A planner finds them.
+        _ => return None,
     };
-    refuse_other_fields(object, problems);
     let thresholds = thresholds(object, kind, scheduler.fixed.as_ref(), exits, PATH, problems)?;
     Some(vec![Share { probability: 1.0, chain: None, thresholds }])
 }
 
 /// Only the field that `type` names may be there: another one would be silently ignored.
-fn refuse_other_fields(object: &Object<EENNServiceSpec>, problems: &mut Problems) {
+pub(super) fn refuse_other_fields(object: &Object<EENNServiceSpec>, problems: &mut Problems) {
     let scheduler = &object.spec.scheduler;
     let kind = scheduler.r#type;
     let fields = [
         ("fixed", scheduler.fixed.is_some(), SchedulerType::Fixed),
         ("mixture", !scheduler.mixture.is_empty(), SchedulerType::Mixture),
+        ("fixedDistribution", scheduler.fixed_distribution.is_some(), SchedulerType::FixedDistribution),
+        ("knapsack", scheduler.knapsack.is_some(), SchedulerType::Knapsack),
+        ("queueingLP", scheduler.queueing_lp.is_some(), SchedulerType::QueueingLP),
+        ("dataDriven", scheduler.data_driven.is_some(), SchedulerType::DataDriven),
+        ("adaEE", scheduler.ada_ee.is_some(), SchedulerType::AdaEE),
     ];
     for (field, given, belongs_to) in fields {
         if given && kind != belongs_to {
@@ -91,7 +88,7 @@ fn refuse_other_fields(object: &Object<EENNServiceSpec>, problems: &mut Problems
 fn mixture(
     object: &Object<EENNServiceSpec>,
     exits: usize,
-    chains: &[Chain],
+    chains: &[ResolvedChain],
     problems: &mut Problems,
 ) -> Option<Vec<Share>> {
     let choices = &object.spec.scheduler.mixture;
@@ -122,7 +119,7 @@ fn mixture(
 fn chain(
     object: &Object<EENNServiceSpec>,
     name: Option<&crate::Name>,
-    chains: &[Chain],
+    chains: &[ResolvedChain],
     path: &str,
     problems: &mut Problems,
 ) -> Option<Option<usize>> {

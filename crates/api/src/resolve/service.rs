@@ -1,10 +1,14 @@
-//! A service manifest as chains, fragments and a policy.
+//! A service manifest as chains, fragments, and who decides about its jobs.
 
-use super::{Pool, Problems, Reach, ResolvedModel, find, scheduler};
+use super::{Pool, Problems, Reach, ResolvedModel, ResolvedScheduler, find, planned, scheduler};
 use crate::{
-    EENNServiceSpec, Epoch, Manifests, Object, Overflow, PinnedChain, PlacementStrategy, QoSTargetSpec, check,
+    EENNServiceSpec, Manifests, Object, Overflow, PinnedChain, PlacementStrategy, QoSTargetSpec, ReoptimizationMode,
+    SchedulerType, check,
 };
-use domain::{Bytes, Chain, FragmentRange, PerSecond, Policy, Probability, Seconds};
+use domain::problem::Burstiness;
+use domain::{
+    Bytes, Chain, Choice, Epoch, FragmentRange, Mixture, PerSecond, Policy, Probability, Seconds, Thresholds,
+};
 use std::collections::BTreeMap;
 
 /// A service with everything it refers to.
@@ -20,12 +24,24 @@ pub struct ResolvedService {
     pub targets: Option<QoSTargetSpec>,
     /// Where jobs arrive.
     pub sources: Vec<ResolvedSource>,
-    /// What gateways do with jobs.
-    pub policy: Policy,
+    /// The kind of its scheduler.
+    pub kind: SchedulerType,
+    /// How jobs are treated.
+    pub scheduler: ResolvedScheduler,
+    /// When thresholds are fixed.
+    pub epoch: Epoch,
+    /// What happens to a job that does not fit.
+    pub overflow: domain::Overflow,
+    /// Share of jobs that run on to the last exit after their answer.
+    pub audit: Probability,
+    /// Time a job may take.
+    pub deadline: Option<Seconds>,
+    /// When it is planned again; never where this is `None`.
+    pub reoptimization: Option<ResolvedReoptimization>,
     /// The fragments that exist.
     pub fragments: Vec<Fragment>,
-    /// For every chain of the policy its fragments, as indices.
-    pub chains: Vec<Vec<usize>>,
+    /// Ways through them.
+    pub chains: Vec<ResolvedChain>,
     /// The size of each fragment.
     pub size: FragmentSize,
     /// Memory of each gateway.
@@ -41,6 +57,28 @@ pub struct ResolvedSource {
     pub device: String,
     /// The rate that is expected.
     pub expected_rate: PerSecond,
+    /// How arrivals are spread around it.
+    pub burstiness: Burstiness,
+}
+
+/// A way through the fragments of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedChain {
+    /// Its name.
+    pub name: String,
+    /// Share of the jobs that take it, unless a planner decides; those of all chains sum to one.
+    pub share: f64,
+    /// Its fragments in order, as indices.
+    pub fragments: Vec<usize>,
+}
+
+/// Limits of planning again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResolvedReoptimization {
+    /// Least time between two changes.
+    pub minimum_interval: Seconds,
+    /// Most changes in any hour; ≥ 1.
+    pub maximum_per_hour: u32,
 }
 
 /// A run of segments on a device.
@@ -93,41 +131,93 @@ pub(super) fn resolve(
 
     let sources = sources(object, pool, problems);
     let size = size(object, model, problems);
-    let (chains, fragments, walks) = chains(object, pool, model.model.segments(), problems)?;
-    check_reach(object, pool, &sources, &fragments, &walks, problems);
-    let shares = chain_shares(object, problems)?;
-    let default = scheduler::resolve(object, model.model.exits.len(), &chains, &shares, problems)?;
-    let policy = Policy {
-        epoch: match spec.epoch {
-            Epoch::Arrival => domain::Epoch::Arrival,
-            Epoch::Dispatch => domain::Epoch::Dispatch,
-        },
-        overflow: match spec.overflow {
-            Overflow::Drop => domain::Overflow::Drop,
-            Overflow::AnswerWithLastExit => domain::Overflow::AnswerWithLastExit,
-        },
-        chains,
-        default,
-        sources: vec![],
-        rates: None,
-        learning: None,
-        audit: Probability::new(spec.audit_share.get()).expect("a ratio is a probability"),
-        deadline: spec.deadline_milliseconds.map(milliseconds),
-    };
-    if let Err(error) = policy.check(model.model.exits.len(), model.model.segments()) {
-        problems.report(origin, "spec", error.to_string());
-    }
-    Some(ResolvedService {
+    let (chains, fragments) = chains(object, pool, model.model.segments(), problems)?;
+    check_reach(object, pool, &sources, &fragments, &chains, problems);
+    let before = problems.0.len();
+    scheduler::refuse_other_fields(object, problems);
+    let exits = model.model.exits.len();
+    let planned = planned::resolve(object, exits, problems);
+    let mut service = ResolvedService {
         name: object.name.clone(),
         pool: pool_name.to_owned(),
         model: model.clone(),
         targets,
         sources,
-        policy,
+        epoch: planned::epoch(object, planned.as_ref(), problems),
+        kind: spec.scheduler.r#type,
+        scheduler: ResolvedScheduler::Planned(planned::PlannedScheduler::SMDP),
+        overflow: match spec.overflow {
+            Overflow::Drop => domain::Overflow::Drop,
+            Overflow::AnswerWithLastExit => domain::Overflow::AnswerWithLastExit,
+        },
+        audit: Probability::new(spec.audit_share.get()).expect("a ratio is a probability"),
+        deadline: spec.deadline_milliseconds.map(milliseconds),
+        reoptimization: reoptimization(object),
         fragments,
-        chains: walks,
+        chains,
         size,
         gateway_memory_budget: spec.runtime.gateway_memory_budget.bytes(),
+    };
+    service.scheduler = match planned {
+        Some(planned) => ResolvedScheduler::Planned(planned),
+        None => ResolvedScheduler::Given(given(object, &service, problems)?),
+    };
+    (problems.0.len() == before).then_some(service)
+}
+
+/// The policy that a manifest gives.
+fn given(object: &Service, service: &ResolvedService, problems: &mut Problems) -> Option<Policy> {
+    let (exits, segments) = (service.model.model.exits.len(), service.model.model.segments());
+    let default = scheduler::resolve(object, exits, &service.chains, problems)?;
+    let policy = service.policy(default);
+    if let Err(error) = policy.check(exits, segments) {
+        problems.report(&object.origin, "spec", error.to_string());
+    }
+    Some(policy)
+}
+
+impl ResolvedService {
+    /// What gateways do until there is a plan: what the manifest says, or the last exit for all jobs.
+    pub fn initial_policy(&self) -> Policy {
+        match &self.scheduler {
+            ResolvedScheduler::Given(policy) => policy.clone(),
+            ResolvedScheduler::Planned(_) => {
+                let last = Thresholds::exit_last(self.model.model.exits.len());
+                let taken = self.chains.iter().enumerate().filter(|(_, chain)| chain.share > 0.0);
+                let choices = taken.map(|(index, chain)| {
+                    let share = Probability::new(chain.share.min(1.0)).expect("a share is a probability");
+                    Choice::new(share, index, last.clone())
+                });
+                self.policy(Mixture::new(choices.collect(), "the chains").expect("the shares of chains sum to one"))
+            }
+        }
+    }
+
+    /// A policy that treats all jobs alike.
+    fn policy(&self, default: Mixture) -> Policy {
+        let chain = |chain: &ResolvedChain| Chain {
+            name: chain.name.clone(),
+            fragments: chain.fragments.iter().map(|fragment| self.fragments[*fragment].range).collect(),
+        };
+        Policy {
+            epoch: self.epoch,
+            overflow: self.overflow,
+            chains: self.chains.iter().map(chain).collect(),
+            default,
+            sources: vec![],
+            rates: None,
+            learning: None,
+            audit: self.audit,
+            deadline: self.deadline,
+        }
+    }
+}
+
+fn reoptimization(object: &Service) -> Option<ResolvedReoptimization> {
+    let given = &object.spec.reoptimization;
+    (given.mode == ReoptimizationMode::Enabled).then(|| ResolvedReoptimization {
+        minimum_interval: Seconds::new(given.minimum_interval_seconds as f64).expect("the schema keeps it above 0"),
+        maximum_per_hour: given.maximum_changes_per_hour.unsigned_abs(),
     })
 }
 
@@ -147,9 +237,19 @@ fn sources(object: &Service, pool: &Pool, problems: &mut Problems) -> Vec<Resolv
                 name: source.name.to_string(),
                 device: source.node.to_string(),
                 expected_rate: PerSecond::new(source.expected_rate.get()).expect("a positive decimal is a rate"),
+                burstiness: source.burstiness.as_ref().map_or(Burstiness::Poisson, phases),
             }
         })
         .collect()
+}
+
+/// Calm and burst as phases. With the shares of time p in calm and 1 − p in bursts, and a ratio r of their rates, the rate
+/// in calm is 1 ÷ (p + (1 − p)·r) of the mean.
+fn phases(given: &crate::Burstiness) -> Burstiness {
+    let (ratio, burst, calm) = (given.rate_ratio.get(), given.mean_burst_seconds.get(), given.mean_calm_seconds.get());
+    let in_calm = calm / (calm + burst);
+    let low = 1.0 / (in_calm + (1.0 - in_calm) * ratio);
+    Burstiness::Phases { rates: [low, low * ratio], switch: [1.0 / calm, 1.0 / burst] }
 }
 
 fn check_node(object: &Service, pool: &Pool, node: &str, path: &str, problems: &mut Problems) {
@@ -191,8 +291,8 @@ fn size(object: &Service, model: &ResolvedModel, problems: &mut Problems) -> Fra
     }
 }
 
-/// Chains, the fragments they share, and which fragments each chain walks through.
-type Chains = (Vec<Chain>, Vec<Fragment>, Vec<Vec<usize>>);
+/// Chains, and the fragments they share.
+type Chains = (Vec<ResolvedChain>, Vec<Fragment>);
 
 fn chains(object: &Service, pool: &Pool, segments: usize, problems: &mut Problems) -> Option<Chains> {
     let placement = &object.spec.placement;
@@ -206,8 +306,9 @@ fn chains(object: &Service, pool: &Pool, segments: usize, problems: &mut Problem
         return None;
     }
     let before = problems.0.len();
-    let (mut chains, mut fragments, mut walks) = (vec![], vec![], vec![]);
-    for (index, pinned) in placement.pinned.iter().enumerate() {
+    let (mut chains, mut fragments) = (vec![], vec![]);
+    let shares = chain_shares(object, problems)?;
+    for (index, (pinned, share)) in placement.pinned.iter().zip(shares).enumerate() {
         let path = format!("spec.placement.pinned[{index}]");
         check_whole(object, pinned, segments, &path, problems);
         let walk: Vec<usize> = pinned
@@ -220,11 +321,9 @@ fn chains(object: &Service, pool: &Pool, segments: usize, problems: &mut Problem
                 place(object, fragment, &path, &mut fragments, problems)
             })
             .collect();
-        let ranges = walk.iter().map(|fragment| fragments[*fragment].range).collect();
-        chains.push(Chain { name: pinned.chain.to_string(), fragments: ranges });
-        walks.push(walk);
+        chains.push(ResolvedChain { name: pinned.chain.to_string(), share, fragments: walk });
     }
-    (problems.0.len() == before).then_some((chains, fragments, walks))
+    (problems.0.len() == before).then_some((chains, fragments))
 }
 
 /// The fragments of a chain hold segments 1 to `segments`, each once and in order.
@@ -283,10 +382,10 @@ fn check_reach(
     pool: &Pool,
     sources: &[ResolvedSource],
     fragments: &[Fragment],
-    walks: &[Vec<usize>],
+    chains: &[ResolvedChain],
     problems: &mut Problems,
 ) {
-    for (chain, walk) in walks.iter().enumerate() {
+    for (chain, walk) in chains.iter().map(|chain| &chain.fragments).enumerate() {
         let devices: Vec<&str> = walk.iter().map(|fragment| fragments[*fragment].device.as_str()).collect();
         let steps = devices.windows(2).enumerate().map(|(index, pair)| (index + 1, pair[0], pair[1]));
         let arrivals = sources.iter().map(|source| (0, source.device.as_str(), devices[0]));

@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::timers::{Timer, Timers};
 use crate::network::Network;
 use crate::report::{Fate, Interval};
-use crate::{Controller, Counts, View};
+use crate::{Agreement, Controller, Counts, View};
 
 /// Intervals of a series; later ones are not kept.
 const MOST_INTERVALS: usize = 1_000_000;
@@ -21,6 +21,8 @@ pub(crate) struct Watch {
     pub(crate) series: Vec<Vec<Interval>>,
     /// Per source, since the start.
     counts: Vec<Counts>,
+    /// Per source, then per exit; empty before its first audit.
+    audits: Vec<Vec<Agreement>>,
     controller: Option<Box<dyn Controller>>,
     /// Ticks between two looks of the controller.
     every: f64,
@@ -35,6 +37,7 @@ impl Watch {
             tick: plan.tick,
             series: if series.is_some() { vec![vec![]; sources] } else { vec![] },
             counts: vec![Counts::default(); sources],
+            audits: vec![vec![]; sources],
             controller: network.control.as_ref().map(|control| (control.make)(replication)),
             every: network.control.as_ref().map_or(0.0, |control| super::ticks::whole(control.every / plan.tick)),
         }
@@ -106,13 +109,31 @@ impl Watch {
 }
 
 impl Engine<'_> {
+    /// An audit has reached the last exit: whether the others say the same.
+    pub(super) fn watch_audit(&mut self, id: u32) {
+        let source = self.plan.streams[self.jobs.get(id).stream as usize].source as usize;
+        let sample = self.jobs.decisions[id as usize].sample as usize;
+        let Some(table) = self.model_of(id).map(|model| model.table.clone()) else { return };
+        let agreements = &mut self.watch.audits[source];
+        agreements.resize(table.exits(), Agreement::default());
+        let last = table.prediction(sample, table.exits() - 1);
+        for (exit, agreement) in agreements.iter_mut().enumerate() {
+            agreement.compared += 1;
+            agreement.agreed += u64::from(table.prediction(sample, exit) == last);
+        }
+    }
+
     /// Lets the controller look at the run.
     pub(super) fn control(&mut self) {
         let Some(mut controller) = self.watch.controller.take() else {
             return;
         };
-        let mut view =
-            View { now: self.now * self.plan.tick, counts: &self.watch.counts, schedulers: &mut self.schedulers };
+        let mut view = View {
+            now: self.now * self.plan.tick,
+            counts: &self.watch.counts,
+            audits: &self.watch.audits,
+            schedulers: &mut self.schedulers,
+        };
         controller.look(&mut view);
         self.watch.controller = Some(controller);
         self.timers.push(self.now + self.watch.every, Timer::Control);

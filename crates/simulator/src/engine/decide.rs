@@ -33,10 +33,10 @@ impl Engine<'_> {
         let is_whole = |chain: usize| devices(chain).all(|device| up[device]);
         let can_begin = |chain: usize| devices(chain).next().is_some_and(|device| up[device]);
         let mut rng = job.draws(0, Purpose::Scheduler);
-        let arriving = Arriving { source: &source_plan.name, now, usable: &is_whole };
+        let arriving = Arriving { source: &source_plan.name, now, usable: &is_whole, again: false };
         // Among whole chains if there are any, else among those that a job can at least begin.
         let selected = match scheduler.arrive(&arriving, &mut rng) {
-            None => scheduler.arrive(&Arriving { usable: &can_begin, ..arriving }, &mut rng),
+            None => scheduler.arrive(&Arriving { usable: &can_begin, again: true, ..arriving }, &mut rng),
             selected => selected,
         };
         let taken = selected.filter(|selected| selected.chain < chains.len()).map(|selected| {
@@ -130,7 +130,7 @@ impl Engine<'_> {
         }
     }
 
-    fn model_of(&self, id: u32) -> Option<&Model> {
+    pub(super) fn model_of(&self, id: u32) -> Option<&Model> {
         let stream = &self.plan.streams[self.jobs.get(id).stream as usize];
         self.plan.chains[stream.chain as usize].model.map(|model| &self.plan.models[model as usize].model)
     }
@@ -224,8 +224,22 @@ impl Engine<'_> {
             return;
         };
         let tag = self.jobs.decisions.get(id as usize).map_or(0, |decision| decision.tag);
-        let outcome = Outcome { source: &plan.name, now: ended * self.plan.tick, tag, end };
+        let mut evaluated = std::mem::take(&mut self.evaluated);
+        self.look_at_exits(id, end, &mut evaluated);
+        let outcome = Outcome { source: &plan.name, now: ended * self.plan.tick, tag, end, evaluated: &evaluated };
         self.schedulers[scheduler].ended(&outcome);
+        self.evaluated = evaluated;
+    }
+
+    /// Exits evaluated for an answer, with their confidences. (An audit evaluates more; those were not for its answer.)
+    fn look_at_exits(&self, id: u32, end: End, evaluated: &mut Vec<(usize, f32)>) {
+        evaluated.clear();
+        let (End::Answered { exit: last, .. }, Some(model)) = (end, self.model_of(id)) else {
+            return;
+        };
+        let decision = &self.jobs.decisions[id as usize];
+        let open = (0..=last).filter(|exit| decision.open & (1 << exit) != 0);
+        evaluated.extend(open.map(|exit| (exit, model.table.confidence(decision.sample as usize, exit))));
     }
 
     pub(super) fn end_answered(&self, id: u32, exit: u32, response: f64) -> End {

@@ -160,6 +160,9 @@ impl Engine<'_> {
             return self.go_on(id);
         }
         if leaves && (!decision.audit || step.last) {
+            if decision.audit && self.watch.on {
+                self.watch_audit(id);
+            }
             self.release(job.step, step.memory);
             match job.ghost {
                 true => self.drop_ghost(id),

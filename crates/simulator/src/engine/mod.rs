@@ -59,6 +59,8 @@ pub(crate) struct Engine<'a> {
     links: Vec<LinkState>,
     gates: Vec<Gate>,
     schedulers: Vec<Box<dyn policy::Scheduler>>,
+    /// Kept from outcome to outcome, so that none allocates.
+    evaluated: Vec<(usize, f32)>,
     jobs: Jobs,
     streams: Vec<Stream>,
     /// The key of the job that arrives next, per source.
@@ -132,6 +134,7 @@ impl<'a> Engine<'a> {
             links: plan.links.iter().map(|_| LinkState::default()).collect(),
             gates: plan.gates.iter().map(|_| Gate::default()).collect(),
             schedulers: network.schedulers.iter().map(|scheduling| (scheduling.make)(replication)).collect(),
+            evaluated: Vec::with_capacity(MOST_EXITS),
             jobs: Jobs::new(!network.schedulers.is_empty()),
             streams: vec![],
             next_keys: vec![Key::default(); plan.sources.len()],

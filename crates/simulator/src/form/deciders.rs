@@ -116,7 +116,9 @@ impl Decider {
             audit: Probability::new(0.0).expect("0 is a probability"),
             deadline: None,
         });
-        let make = Arc::new(move |_| Box::new(Policy::clone(&policy)) as Box<dyn policy::Scheduler>);
+        let make = Arc::new(move |_| {
+            Box::new(policy::Gatekeeper::new(Arc::clone(&policy), 0.0)) as Box<dyn policy::Scheduler>
+        });
         Scheduling { name: self.model, chains: self.chains, gateway: None, make }
     }
 }

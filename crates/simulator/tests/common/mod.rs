@@ -212,6 +212,11 @@ pub(crate) fn scheduling<S: policy::Scheduler + Clone + Sync + 'static>(chains: 
     Scheduling { name: "service".to_owned(), chains: chains.to_vec(), gateway: None, make }
 }
 
+/// A policy, with fresh state in each replication.
+pub(crate) fn keeping(chains: &[usize], policy: Policy) -> Scheduling {
+    scheduling(chains, policy::Gatekeeper::new(policy, 0.0))
+}
+
 pub(crate) fn scheduled(arrivals: Arrivals) -> Source {
     source(arrivals, Routing::Scheduled(0))
 }

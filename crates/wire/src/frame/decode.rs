@@ -1,6 +1,6 @@
 //! Bytes to values.
 
-use super::encode::{flag, kind, outcome};
+use super::encode::{answered, flag, kind, outcome};
 use super::types::*;
 use super::{FRAME_LIMIT, INLINE_LIMIT};
 use bytes::{Buf, BytesMut};
@@ -109,6 +109,7 @@ impl<'a> Reader<'a> {
             audit: set(flag::AUDIT),
             answered: set(flag::ANSWERED),
             answer_on_overflow: set(flag::ANSWER_ON_OVERFLOW),
+            confidences: set(flag::CONFIDENCES),
             remaining_micros: if set(flag::HAS_DEADLINE) { Some(self.u64()?) } else { None },
             thresholds: self.floats()?,
             hops: self.hops()?,
@@ -144,13 +145,20 @@ impl<'a> Reader<'a> {
     }
 
     fn answer(&mut self) -> Result<Answer, FrameError> {
+        let (exit, class, confidence, flags) = (self.u16()?, self.u16()?, self.f32()?, self.u8()?);
         Ok(Answer {
-            exit: self.u16()?,
-            class: self.u16()?,
-            confidence: self.f32()?,
-            on_overflow: self.u8()? != 0,
+            exit,
+            class,
+            confidence,
+            on_overflow: flags & answered::ON_OVERFLOW != 0,
             probabilities: self.floats()?,
+            evaluated: if flags & answered::EVALUATED != 0 { self.confidences()? } else { vec![] },
         })
+    }
+
+    fn confidences(&mut self) -> Result<Vec<ExitConfidence>, FrameError> {
+        let count = self.count(6)?;
+        (0..count).map(|_| Ok(ExitConfidence { exit: self.u16()?, confidence: self.f32()? })).collect()
     }
 
     fn refusal(&mut self) -> Result<Refusal, FrameError> {

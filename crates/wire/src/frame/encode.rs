@@ -25,6 +25,13 @@ pub(super) mod flag {
     pub(crate) const ANSWERED: u8 = 8;
     pub(crate) const ANSWER_ON_OVERFLOW: u8 = 16;
     pub(crate) const HAS_DEADLINE: u8 = 32;
+    pub(crate) const CONFIDENCES: u8 = 64;
+}
+
+/// Flags of an answer. The first is what the byte meant before there were others.
+pub(super) mod answered {
+    pub(crate) const ON_OVERFLOW: u8 = 1;
+    pub(crate) const EVALUATED: u8 = 2;
 }
 
 pub(super) mod outcome {
@@ -80,6 +87,7 @@ fn put_job(job: &Job, to: &mut BytesMut) {
         (job.answered, flag::ANSWERED),
         (job.answer_on_overflow, flag::ANSWER_ON_OVERFLOW),
         (job.remaining_micros.is_some(), flag::HAS_DEADLINE),
+        (job.confidences, flag::CONFIDENCES),
     ];
     to.put_u8(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
     if let Some(remaining) = job.remaining_micros {
@@ -109,8 +117,12 @@ fn put_reply(reply: &Reply, to: &mut BytesMut) {
             to.put_u16_le(answer.exit);
             to.put_u16_le(answer.class);
             to.put_f32_le(answer.confidence);
-            to.put_u8(u8::from(answer.on_overflow));
+            let evaluated = if answer.evaluated.is_empty() { 0 } else { answered::EVALUATED };
+            to.put_u8(evaluated | if answer.on_overflow { answered::ON_OVERFLOW } else { 0 });
             put_floats(&answer.probabilities, to);
+            if evaluated > 0 {
+                put_confidences(&answer.evaluated, to);
+            }
         }
         Outcome::Lost { place, reason } => {
             to.put_u8(outcome::LOST);
@@ -130,6 +142,15 @@ fn put_floats(values: &[f32], to: &mut BytesMut) {
     to.put_u16_le(values.len() as u16);
     for value in values {
         to.put_f32_le(*value);
+    }
+}
+
+fn put_confidences(values: &[ExitConfidence], to: &mut BytesMut) {
+    let values = &values[..values.len().min(usize::from(u16::MAX))];
+    to.put_u16_le(values.len() as u16);
+    for value in values {
+        to.put_u16_le(value.exit);
+        to.put_f32_le(value.confidence);
     }
 }
 

@@ -11,6 +11,7 @@ fn job() -> Job {
         audit: true,
         answered: false,
         answer_on_overflow: true,
+        confidences: true,
         remaining_micros: Some(1_000_000),
         thresholds: vec![0.5, 1.0],
         hops: vec![Hop { fragment: "f-1-2".into(), device: "pi".into(), address: "127.0.0.1:9000".into() }],
@@ -20,7 +21,9 @@ fn job() -> Job {
 }
 
 fn every_frame() -> Vec<Frame> {
-    let answer = Answer { exit: 1, class: 9, confidence: 0.75, probabilities: vec![0.25, 0.75], on_overflow: true };
+    let evaluated = vec![ExitConfidence { exit: 0, confidence: 0.5 }, ExitConfidence { exit: 1, confidence: 0.75 }];
+    let answer =
+        Answer { exit: 1, class: 9, confidence: 0.75, probabilities: vec![0.25, 0.75], on_overflow: true, evaluated };
     let reply = |outcome| {
         Frame::Reply(Box::new(Reply {
             id: 3,
@@ -39,13 +42,14 @@ fn every_frame() -> Vec<Frame> {
         Frame::Refused { id: 2, reason: Refusal::FragmentMemory },
         Frame::Taken { id: 0 },
         Frame::Passed { id: 4 },
-        reply(Outcome::Answered(answer)),
+        reply(Outcome::Answered(answer.clone())),
         reply(Outcome::Lost { place: "pi-1".into(), reason: Refusal::DeviceMemory }),
         reply(Outcome::Failed { place: "gerät".into(), reason: Failure::HopDied }),
         Frame::Audit { id: 5, records: vec![AuditRecord { exit: 5, class: 1, confidence: 1.0 }] },
         Frame::Ping,
         Frame::Pong,
         Frame::Draining,
+        reply(Outcome::Answered(Answer { evaluated: vec![], on_overflow: false, ..answer })),
     ]
 }
 
@@ -58,6 +62,19 @@ fn every_frame_survives_the_trip_with_bytes_behind_it() {
         assert_eq!(Decoder.next(&mut buffer).unwrap(), Some(frame));
         assert_eq!(&buffer[..], b"behind");
     }
+}
+
+#[test]
+fn confidences_cost_a_job_that_does_not_ask_for_them_nothing() {
+    let length = |frame: Frame| {
+        let mut buffer = BytesMut::new();
+        encode(&frame, &mut buffer);
+        buffer.len()
+    };
+    let [asked, plain] = [true, false].map(|confidences| length(Frame::Job(Box::new(Job { confidences, ..job() }))));
+    assert_eq!(asked, plain);
+    let frames = every_frame();
+    assert_eq!(length(frames[7].clone()) - length(frames[14].clone()), 2 + 2 * 6);
 }
 
 #[test]
@@ -117,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_is_an_error_or_another_frame(which in 0usize..14, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_changed_byte_is_an_error_or_another_frame(which in 0usize..15, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut buffer = BytesMut::new();
         encode(&every_frame()[which], &mut buffer);
         let at = at.index(buffer.len());

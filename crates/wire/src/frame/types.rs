@@ -73,6 +73,8 @@ pub struct Job {
     pub answered: bool,
     /// Answer with the deepest exit evaluated when the next device is full or away.
     pub answer_on_overflow: bool,
+    /// The answer says what the exits evaluated on the way were confident of.
+    pub confidences: bool,
     /// Time left until the deadline, in microseconds.
     pub remaining_micros: Option<u64>,
     /// One per exit but the last.
@@ -158,6 +160,17 @@ pub struct Answer {
     pub probabilities: Vec<f32>,
     /// Whether the job would have gone on, had the next device not been full or away.
     pub on_overflow: bool,
+    /// Exits evaluated for this answer, in order, if the job asked for them; each fragment puts its own before those behind it.
+    pub evaluated: Vec<ExitConfidence>,
+}
+
+/// What an exit was confident of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExitConfidence {
+    /// Exit, from 0.
+    pub exit: u16,
+    /// Confidence.
+    pub confidence: f32,
 }
 
 macro_rules! codes {

@@ -143,7 +143,7 @@ fn sources_of_a_model_share_a_policy() {
     let mut decider = (network.schedulers[0].make)(0);
     for (source, chains) in [("camera", vec![0, 1]), ("phone", vec![1])] {
         let mut rng = StdRng::seed_from_u64(1);
-        let arriving = policy::Arriving { source, now: 0.0, usable: &|_| true };
+        let arriving = policy::Arriving { source, now: 0.0, usable: &|_| true, again: false };
         let seen: BTreeSet<_> = (0..100).map(|_| decider.arrive(&arriving, &mut rng).unwrap().chain).collect();
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), chains, "{source}");
     }

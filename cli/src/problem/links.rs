@@ -1,13 +1,14 @@
 //! Emulated links: every process paces its own, so two processes of a node do not share a link to the same device.
 
-use simulator::Link;
+use domain::Seconds;
+use domain::problem::NamedLink;
 use std::collections::BTreeMap;
 use wire::document::LinkDocument;
 
 /// The links that chains use, each added when it is first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<NamedLink>,
     by_name: BTreeMap<String, usize>,
 }
 
@@ -23,19 +24,13 @@ impl Links {
         let name = format!("{process}→{to}");
         let links = &mut self.links;
         Some(*self.by_name.entry(name).or_insert_with_key(|name| {
-            links.push(link(name, document));
+            links.push(NamedLink { name: name.clone(), link: link(document) });
             links.len() - 1
         }))
     }
 }
 
-fn link(name: &str, document: &LinkDocument) -> Link {
-    let latency = document.latency_microseconds / 1e6;
-    Link {
-        name: name.to_owned(),
-        bytes_per_second: document.bytes_per_second.unwrap_or(f64::INFINITY),
-        latency,
-        // Answers are some tens of bytes: they pay the latency, not the bandwidth.
-        return_latency: latency,
-    }
+fn link(document: &LinkDocument) -> domain::Link {
+    let latency = Seconds::new(document.latency_microseconds / 1e6).expect("the schema keeps it from 0 to a minute");
+    domain::Link { bytes_per_second: document.bytes_per_second.unwrap_or(f64::INFINITY), latency }
 }

@@ -1,0 +1,192 @@
+//! Decides for all services of a problem, and lets evaluators look at what was decided.
+
+use super::decision::{Decision, Prediction, RunnerUp};
+use super::document::SearchDocument;
+use super::progress::Line;
+use crate::deploy::{Deployment, ServicePlan};
+use crate::exit_code::{Failure, Outcome};
+use api::{PlannedScheduler, ResolvedScheduler};
+use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Seconds};
+use planner::checker::{self, Severity};
+use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch};
+use simulator::Simulation;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+/// How to search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ask {
+    /// Time for the search.
+    pub(crate) budget: Duration,
+    /// Seed of everything random.
+    pub(crate) seed: u64,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { budget: Duration::from_secs(1), seed: 1 }
+    }
+}
+
+/// Arrivals by which a plan is shown to the user: a loss of 1 % is known to a tenth of it.
+const ARRIVALS: u64 = 400_000;
+/// Arrivals by which candidates are compared in the end: a few milliseconds each.
+const REFEREED: u64 = 80_000;
+const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
+/// Share of the budget for the plan itself; the rest is for its rows at other rates.
+const FOR_PLAN: f64 = 0.6;
+/// Measured rate ÷ forecast of the rows by which gateways adapt on their own: half powers of two.
+const RATIOS: [f64; 9] = [0.25, 0.354, 0.5, 0.707, 1.0, 1.414, 2.0, 2.828, 4.0];
+/// Arrivals in the window by which gateways measure rates, and its shortest length in seconds: with 50 of them a rate is
+/// known to 14 %, which tells rows apart.
+const WINDOW_ARRIVALS: f64 = 50.0;
+const SHORTEST_WINDOW: f64 = 1.0;
+
+/// What came of asking: the plan, and how it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    /// What gateways are to do.
+    pub(crate) plan: Plan,
+    /// The best plan that was not taken.
+    runner_up: Option<RunnerUp>,
+    /// Accuracy per service on samples that chose and on those that judge; empty where nothing was chosen jointly.
+    held_out: Vec<(f64, f64)>,
+    search: SearchDocument,
+}
+
+/// The policies of all services.
+pub(crate) fn decide(problem: &Problem, deployment: &Deployment, ask: &Ask) -> Outcome<Found> {
+    let services = deployment.services.iter().enumerate();
+    let fixed = services.map(|(index, service)| single(problem, service, index)).collect::<Outcome<Vec<_>>>()?;
+    let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
+        Some(policies) => {
+            let search = SearchDocument::new(ask, Duration::ZERO, 0);
+            Found { plan: Plan { policies }, runner_up: None, held_out: vec![], search }
+        }
+        None => jointly(problem, &fixed, &rivals(problem, deployment, &fixed), ask),
+    };
+    checked(problem, found)
+}
+
+/// Refuses a plan that gateways must not follow, whoever made it.
+fn checked(problem: &Problem, found: Found) -> Outcome<Found> {
+    let notes = checker::check(problem, &found.plan);
+    match notes.iter().find(|note| note.severity == Severity::Error) {
+        Some(note) => {
+            Err(anyhow::anyhow!("the plan is wrong, and is not used: {}: {}", note.place, note.message).into())
+        }
+        None => Ok(found),
+    }
+}
+
+/// The policy of a service that is planned by itself; `None` for Auto.
+fn single(problem: &Problem, service: &ServicePlan, index: usize) -> Outcome<Option<Policy>> {
+    let planned = match &service.resolved.scheduler {
+        ResolvedScheduler::Given(policy) => return Ok(Some(policy.clone())),
+        ResolvedScheduler::Planned(PlannedScheduler::Auto { .. }) => return Ok(None),
+        ResolvedScheduler::Planned(planned) => planned,
+    };
+    match planner::schedule(&scheduler(planned), problem, index) {
+        // A scheduler that decides at arrival may also decide when a job is sent, if the manifest says so.
+        Ok(policy) => Ok(Some(Policy { epoch: service.resolved.epoch, ..policy })),
+        Err(error) => Err(Failure::input(format!("service {:?}: {:#}", service.name, anyhow::Error::new(error)))),
+    }
+}
+
+/// A plan that formulas cannot predict, for the referee: optimal tables over jobs present, wherever Auto may look at them.
+fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) -> Vec<Plan> {
+    let may_dispatch = |service: &ServicePlan| {
+        !matches!(
+            service.resolved.scheduler,
+            ResolvedScheduler::Planned(PlannedScheduler::Auto { may_dispatch: false })
+        )
+    };
+    if !deployment.services.iter().all(may_dispatch) {
+        return vec![];
+    }
+    let policy = |(index, fixed): (usize, &Option<Policy>)| match fixed {
+        Some(policy) => Some(policy.clone()),
+        // What cannot be made is no rival.
+        None => planner::schedule(&Scheduler::SMDP, problem, index).ok(),
+    };
+    let policies = fixed.iter().enumerate().map(policy).collect::<Option<Vec<_>>>();
+    policies.map(|policies| Plan { policies }).into_iter().collect()
+}
+
+/// All services together, but for those that keep a policy of their own.
+fn jointly(problem: &Problem, fixed: &[Option<Policy>], rivals: &[Plan], ask: &Ask) -> Found {
+    let began = Instant::now();
+    let line = Line::new(began, ask.budget);
+    let until = |share: f64| {
+        let (end, line) = (ask.budget.mul_f64(share), &line);
+        move || {
+            line.show();
+            began.elapsed() >= end
+        }
+    };
+    let (for_plan, for_all) = (until(FOR_PLAN), until(1.0));
+    let referee = Simulation::default();
+    let request = Request {
+        problem,
+        incumbent: None,
+        rivals,
+        fixed,
+        referee: &referee,
+        effort: EvaluationEffort { seed: ask.seed, replications: REPLICATIONS, arrivals: REFEREED, stop: None },
+        budget: Budget { evaluations: None, stop: Some(&for_plan) },
+        method: Method::default(),
+    };
+    let planned = planner::plan(&request);
+    let budget = Budget { evaluations: None, stop: Some(&for_all) };
+    let rest = Request { budget, rivals: &[], ..request };
+    // Rivals have tables over rates already.
+    let plan = match rivals.contains(&planned.plan) {
+        true => planned.plan.clone(),
+        false => planner::with_rate_table(&rest, &planned.plan, &RATIOS, window(problem)).plan,
+    };
+    let plans = planned.spent.iter().map(|(_, count)| count).sum();
+    let search = SearchDocument::new(ask, began.elapsed(), plans);
+    Found { plan, runner_up: planned.runner_up.as_ref().map(RunnerUp::from), held_out: held_out(&planned), search }
+}
+
+fn held_out(planned: &Planned) -> Vec<(f64, f64)> {
+    planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect()
+}
+
+/// Long enough for the slowest service.
+fn window(problem: &Problem) -> Seconds {
+    let rates = problem.services.iter().map(|one| one.sources.iter().map(|source| source.rate.get()).sum::<f64>());
+    let slowest = rates.filter(|rate| *rate > 0.0).fold(f64::INFINITY, f64::min);
+    Seconds::new((WINDOW_ARRIVALS / slowest).clamp(SHORTEST_WINDOW, 60.0)).expect("it is clamped")
+}
+
+/// A decision with what each evaluator predicts of it.
+pub(crate) fn predicted(problem: &Problem, found: Found, seed: u64) -> Decision {
+    let effort = EvaluationEffort { seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
+    let evaluators: [&dyn Evaluator; 2] = [&Decomposition { judges: true }, &Simulation::default()];
+    let predictions = evaluators.into_iter().map(|evaluator| Prediction {
+        evaluator: evaluator.name().to_owned(),
+        outcome: evaluator.evaluate(problem, &found.plan, &effort),
+    });
+    let predictions = predictions.collect();
+    let Found { plan, runner_up, held_out, search } = found;
+    Decision { plan, predictions, runner_up, held_out, search }
+}
+
+/// The planner's word for a scheduler of a manifest.
+fn scheduler(planned: &PlannedScheduler) -> Scheduler {
+    match planned {
+        PlannedScheduler::Auto { .. } => Scheduler::Auto,
+        PlannedScheduler::Random => Scheduler::Random,
+        PlannedScheduler::FixedDistribution(probabilities) => Scheduler::FixedDistribution(probabilities.clone()),
+        PlannedScheduler::Reactive => Scheduler::Reactive,
+        &PlannedScheduler::Knapsack { tracks_confidence } => Scheduler::Knapsack { tracks_confidence },
+        &PlannedScheduler::QueueingLP { approximate, tracks_confidence } => {
+            Scheduler::QueueingLP { approximate, tracks_confidence }
+        }
+        PlannedScheduler::DataDriven { bayesian: true } => Scheduler::DataDriven(ThresholdSearch::Bayesian),
+        PlannedScheduler::DataDriven { bayesian: false } => Scheduler::DataDriven(ThresholdSearch::Direct),
+        &PlannedScheduler::AdaEE { buffer_aware } => Scheduler::AdaEE { buffer_aware },
+        PlannedScheduler::SMDP => Scheduler::SMDP,
+    }
+}

@@ -1,0 +1,122 @@
+//! What limits each service, in words: the busiest part of its chains, or its memory.
+
+use super::decision::Decision;
+use super::document::PlanDocument;
+use super::words::verdict;
+use crate::format::{digits, percent};
+use domain::problem::Service;
+use domain::{Evaluation, Problem};
+use planner::{Limit, Limiting};
+use std::fmt::Write;
+
+/// From here on queues grow steeply.
+const BUSY: f64 = 0.8;
+/// Below this a part has time for everything that comes, but for bursts.
+const CALM: f64 = 0.6;
+/// More would not be read.
+const MOST_LIMITS: usize = 3;
+/// Losses below this are none.
+const LOSES: f64 = 1e-4;
+
+/// A device or link on the way of a service.
+struct Part<'a> {
+    kind: &'static str,
+    name: &'a str,
+    busy: f64,
+}
+
+/// Sentences about all services.
+pub(super) fn render(problem: &Problem, decision: &Decision, document: &PlanDocument) -> String {
+    let mut text = format!("{}\n", verdict(document));
+    let Some(evaluation) = decision.judge().and_then(|judge| judge.evaluation()) else { return text };
+    let limits = planner::explain(problem, &decision.plan, evaluation);
+    for (index, service) in problem.services.iter().enumerate() {
+        let _ = writeln!(text, "\n{}", about(problem, service, index, evaluation));
+        for limit in limits.iter().filter(|limit| limit.service == index).take(MOST_LIMITS) {
+            let _ = writeln!(text, "  {}", relief(limit));
+        }
+    }
+    text
+}
+
+/// What a quarter more of something would bring, by formulas.
+fn relief(limit: &Limit) -> String {
+    let what = match limit.by {
+        Limiting::Speed => "a quarter faster",
+        Limiting::Memory => "a quarter more memory",
+        Limiting::Bandwidth => "a quarter more bandwidth",
+    };
+    let change = |now: f64, then: f64, show: &dyn Fn(f64) -> String| format!("{} instead of {}", show(then), show(now));
+    let p95 = change(limit.now.1 * 1e3, limit.relieved.1 * 1e3, &|time| format!("{} ms", digits(time)));
+    let loss = match limit.now.0 {
+        now if now < LOSES => String::new(),
+        now => format!("loss {}, ", change(now, limit.relieved.0, &|share| percent(Some(share)))),
+    };
+    format!("{} with {what}: {loss}p95 {p95}", limit.place)
+}
+
+fn about(problem: &Problem, service: &Service, index: usize, evaluation: &Evaluation) -> String {
+    let metrics = evaluation.service(index);
+    let taken: Vec<usize> =
+        (0..service.chains.len()).filter(|&chain| metrics.chains.get(chain).is_none_or(|share| *share > 0.0)).collect();
+    let parts = parts(problem, service, &taken, evaluation);
+    let name = &service.name;
+    let Some(most) = parts.iter().max_by(|a, b| a.busy.total_cmp(&b.busy)) else {
+        return format!("{name}: nothing is known about the devices on its way.");
+    };
+    let (kind, part, busy) = (most.kind, most.name, percent(Some(most.busy)));
+    let lost = percent(Some(metrics.loss));
+    let sentence = match (most.busy, metrics.loss > LOSES) {
+        (share, _) if share >= BUSY => {
+            format!(
+                "{kind} {part} limits it: it is busy {busy} of the time. {}",
+                remedy(most, metrics.loss > LOSES, &lost)
+            )
+        }
+        (share, true) if share < CALM => format!(
+            "memory limits it: it loses {lost} of its jobs although nothing on its way is busier than {part} with {busy}. \
+             More memory, or room for bursts, would help; a faster device would help less."
+        ),
+        (_, true) => format!(
+            "{kind} {part} is busiest with {busy}, and {lost} of the jobs are lost when many come at once. \
+             A faster {kind} or more memory there would help."
+        ),
+        (_, false) => format!("nothing limits it: {kind} {part} is busiest with {busy}, and next to nothing is lost."),
+    };
+    let idle = idle(service, &taken);
+    format!("{name}: {sentence}{idle}")
+}
+
+fn remedy(part: &Part<'_>, loses: bool, lost: &str) -> String {
+    let help = match part.kind {
+        "link" => "More bandwidth, or a cut with a smaller tensor, would help",
+        _ => "A faster device, earlier exits or another chain would help",
+    };
+    match loses {
+        true => format!("{help}; {lost} of the jobs are lost now."),
+        false => format!("{help} if more jobs come; next to nothing is lost now."),
+    }
+}
+
+fn idle(service: &Service, taken: &[usize]) -> String {
+    let unused: Vec<&str> = (0..service.chains.len())
+        .filter(|chain| !taken.contains(chain))
+        .map(|chain| service.chains[chain].name.as_str())
+        .collect();
+    match &unused[..] {
+        [] => String::new(),
+        [one] => format!(" Chain {one} is not taken."),
+        many => format!(" Chains {} are not taken.", many.join(", ")),
+    }
+}
+
+/// Devices and links that jobs of a service really use.
+fn parts<'a>(problem: &'a Problem, service: &Service, taken: &[usize], evaluation: &Evaluation) -> Vec<Part<'a>> {
+    let hops = || taken.iter().flat_map(|&chain| &service.chains[chain].hops);
+    let first = service.gateways.iter().flat_map(|gateway| taken.iter().filter_map(|&chain| gateway.links[chain]));
+    let links = hops().filter_map(|hop| hop.link).chain(first);
+    let device = |index: usize| Some(("device", problem.devices[index].name.as_str(), *evaluation.devices.get(index)?));
+    let link = |index: usize| Some(("link", problem.links[index].name.as_str(), *evaluation.links.get(index)?));
+    let found = hops().filter_map(|hop| device(hop.device)).chain(links.filter_map(link));
+    found.map(|(kind, name, busy)| Part { kind, name, busy: busy.min(1.0) }).collect()
+}

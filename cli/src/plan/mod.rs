@@ -1,0 +1,28 @@
+//! `eenn plan`: decide thresholds and chain probabilities without starting anything; `eenn explain`: what limits a service.
+//!
+//! * [`options`]: the options, and what is done in which order.
+//! * [`rates`]: other arrival rates than those of the manifests.
+//! * [`decide`]: asks the planner, then the evaluators; [`decision`] is what comes out.
+//! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people.
+//! * [`manifest`]: the decision as EENNPlan objects, in [`yaml`].
+//! * [`explain`]: the second command.
+
+mod decide;
+mod decision;
+mod document;
+#[cfg(test)]
+mod example;
+mod explain;
+mod manifest;
+mod options;
+mod progress;
+mod rates;
+mod table;
+#[cfg(test)]
+mod tests;
+mod words;
+mod yaml;
+
+pub(crate) use decide::{Ask, decide};
+pub(crate) use document::schema;
+pub(crate) use options::{Explain, Options};

@@ -1,0 +1,100 @@
+//! `--rate`: other arrival rates than those of the manifests.
+
+use domain::{PerSecond, Problem};
+use std::str::FromStr;
+
+/// `[SOURCE:]RATE`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rate {
+    /// One source, or all together, in proportion to what they expect.
+    source: Option<String>,
+    rate: PerSecond,
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (source, rate) = match text.rsplit_once(':') {
+            Some((source, rate)) => (Some(source.trim().to_owned()), rate),
+            None => (None, text),
+        };
+        let number = rate.trim().trim_end_matches("/s").parse::<f64>().ok().filter(|rate| *rate > 0.0);
+        let rate = number.and_then(|rate| PerSecond::new(rate).ok());
+        let rate = rate.ok_or("write jobs per second, such as 120, 120/s or camera:120")?;
+        Ok(Self { source, rate })
+    }
+}
+
+/// The problem with these rates; later ones go over earlier ones.
+pub(crate) fn with_rates(problem: &Problem, rates: &[Rate]) -> Result<Problem, String> {
+    rates.iter().try_fold(problem.clone(), |problem, rate| match &rate.source {
+        None => Ok(all(problem, rate.rate)),
+        Some(source) => one(problem, source, rate.rate),
+    })
+}
+
+fn all(problem: Problem, rate: PerSecond) -> Problem {
+    let total: f64 = problem.services.iter().flat_map(|one| &one.sources).map(|source| source.rate.get()).sum();
+    problem.scaled(rate.get() / total)
+}
+
+/// Sources are named by themselves, or as `service/source` where several services have one of that name.
+fn one(mut problem: Problem, name: &str, rate: PerSecond) -> Result<Problem, String> {
+    let full: Vec<String> = named(&problem).map(|(service, source)| format!("{service}/{source}")).collect();
+    let fits: Vec<usize> = named(&problem)
+        .enumerate()
+        .filter(|(at, (_, own))| *own == name || full[*at] == name)
+        .map(|(at, _)| at)
+        .collect();
+    match fits[..] {
+        [at] => {
+            let mut sources = problem.services.iter_mut().flat_map(|service| &mut service.sources);
+            sources.nth(at).expect("it was counted").rate = rate;
+            Ok(problem)
+        }
+        [] => Err(format!("--rate {name}: there is no such source; there are {}", full.join(", "))),
+        _ => Err(format!("--rate {name}: several services have such a source; write one of {}", full.join(", "))),
+    }
+}
+
+fn named(problem: &Problem) -> impl Iterator<Item = (&str, &str)> {
+    let services = problem.services.iter();
+    services.flat_map(|service| service.sources.iter().map(|source| (service.name.as_str(), source.name.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::example;
+
+    fn rate(text: &str) -> Rate {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn rates_are_read_with_and_without_source_and_unit() {
+        let per_second = |rate| PerSecond::new(rate).expect("a rate");
+        for (text, source, want) in [("120", None, 120.0), ("0.5/s", None, 0.5), ("a/b: 7/s", Some("a/b"), 7.0)] {
+            assert_eq!(rate(text), Rate { source: source.map(str::to_owned), rate: per_second(want) }, "{text}");
+        }
+        for bad in ["", "0", "-1", "inf", "NaN", "camera:", "camera", "10/m"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_split_in_proportion_or_belongs_to_a_source() {
+        let problem = example::problem();
+        let rates = |given: &[&str]| -> Result<Vec<f64>, String> {
+            let given: Vec<Rate> = given.iter().map(|text| rate(text)).collect();
+            let changed = with_rates(&problem, &given)?;
+            Ok(changed.services[0].sources.iter().map(|source| source.rate.get()).collect())
+        };
+        assert_eq!(rates(&["200"]), Ok(vec![150.0, 50.0]));
+        assert_eq!(rates(&["200", "door:10"]), Ok(vec![150.0, 10.0]));
+        assert_eq!(rates(&["faces/street:10"]), Ok(vec![10.0, 25.0]));
+        let error = rates(&["gate:10"]).expect_err("there is no gate");
+        assert_eq!(error, "--rate gate: there is no such source; there are faces/street, faces/door");
+    }
+}

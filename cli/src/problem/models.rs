@@ -1,0 +1,144 @@
+//! Models: which exits hang where, how large tensors are, how long segments take, and what exits say about samples.
+
+use crate::deploy::{Deployment, ServicePlan};
+use crate::exit_code::{Blame, Outcome};
+use crate::model::sha256;
+use anyhow::{Context, ensure};
+use api::exit_table::{self, ExitTableMetadata};
+use api::{LoadErrors, Manifests, ResolvedScheduler};
+use domain::ExitTable;
+use domain::problem::{Model, Samples};
+use runtime_image::model::Network;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The models that are served, by name.
+#[derive(Debug)]
+pub(crate) struct Models(BTreeMap<String, Arc<Model>>);
+
+/// Which samples of an exit table judge a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// Those that did not choose it: every other one.
+    Others,
+    /// All of them: nothing has been chosen by any.
+    All,
+}
+
+impl Judge {
+    /// What judges the policies of a deployment fairly.
+    pub(crate) fn of(deployment: &Deployment) -> Self {
+        let given = |service: &ServicePlan| matches!(service.resolved.scheduler, ResolvedScheduler::Given(_));
+        if deployment.services.iter().all(given) { Self::All } else { Self::Others }
+    }
+
+    /// Samples to choose by, and samples to judge by. A table of one row has no others.
+    fn split(self, table: ExitTable) -> (Arc<Samples>, Arc<Samples>) {
+        if let (Self::Others, Some((choose, judge))) = (self, table.halves()) {
+            return (Arc::new(Samples::new(choose)), Arc::new(Samples::new(judge)));
+        }
+        let all = Arc::new(Samples::new(table));
+        (Arc::clone(&all), all)
+    }
+}
+
+impl Models {
+    /// Reads the files of all models that are served. `exit_table` replaces the tables of the manifests.
+    pub(crate) fn read(
+        deployment: &Deployment,
+        manifests: &Manifests,
+        exit_table: Option<&Path>,
+        judge: Judge,
+    ) -> Outcome<Self> {
+        let mut read = Self(BTreeMap::new());
+        for service in &deployment.services {
+            let name = &service.resolved.model.model.name;
+            if read.0.contains_key(name) {
+                continue;
+            }
+            let table = match exit_table {
+                Some(file) => file.to_owned(),
+                None => named_table(service, name, manifests).blame_input()?,
+            };
+            read.0.insert(name.clone(), Arc::new(model(service, &table, judge)?));
+        }
+        Ok(read)
+    }
+
+    /// A model that is served.
+    pub(crate) fn get(&self, name: &str) -> Arc<Model> {
+        Arc::clone(&self.0[name])
+    }
+}
+
+/// Bytes of the tensor in front of each segment, and 0 behind the last.
+fn tensor_bytes(network: &Network) -> Vec<u64> {
+    let segments = network.model().segments();
+    let cuts = (0..segments).map(|segment| network.forward_len(segment).unwrap_or(0));
+    let values = std::iter::once(network.model().input_len()).chain(cuts);
+    values.map(|values| (values * size_of::<f32>()) as u64).collect()
+}
+
+/// The file that the manifest of a model names.
+fn named_table(service: &ServicePlan, model: &str, manifests: &Manifests) -> Result<PathBuf, LoadErrors> {
+    if let Some(file) = &service.exit_table {
+        return Ok(file.clone());
+    }
+    let object = manifests.models.iter().find(|object| object.name == model).expect("a served model has a manifest");
+    let message = match &object.spec.exit_table {
+        Some(table) => format!("\"{}\" is for clusters; a prediction reads file:// only", table.uri),
+        None => "is missing; a prediction draws its samples from it; `eenn model profile -f DIR --data \
+                 SAMPLES.safetensors --exit-table exit-table.safetensors` makes one"
+            .to_owned(),
+    };
+    LoadErrors::none_or(vec![object.origin.problem("spec.exitTable", message)]).map(|()| PathBuf::new())
+}
+
+fn model(service: &ServicePlan, table: &Path, judge: Judge) -> Outcome<Model> {
+    let description = &service.resolved.model.model;
+    let network = Network::load(&service.model_file, description).blame_input()?;
+    let (rows, metadata) = exit_table::read(table).blame_input()?;
+    check(&metadata, &service.model_file, network.model())
+        .with_context(|| format!("exit table {} does not fit model {:?}", table.display(), description.name))
+        .blame_input()?;
+    let (choose, judge) = judge.split(rows);
+    let profile = service.resolved.model.profile.as_ref();
+    Ok(Model {
+        name: description.name.clone(),
+        exit_segments: network.segments_of_exits(),
+        tensor_bytes: tensor_bytes(&network),
+        times: profile.expect("local mode has refused models without a profile").clone(),
+        // Emulated processors know means only.
+        varies: false,
+        choose,
+        judge,
+    })
+}
+
+fn check(metadata: &ExitTableMetadata, model_file: &Path, model: &domain::Model) -> anyhow::Result<()> {
+    let again = "make it anew with `eenn model profile --data … --exit-table …`";
+    let exits: Vec<&str> = model.exits.iter().map(|exit| exit.name.as_str()).collect();
+    ensure!(
+        metadata.exits == exits,
+        "its exits are {}, those of the model {}",
+        metadata.exits.join(", "),
+        exits.join(", ")
+    );
+    let confidence = match metadata.confidence {
+        api::Confidence::MaxSoftmax => domain::Confidence::MaxSoftmax,
+        api::Confidence::NormalizedEntropy => domain::Confidence::NormalizedEntropy,
+    };
+    ensure!(
+        confidence == model.confidence,
+        "its confidence is {confidence:?}, that of the model {:?}; {again}",
+        model.confidence
+    );
+    let (theirs, ours) = (&metadata.model_sha256, sha256(model_file)?);
+    ensure!(
+        *theirs == ours,
+        "it was made from a file with SHA-256 {theirs}, {} has {ours}; {again}",
+        model_file.display()
+    );
+    Ok(())
+}

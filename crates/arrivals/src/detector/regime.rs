@@ -1,0 +1,40 @@
+//! What was counted while the rate was one.
+
+use crate::bounds::RateEstimate;
+
+/// Arrivals and the time in which they came.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Regime {
+    pub(super) arrivals: f64,
+    pub(super) seconds: f64,
+}
+
+impl Regime {
+    pub(super) fn add(&mut self, arrivals: f64, seconds: f64) {
+        self.arrivals += arrivals;
+        self.seconds += seconds;
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { arrivals: (self.arrivals - other.arrivals).max(0.0), seconds: (self.seconds - other.seconds).max(0.0) }
+    }
+
+    pub(super) fn rate(self) -> f64 {
+        self.arrivals / self.seconds
+    }
+
+    pub(super) fn estimate(self, dispersion: f64) -> RateEstimate {
+        RateEstimate::new(self.arrivals, self.seconds, dispersion)
+    }
+
+    /// The rate to test against.
+    pub(super) fn cautious(self, dispersion: f64, upwards: bool, caution: f64) -> f64 {
+        let count = self.arrivals / dispersion;
+        let end = if upwards {
+            count + caution * (count + 1.0).sqrt() + caution
+        } else {
+            count - caution * (count + 1.0).sqrt()
+        };
+        end.max(0.0) * dispersion / self.seconds
+    }
+}

@@ -1,0 +1,70 @@
+//! What a policy update of one device costs, for each scheduler, with 24 exits and room for 100 jobs; the frontier at
+//! the size of a test set; searches for one vector.
+
+#[expect(dead_code, reason = "shared with tests")]
+#[path = "../tests/single_common/mod.rs"]
+mod single_common;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use planner::single::data_driven::{Objective, bayesian, direct};
+use planner::single::frontier::{frontier, monotone};
+use planner::single::modes::{self, Server, Worth};
+use planner::single::{Station, adaee, knapsack, mixture, published, smdp};
+use std::hint::black_box;
+
+fn updates(criterion: &mut Criterion) {
+    let skills: Vec<f64> = (0..24).map(|exit| 0.95 - 0.45 * 0.87f64.powi(exit)).collect();
+    let samples = || single_common::table(5000, &skills, 1);
+    let model = single_common::model(&[(0.033, 0.05); 24], 0.001, samples(), samples());
+    let server = Server::whole(&model, 1.0);
+    let exits = modes::exits(&model, server, Worth::Accuracy).expect("times are times");
+    let exits = Station { capacity: 100, modes: exits };
+    let points = frontier(&model, server, Worth::Accuracy).expect("times are times");
+    let mut all = exits.modes.clone();
+    all.extend(points.clone());
+    let all = Station { capacity: 100, modes: monotone(all) };
+    let rate = 3.0 / 0.8;
+    let mut group = criterion.benchmark_group("update, 24 exits, K = 100");
+    group.sample_size(20);
+    group.bench_function("knapsack, all rates", |bencher| bencher.iter(|| knapsack::Plan::new(black_box(&exits))));
+    let plan = knapsack::Plan::new(&exits);
+    group.bench_function("knapsack, one rate more", |bencher| bencher.iter(|| plan.table(black_box(rate))));
+    group.bench_function("mixture, exact loss", |bencher| {
+        bencher.iter(|| mixture::best(&exits.at(black_box(rate)).expect("a rate"), 0.01));
+    });
+    group.bench_function("mixture, published", |bencher| {
+        bencher.iter(|| published::best(&exits.at(black_box(rate)).expect("a rate"), 0.01));
+    });
+    let modes = all.modes.len();
+    group.bench_function(format!("SMDP, penalty given, {modes} modes"), |bencher| {
+        bencher.iter(|| smdp::optimal(&all.at(black_box(rate)).expect("a rate"), 1.0, None));
+    });
+    group.bench_function(format!("SMDP, on target, {modes} modes"), |bencher| {
+        bencher.iter(|| smdp::on_target(&all.at(black_box(rate)).expect("a rate"), 0.01));
+    });
+    group.bench_function("AdaEE, frontier given", |bencher| {
+        bencher.iter(|| adaee::bandit(&model, server, &points, (100, black_box(rate)), 0.01, true));
+    });
+    let objective = Objective { model: &model, server, worth: Worth::Accuracy, capacity: 100, rate, target: 0.01 };
+    group.bench_function("DataDriven, direct, 105 evaluations", |bencher| {
+        bencher.iter(|| direct(black_box(&objective), &points, 105));
+    });
+    group.bench_function("DataDriven, Bayesian, 105 evaluations", |bencher| {
+        bencher.iter(|| bayesian(black_box(&objective), 105, 1));
+    });
+    group.bench_function("frontier, 5,000 samples × 24", |bencher| {
+        bencher.iter(|| frontier(black_box(&model), server, Worth::Accuracy));
+    });
+    group.finish();
+}
+
+fn frontiers(criterion: &mut Criterion) {
+    let model = single_common::published_model(5000);
+    let server = Server::whole(&model, 1.0);
+    criterion.bench_function("frontier, 5,000 samples × 9", |bencher| {
+        bencher.iter(|| frontier(black_box(&model), server, Worth::Accuracy));
+    });
+}
+
+criterion_group!(benches, updates, frontiers);
+criterion_main!(benches);

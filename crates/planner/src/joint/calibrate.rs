@@ -1,0 +1,111 @@
+//! Limits that the screen keeps to, moved to where the referee finds targets just kept.
+
+use super::candidate::{Candidate, Workshop};
+use super::referee::Referee;
+use super::screen::{Margins, Screen};
+use super::search::Search;
+use super::{Contender, Outcome, cma_es, shift};
+use domain::Evaluation;
+use domain::plan::upper_loss;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Share of a limit from which on it binds.
+const BINDING: f64 = 0.7;
+/// Limits of a service that misses its targets become tighter than what was found says by this: the next look is another
+/// sample.
+const CAREFUL: f64 = 0.93;
+
+impl Search<'_> {
+    /// Moves limits by what the referee finds, and searches on from there.
+    #[expect(clippy::too_many_arguments, reason = "the state of the search, in parts that are borrowed apart")]
+    pub(super) fn calibrate(
+        &self,
+        workshop: &Workshop<'_>,
+        screen: &mut Screen<'_>,
+        referee: &mut Referee<'_>,
+        best: &mut Candidate,
+        arrivals: u64,
+        times: usize,
+        contenders: &mut Vec<Contender>,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.request.effort.seed);
+        for _ in 0..times {
+            if self.request.budget.is_over(screen.spent) {
+                return;
+            }
+            let plan = workshop.plan(best);
+            let Some(found) = referee.judge(&plan, arrivals) else { return };
+            screen.merit(&workshop.loads(best));
+            let moved = self.set_margins(screen, &found);
+            contenders.push(Contender { plan, evaluation: Some(found), is_incumbent: false });
+            if !moved {
+                return;
+            }
+            screen.until = screen.spent + self.touch(screen.spent);
+            let shifted = shift::shift(workshop, screen, best.clone());
+            *best = cma_es::polish(workshop, screen, &mut rng, shifted).1;
+            screen.until = u64::MAX;
+            if contenders.last().is_some_and(|last| last.plan == workshop.plan(best)) {
+                return;
+            }
+        }
+    }
+
+    /// Evaluations to follow limits that have moved: some rounds, and never more than a part of what is left.
+    fn touch(&self, spent: u64) -> u64 {
+        let rounds = 4 * (self.layout.lanes.len() + 5 * self.layout.flows.len()) as u64;
+        let left = self.request.budget.evaluations.map_or(u64::MAX, |all| all.saturating_sub(spent) / 4);
+        rounds.max(600).min(left.max(100))
+    }
+
+    /// Whether any limit has moved by more than what makes no difference.
+    fn set_margins(&self, screen: &mut Screen<'_>, found: &Evaluation) -> bool {
+        let mut moved = false;
+        for (index, service) in self.request.problem.services.iter().enumerate() {
+            let Some(standing) = screen.standing(index) else { continue };
+            let metrics = found.service(index);
+            let before = screen.margins[index];
+            let mut next = before;
+            // Limits that neither bind the search nor are missed say nothing about what formulas get wrong near them.
+            if let Some(limit) = service.targets.max_loss {
+                let limit = limit.get().max(1e-4);
+                let upper = if found.is_sampled { upper_loss(found, index) } else { metrics.loss };
+                if upper > limit || standing.loss > BINDING * before.loss * limit {
+                    next.loss = (standing.loss / upper.max(1e-9)).clamp(0.02, 3.0);
+                }
+            }
+            let latency = service.targets.max_p95_latency.map(|limit| (standing.p95, metrics.p95_latency, limit));
+            let mean = service.targets.max_mean_latency.map(|limit| (standing.mean, metrics.mean_latency, limit));
+            let binds = |(predicted, measured, limit): &(f64, f64, domain::Seconds)| {
+                *measured > limit.get() || *predicted > BINDING * before.latency * limit.get()
+            };
+            if let Some((predicted, measured, _)) = latency.or(mean).filter(binds) {
+                next.latency = (predicted / measured).clamp(0.2, 3.0);
+            }
+            let misses = !Outcome::of(self.request.problem, found).is_met(&service.name);
+            // Limits that are kept are loosened most of the way only: the next look may find otherwise.
+            let weight = if misses { 1.0 } else { 0.7 };
+            if misses && next.loss < before.loss {
+                next.loss *= CAREFUL;
+            }
+            let blend = |from: f64, to: f64| from * (to / from).powf(weight);
+            next = Margins { loss: blend(before.loss, next.loss), latency: blend(before.latency, next.latency) };
+            if next.loss.is_finite() && next.latency.is_finite() && next.loss > 0.0 && next.latency > 0.0 {
+                moved |=
+                    (next.loss / before.loss).ln().abs() > 0.05 || (next.latency / before.latency).ln().abs() > 0.02;
+                screen.margins[index] = next;
+            }
+        }
+        moved
+    }
+}
+
+impl Outcome {
+    fn is_met(&self, service: &str) -> bool {
+        match self {
+            Self::Feasible => true,
+            Self::Infeasible(missed) => missed.iter().all(|one| one.service != service),
+        }
+    }
+}

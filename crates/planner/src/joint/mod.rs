@@ -1,0 +1,126 @@
+//! Plans all services of a problem together.
+//!
+//! # Problem
+//! Per source of arrivals: which chains with which probabilities, and which thresholds on each, so that targets are kept
+//! and answers are right. Services share devices, so they are planned at once; priorities weigh them
+//! ([`domain::Score`]).
+//!
+//! # How
+//! 1. *Screen.* A search over mixtures of threshold vectors on chains ([`Method`]), each tried by formulas
+//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Starts: the incumbent, and the best of simple plans
+//!    (exit-last, prices of time up to exit-first; all chains alike, or one for each service).
+//! 2. *Referee.* The candidates and the incumbent before a second evaluator with common random numbers, by successive
+//!    halving. What it finds above the prediction of the screen tightens the limits that the screen keeps to, what it finds
+//!    below loosens them, and the search goes on from where it is.
+//! 3. *Publish.* The winner counts only if it [`beats`] the incumbent; a plan without incumbent is better than none.
+//!
+//! With more budget it starts again from random plans, and the referee looks at more arrivals.
+//!
+//! # Cost
+//! See `docs/design/planner-search.md`.
+
+mod calibrate;
+mod candidate;
+mod climb;
+mod cma_es;
+mod decide;
+mod explain;
+mod pattern;
+mod planned;
+mod pricing;
+mod rate_table;
+mod referee;
+mod screen;
+mod search;
+mod shift;
+mod starts;
+
+pub use explain::{Limit, Limiting, explain};
+pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
+pub use rate_table::{RatePlan, with_rate_table};
+
+use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
+use std::fmt;
+
+#[cfg(doc)]
+use domain::plan::beats;
+
+/// What is to be planned, by whose word, and for how long.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// A problem that has passed its check.
+    pub problem: &'a Problem,
+    /// What is done now, if anything is.
+    pub incumbent: Option<&'a Plan>,
+    /// Plans that the referee looks at beside those of the search: what formulas cannot predict, such as tables over jobs
+    /// present.
+    pub rivals: &'a [Plan],
+    /// Per service a policy that it keeps; empty where none does.
+    pub fixed: &'a [Option<Policy>],
+    /// Who has the last word.
+    pub referee: &'a dyn Evaluator,
+    /// How much the referee looks at for the final word, and the seed of the search. Its `stop` is asked by the referee only.
+    pub effort: EvaluationEffort<'a>,
+    /// When to end.
+    pub budget: Budget<'a>,
+    /// How to search.
+    pub method: Method,
+}
+
+/// When planning ends. The best so far comes back.
+#[derive(Clone, Copy, Default)]
+pub struct Budget<'a> {
+    /// Evaluations of the screen, at most. Without a limit it ends when nothing better is found any more.
+    pub evaluations: Option<u64>,
+    /// Says whether to stop now.
+    pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+/// How candidates are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// By prices per fragment, which give thresholds and mixtures.
+    #[default]
+    Prices,
+    /// Coordinate by coordinate, over prices of time per chain and chain scores.
+    Pattern,
+    /// An evolution strategy over thresholds and chain scores.
+    Evolution,
+}
+
+/// A plan before the referee.
+#[derive(Debug, Clone)]
+pub(crate) struct Contender {
+    pub(crate) plan: Plan,
+    pub(crate) evaluation: Option<Evaluation>,
+    pub(crate) is_incumbent: bool,
+}
+
+/// Plans. Never fails: where nothing better is found, or an evaluator cannot be trusted, the incumbent stays.
+pub fn plan(request: &Request<'_>) -> Planned {
+    search::plan(request)
+}
+
+impl Budget<'_> {
+    pub(crate) fn is_spent(&self, evaluations: u64) -> bool {
+        self.evaluations.is_some_and(|most| evaluations >= most)
+            || (evaluations.is_multiple_of(16) && self.stop.is_some_and(|stop| stop()))
+    }
+
+    fn is_over(&self, evaluations: u64) -> bool {
+        self.evaluations.is_some_and(|most| evaluations >= most) || self.stop.is_some_and(|stop| stop())
+    }
+}
+
+impl fmt::Debug for Budget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget").field("evaluations", &self.evaluations).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { effort, budget, method, .. } = self;
+        write!(f, "Request {{ effort: {effort:?}, budget: {budget:?}, method: {method:?} }}")
+    }
+}

@@ -1,0 +1,100 @@
+//! Plans for other rates than the forecast, as a table by which gateways adapt on their own.
+//!
+//! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio that
+//! it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row that could not
+//! be planned repeats the last good one. A row that is worse at its own rate than the row of the next higher rate, by
+//! formulas, takes over that one: more load never brings a better plan.
+
+use super::{Budget, Request, Verdict, plan};
+use crate::Decomposition;
+use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION};
+use domain::{
+    EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
+};
+use std::cmp::Ordering;
+use std::num::NonZeroU64;
+
+/// Policies with their rate tables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RatePlan {
+    /// The plan for the forecast, with tables.
+    pub plan: Plan,
+    /// Per ratio, in rising order, whether its row was planned for it or repeats a neighbour.
+    pub rows: Vec<(f64, bool)>,
+}
+
+/// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed policy.
+///
+/// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured over
+/// `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways like their
+/// rates are.
+pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], window: Seconds) -> RatePlan {
+    let mut grid: Vec<f64> =
+        ratios.iter().copied().filter(|ratio| *ratio > 0.0 && ratio.is_finite()).chain([1.0]).collect();
+    grid.sort_by(f64::total_cmp);
+    grid.dedup_by(|one, other| (*one - *other).abs() < 1e-9);
+    let middle = grid.iter().position(|ratio| *ratio >= 1.0 - 1e-9).unwrap_or(grid.len() - 1);
+    let mut rows: Vec<(Plan, bool)> = vec![(planned.clone(), false); grid.len()];
+    rows[middle].1 = true;
+    let each = share_of(request.budget, grid.len());
+    let upward = (middle + 1..grid.len()).map(|row| (row, row - 1));
+    let downward = (0..middle).rev().map(|row| (row, row + 1));
+    for (row, neighbour) in upward.chain(downward) {
+        let incumbent = rows[neighbour].0.clone();
+        rows[row] = planned_row(request, each, grid[row], incumbent);
+    }
+    for row in (0..grid.len() - 1).rev() {
+        if row != middle
+            && is_better(&request.problem.scaled(grid[row]), &rows[row + 1].0, &rows[row].0, &request.effort)
+        {
+            rows[row] = (rows[row + 1].0.clone(), false);
+        }
+    }
+    let policies = planned.policies.iter().enumerate();
+    let with_table = |(service, policy): (usize, &Policy)| match request.fixed.get(service) {
+        Some(Some(_)) => policy.clone(),
+        _ => Policy { rates: table(request.problem, service, &grid, &rows, window), ..policy.clone() },
+    };
+    RatePlan {
+        plan: Plan { policies: policies.map(with_table).collect() },
+        rows: grid.iter().copied().zip(rows.iter().map(|row| row.1)).collect(),
+    }
+}
+
+fn share_of(budget: Budget<'_>, rows: usize) -> Budget<'_> {
+    let rows = NonZeroU64::new(rows as u64).unwrap_or(NonZeroU64::MIN);
+    Budget { evaluations: budget.evaluations.map(|all| all / rows), ..budget }
+}
+
+fn planned_row(request: &Request<'_>, budget: Budget<'_>, ratio: f64, incumbent: Plan) -> (Plan, bool) {
+    if budget.stop.is_some_and(|stop| stop()) {
+        return (incumbent, false);
+    }
+    let problem = request.problem.scaled(ratio);
+    // Rivals are for the forecast, and rows hold mixtures only.
+    let found = plan(&Request { problem: &problem, incumbent: Some(&incumbent), rivals: &[], budget, ..*request });
+    // A kept neighbour has been compared, so the row is good, unless time ran out.
+    let compared = found.verdict.is_new() || matches!(found.verdict, Verdict::Kept(_)) && found.score.is_some();
+    (found.plan, compared)
+}
+
+fn is_better(problem: &Problem, plan: &Plan, than: &Plan, effort: &EvaluationEffort<'_>) -> bool {
+    let score = |plan: &Plan| Some(Score::of(problem, &Decomposition::default().evaluate(problem, plan, effort).ok()?));
+    match (score(plan), score(than)) {
+        (Some(ours), Some(theirs)) => {
+            let clearly = ours.accuracy > theirs.accuracy + WITHIN_ACCURACY || ours.violation + 0.01 < theirs.violation;
+            clearly && ours.violation <= theirs.violation + WITHIN_VIOLATION && ours.order(&theirs) == Ordering::Greater
+        }
+        _ => false,
+    }
+}
+
+fn table(problem: &Problem, service: usize, grid: &[f64], rows: &[(Plan, bool)], window: Seconds) -> Option<RateTable> {
+    let forecast: f64 = problem.services[service].sources.iter().map(|source| source.rate.get()).sum();
+    let forecast = PerSecond::new(forecast).ok().filter(|rate| rate.get() > 0.0)?;
+    let row = |(up_to, (plan, _)): (&f64, &(Plan, bool))| {
+        let policy = &plan.policies[service];
+        RateRow { up_to: *up_to, default: policy.default.clone(), sources: policy.sources.clone() }
+    };
+    Some(RateTable { forecast, measured: Measured::Window(window), rows: grid.iter().zip(rows).map(row).collect() })
+}

@@ -1,0 +1,107 @@
+//! What the search climbs: one number for a plan, from the decomposition.
+
+use super::Budget;
+use crate::decomposition::{Layout, Solver, latency_p95, sum};
+use domain::problem::Targets;
+
+/// Weight of a target missed by its own size, against a share of right answers of one.
+const WEIGHT: f64 = 2.0;
+/// Smaller limits count as this, as in [`domain::plan`].
+const SMALLEST: f64 = 1e-4;
+
+/// How much tighter than asked for limits are taken, per service: factors on them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Margins {
+    pub(crate) loss: f64,
+    pub(crate) latency: f64,
+}
+
+/// Evaluates loads for a search and counts how often.
+pub(crate) struct Screen<'p> {
+    pub(crate) layout: &'p Layout<'p>,
+    pub(crate) solver: Solver,
+    pub(crate) waiting: Vec<f64>,
+    pub(crate) margins: Vec<Margins>,
+    /// Over how much of a limit it turns from kept to missed: corners are hard to climb along.
+    pub(crate) softness: f64,
+    pub(crate) budget: Budget<'p>,
+    pub(crate) spent: u64,
+    /// No search goes on beyond this many evaluations.
+    pub(crate) until: u64,
+}
+
+/// How a service fares.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) loss: f64,
+    pub(crate) accuracy: f64,
+    pub(crate) mean: f64,
+    pub(crate) p95: f64,
+    /// Jobs per second answered ÷ arrivals.
+    pub(crate) answered: f64,
+}
+
+impl<'p> Screen<'p> {
+    pub(crate) fn new(layout: &'p Layout<'p>, waiting: Vec<f64>, budget: Budget<'p>) -> Self {
+        let margins = vec![Margins { loss: 1.0, latency: 1.0 }; layout.problem.services.len()];
+        let (solver, softness) = (Solver::default(), 0.01);
+        Self { layout, solver, waiting, margins, softness, budget, spent: 0, until: u64::MAX }
+    }
+
+    /// Whether the search has to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.spent >= self.until || self.budget.is_spent(self.spent)
+    }
+
+    /// How good loads are; more is better. What is not a number is worst.
+    pub(crate) fn merit(&mut self, loads: &[f64]) -> f64 {
+        self.spent += 1;
+        self.solver.solve(self.layout, loads, &self.waiting);
+        let services = &self.layout.problem.services;
+        let (mut merit, mut weights) = (0.0, 0.0);
+        let mut missed = 0.0;
+        for (index, service) in services.iter().enumerate() {
+            let Some(standing) = self.standing(index) else { continue };
+            merit += service.targets.priority * standing.accuracy;
+            weights += service.targets.priority;
+            missed += service.targets.priority * self.missed(&service.targets, self.margins[index], &standing);
+        }
+        let merit = if weights > 0.0 { merit / weights } else { 0.0 } - WEIGHT * missed;
+        if merit.is_nan() { f64::NEG_INFINITY } else { merit }
+    }
+
+    /// How a service fares under the loads looked at last; `None` without arrivals.
+    pub(crate) fn standing(&self, service: usize) -> Option<Standing> {
+        let (rate, sum) = sum(self.layout, &self.solver, service);
+        (rate > 0.0).then(|| {
+            let (mean, second) = (sum.latency / sum.answered, sum.latency2 / sum.answered);
+            Standing {
+                loss: sum.lost / rate,
+                accuracy: sum.correct / sum.answered,
+                mean,
+                p95: latency_p95(mean, second),
+                answered: sum.answered / rate,
+            }
+        })
+    }
+
+    fn missed(&self, targets: &Targets, margins: Margins, standing: &Standing) -> f64 {
+        let over = |value: f64, limit: f64, smallest: f64| {
+            let limit = limit.max(smallest);
+            soft((value - limit) / limit, self.softness)
+        };
+        let loss = targets.max_loss.map_or(0.0, |limit| over(standing.loss, limit.get() * margins.loss, SMALLEST));
+        let right =
+            targets.min_accuracy.map_or(0.0, |limit| over(1.0 - standing.accuracy, 1.0 - limit.get(), SMALLEST));
+        let time = |limit: Option<domain::Seconds>, value: f64| {
+            limit.map_or(0.0, |limit| over(value, limit.get() * margins.latency, 1e-6))
+        };
+        loss + right + time(targets.max_mean_latency, standing.mean) + time(targets.max_p95_latency, standing.p95)
+    }
+}
+
+/// 0 below 0 and x above, rounded over `softness`.
+fn soft(x: f64, softness: f64) -> f64 {
+    let scaled = x / softness;
+    if scaled > 30.0 { x } else { softness * scaled.exp().ln_1p() }
+}

@@ -1,0 +1,251 @@
+//! Which row of a rate table is in force.
+//!
+//! A row is the first one that reaches up to the measured rate ÷ forecast. It rises at once, because too many jobs are
+//! lost sooner than too few leave late, and falls only when the ratio is below the middle of the next lower row: half a
+//! row of hysteresis, so that noise at a boundary does not make a gateway change its thresholds with every job. Under
+//! [`Measured::Phases`] the ratio is that of the likelier phase.
+//!
+//! Cost: a look at ten counters or one exponential, and a search among the rows, per decision.
+
+use crate::RateEstimator;
+use crate::phases::PhaseFilter;
+use domain::{Measured, PerSecond, Probability, RateTable, Seconds};
+use std::time::Duration;
+
+/// The row of a rate table that a gateway uses now, and why.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowInForce {
+    /// Its number, from 0.
+    pub row: usize,
+    /// How far it reaches, as a rate ÷ forecast.
+    pub up_to: f64,
+    /// Arrivals per second of all sources together, as measured; under phases the mean over what is believed of them.
+    pub rate: PerSecond,
+    /// Under phases: the probability of the one with the higher rate.
+    pub burst: Option<Probability>,
+}
+
+/// Measures the rate and keeps the row.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    meter: Meter,
+    row: usize,
+    /// Another policy is in force, to which arrivals go: the row stays.
+    retired: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Meter {
+    Window { length: Seconds, rate: RateEstimator },
+    Phases(PhaseFilter),
+}
+
+impl Rows {
+    /// Begins with the row of the forecast.
+    pub(crate) fn new(table: &RateTable, now: f64) -> Self {
+        let meter = match table.measured {
+            Measured::Window(length) => {
+                Meter::Window { length, rate: RateEstimator::new(time(length.get()), time(now)) }
+            }
+            Measured::Phases { rates, switch } => {
+                let forecast = table.forecast.get();
+                Meter::Phases(PhaseFilter::new(rates.map(|rate| rate * forecast), switch, now))
+            }
+        };
+        Self { meter, row: reaching(table, 1.0), retired: false }
+    }
+
+    /// Rows of a new table that goes on with what was measured for the one before, which then stays with its row.
+    pub(crate) fn after(before: &mut Self, table: &RateTable, now: f64) -> Self {
+        let mut rows = Self::new(table, now);
+        match (&mut rows.meter, &before.meter) {
+            (Meter::Window { length, rate }, Meter::Window { length: same, rate: measured }) if length == same => {
+                *rate = measured.clone();
+            }
+            (Meter::Phases(filter), Meter::Phases(believed)) => *filter = filter.believing(believed),
+            _ => {}
+        }
+        before.retired = true;
+        let ratio = rows.ratio(table, now);
+        rows.row = reaching(table, ratio);
+        rows
+    }
+
+    /// A job arrives: the row for it. A window does not count the job that looks at it, because the mean that arrivals
+    /// find is the mean over time only without themselves; a filter learns from it.
+    pub(crate) fn arrive(&mut self, table: &RateTable, now: f64) -> usize {
+        if let Meter::Phases(filter) = &mut self.meter {
+            filter.arrive(now);
+        }
+        let row = self.row(table, now);
+        if let Meter::Window { rate, .. } = &mut self.meter {
+            rate.arrive(1, time(now));
+        }
+        row
+    }
+
+    /// The row that was found last.
+    pub(crate) fn last(&self) -> usize {
+        self.row
+    }
+
+    /// The row in force at `now`.
+    pub(crate) fn row(&mut self, table: &RateTable, now: f64) -> usize {
+        if !self.retired {
+            let ratio = self.ratio(table, now);
+            let stays = ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row);
+            // Phases have no noise at a boundary: their ratio is one of two.
+            if !stays || matches!(self.meter, Meter::Phases(_)) {
+                self.row = reaching(table, ratio);
+            }
+        }
+        self.row
+    }
+
+    /// The row in force at `now`, with its reasons.
+    pub(crate) fn in_force(&mut self, table: &RateTable, now: f64) -> RowInForce {
+        let row = self.row(table, now);
+        let forecast = table.forecast.get();
+        let (rate, burst) = match (&mut self.meter, table.measured) {
+            (Meter::Phases(filter), Measured::Phases { rates, .. }) => {
+                let burst = filter.burst_at(now);
+                (forecast * (rates[0] + burst * (rates[1] - rates[0])), Some(burst))
+            }
+            (Meter::Window { rate, .. }, _) => (rate.rate_since(time(now), forecast), None),
+            (Meter::Phases(_), Measured::Window(_)) => unreachable!("the meter is that of the table"),
+        };
+        RowInForce {
+            row,
+            up_to: table.rows[row].up_to,
+            rate: PerSecond::new(rate).unwrap_or(table.forecast),
+            burst: burst.and_then(|burst| Probability::new(burst).ok()),
+        }
+    }
+
+    fn ratio(&mut self, table: &RateTable, now: f64) -> f64 {
+        match (&mut self.meter, table.measured) {
+            (Meter::Phases(filter), Measured::Phases { rates, .. }) => rates[usize::from(filter.burst_at(now) > 0.5)],
+            (Meter::Window { rate, .. }, _) => {
+                let forecast = table.forecast.get();
+                rate.rate_since(time(now), forecast) / forecast
+            }
+            (Meter::Phases(_), Measured::Window(_)) => unreachable!("the meter is that of the table"),
+        }
+    }
+}
+
+/// The first row that reaches up to a ratio; the last one for all higher ratios.
+fn reaching(table: &RateTable, ratio: f64) -> usize {
+    table.rows.partition_point(|row| row.up_to < ratio).min(table.rows.len().saturating_sub(1))
+}
+
+/// The ratio down to which a row stays in force: the middle of the next lower one.
+fn falls_at(table: &RateTable, row: usize) -> f64 {
+    match row {
+        0 => f64::NEG_INFINITY,
+        1 => table.rows[0].up_to / 2.0,
+        _ => f64::midpoint(table.rows[row - 2].up_to, table.rows[row - 1].up_to),
+    }
+}
+
+fn time(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Choice, Mixture, RateRow, Thresholds};
+
+    fn table(measured: Measured, rows: &[f64]) -> RateTable {
+        let choice = Choice::new(Probability::new(1.0).unwrap(), 0, Thresholds::exit_last(2));
+        let default = Mixture::new(vec![choice], "a test").unwrap();
+        let rows = rows.iter().map(|&up_to| RateRow { up_to, default: default.clone(), sources: vec![] });
+        RateTable { forecast: PerSecond::new(20.0).unwrap(), measured, rows: rows.collect() }
+    }
+
+    fn window() -> RateTable {
+        table(Measured::Window(Seconds::new(1.0).unwrap()), &[0.5, 1.0, 1.5, 2.0])
+    }
+
+    /// Arrivals at an even pace; the row after each.
+    fn rows_at(rows: &mut Rows, table: &RateTable, now: &mut f64, ratio: f64, seconds: f64) -> Vec<usize> {
+        let gap = 1.0 / (20.0 * ratio);
+        let end = *now + seconds;
+        let mut found = vec![];
+        while *now < end {
+            *now += gap;
+            found.push(rows.arrive(table, *now));
+        }
+        found
+    }
+
+    #[test]
+    fn it_begins_with_the_forecast_and_rises_at_once() {
+        let table = window();
+        let (mut rows, mut now) = (Rows::new(&table, 5.0), 5.0);
+        assert_eq!(rows.row(&table, now), 1);
+        assert!(rows_at(&mut rows, &table, &mut now, 0.9, 3.0).iter().all(|&row| row == 1));
+        let rise = rows_at(&mut rows, &table, &mut now, 1.9, 2.0);
+        assert!(rise.is_sorted() && rise.last() == Some(&3), "{rise:?}");
+    }
+
+    #[test]
+    fn it_falls_half_a_row_later() {
+        let table = window();
+        let mut rows = Rows::new(&table, 0.0);
+        rows.row = 2;
+        // Rows reach to 0.5, 1, 1.5: the third falls at 0.75, not at 1.
+        assert_eq!((falls_at(&table, 2), falls_at(&table, 1)), (0.75, 0.25));
+        let mut now = 0.0;
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 0.85, 4.0).last(), Some(&2));
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 0.65, 4.0).last(), Some(&1));
+        assert_eq!(rows.row(&table, now + 60.0), 0, "silence is the lowest rate");
+    }
+
+    #[test]
+    fn a_rate_at_a_boundary_does_not_flap() {
+        let table = window();
+        let (mut rows, mut now) = (Rows::new(&table, 0.0), 0.0);
+        // In turns a little above and below the end of the second row, for a minute.
+        let mut found = vec![];
+        for turn in 0..60 {
+            found.extend(rows_at(&mut rows, &table, &mut now, if turn % 2 == 0 { 1.1 } else { 0.9 }, 1.0));
+        }
+        let changes = found.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert_eq!(changes, 1, "up, once");
+    }
+
+    #[test]
+    fn phases_take_the_row_of_the_likelier_one() {
+        let phases = Measured::Phases { rates: [0.5, 2.0], switch: [0.05, 0.2] };
+        let table = table(phases, &[0.5, 1.0, 1.5, 2.0]);
+        let mut rows = Rows::new(&table, 0.0);
+        assert_eq!(rows.row(&table, 0.0), 0, "calm is likelier in the long run");
+        let mut now = 0.0;
+        let burst = rows_at(&mut rows, &table, &mut now, 2.5, 1.0);
+        assert_eq!(burst.last(), Some(&3), "{burst:?}");
+        let in_force = rows.in_force(&table, now);
+        assert!(in_force.burst.unwrap().get() > 0.5 && in_force.rate.get() > 20.0, "{in_force:?}");
+        assert_eq!(rows.row(&table, now + 5.0), 0, "silence ends the burst without an arrival");
+    }
+
+    #[test]
+    fn a_new_table_goes_on_with_what_was_measured() {
+        let table = window();
+        let (mut rows, mut now) = (Rows::new(&table, 0.0), 0.0);
+        rows_at(&mut rows, &table, &mut now, 1.9, 3.0);
+        let mut doubled = table.clone();
+        doubled.forecast = PerSecond::new(40.0).unwrap();
+        let mut next = Rows::after(&mut rows, &doubled, now);
+        assert_eq!(next.row(&doubled, now), 1, "1.9 of the old forecast is 0.95 of the new");
+        assert_eq!(rows.row(&table, now + 9.0), 3, "jobs that are left under the old table are sent by its last row");
+        let mut longer = table.clone();
+        longer.measured = Measured::Window(Seconds::new(7.0).unwrap());
+        assert_eq!(
+            Rows::after(&mut rows, &longer, now).row(&longer, now),
+            1,
+            "another window begins with the forecast"
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! The drift loop in a simulation: what local mode and the operator do, with counters that are read without delay.
+
+use crate::joint;
+use crate::run::Size;
+use control::{Accepted, Decision, DriftLoop, GatewayReading, Held, LoopOptions, Observation, SourceReading};
+use domain::{EvaluationEffort, Plan, Policy, Problem};
+use planner::Decomposition;
+use policy::{Gatekeeper, Scheduler};
+use simulator::{Control, Controller, Network, View};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use wire::document::{AuditTelemetry, PolicyVersion};
+
+/// Readings per length of a part of the run.
+const READINGS: f64 = 600.0;
+
+/// Puts something around a new scheduler.
+pub(crate) type Wrap = Arc<dyn Fn(Box<dyn Scheduler>) -> Box<dyn Scheduler> + Send + Sync>;
+
+/// What the loop is told about time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Seconds between changes of the world.
+    pub(crate) part: f64,
+    /// Seconds that count as one: networks of slow devices are followed as closely as those of fast ones.
+    pub(crate) unit: f64,
+}
+
+/// Lets the drift loop follow what happens in a network of one service, made from `problem` and `policy`.
+pub(crate) fn follow(network: &mut Network, problem: &Problem, policy: &Policy, pace: Pace, wrap: &Wrap, size: Size) {
+    let (Pace { part, unit }, wrap) = (pace, wrap.clone());
+    let (problem, policy) = (problem.clone(), policy.clone());
+    let make = move |_| {
+        let defaults = LoopOptions::default();
+        let options = LoopOptions {
+            min_interval: defaults.min_interval * unit,
+            backoff: defaults.backoff * unit,
+            longest_backoff: part,
+            violation_seconds: defaults.violation_seconds * unit,
+            weigh_again: defaults.weigh_again * unit,
+            stale: part,
+            max_changes_per_hour: 1_000,
+            ..defaults
+        };
+        let plan = Plan { policies: vec![policy.clone()] };
+        let drift = DriftLoop::new(problem.clone(), plan, PolicyVersion::default(), options);
+        Box::new(Shell { drift, size, wrap: wrap.clone() }) as Box<dyn Controller>
+    };
+    network.control = Some(Control { every: part / READINGS, make: Arc::new(make) });
+}
+
+struct Shell {
+    drift: DriftLoop,
+    size: Size,
+    wrap: Wrap,
+}
+
+impl Controller for Shell {
+    fn look(&mut self, view: &mut View<'_>) {
+        let now = view.now();
+        self.drift.observe(now, &observation(self.drift.current(), view));
+        let effort = EvaluationEffort {
+            seed: self.size.seed,
+            replications: NonZeroU32::MIN,
+            arrivals: 10_000,
+            stop: None,
+        };
+        let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else { return };
+        // The plan in force is no incumbent to beat here: it was made for other rates, and the table has taken over.
+        let size = Size { evaluations: self.size.evaluations / 4, ..self.size };
+        let policy = joint::plan_with_table(&problem, size);
+        if policy == self.drift.plan().policies[0] {
+            return self.drift.reject(now, Held::DidNotBeat);
+        }
+        view.replace(0, (self.wrap)(Box::new(Gatekeeper::new(policy.clone(), now))));
+        let plan = Plan { policies: vec![policy] };
+        self.drift.accept(now, Accepted { problem: *problem, plan, gain: String::new() });
+    }
+}
+
+/// What a gateway would tell. Sources that stand for one (distorted jobs) are counted together.
+fn observation(problem: Problem, view: &View<'_>) -> Observation {
+    let service = &problem.services[0];
+    let sum = |of: &dyn Fn(&simulator::Counts) -> u64| view.counts().iter().map(of).sum();
+    let source = SourceReading { arrived: sum(&|counts| counts.arrived), lost: sum(&|counts| counts.lost) };
+    let mut audits: Vec<AuditTelemetry> = vec![];
+    for agreements in view.audits() {
+        audits.resize(audits.len().max(agreements.len()), AuditTelemetry::default());
+        for (sum, one) in audits.iter_mut().zip(agreements) {
+            sum.compared += one.compared;
+            sum.agreed += one.agreed;
+        }
+    }
+    let gateway = GatewayReading {
+        replica: "gateway".to_owned(),
+        service: service.name.clone(),
+        sources: BTreeMap::from([(service.sources[0].name.clone(), source)]),
+        audits,
+        ..GatewayReading::default()
+    };
+    Observation { gateways: vec![gateway], devices: vec![] }
+}

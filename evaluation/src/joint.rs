@@ -1,0 +1,77 @@
+//! Plans of *Auto*, and schedulers that change while they run.
+
+use crate::contenders::Contender;
+use crate::run::Size;
+use domain::{EvaluationEffort, Plan, Policy, Problem, Seconds};
+use planner::joint::{Budget, Method, Request, plan as plan_jointly, with_rate_table};
+use planner::single::tracking::{Tracker, Tracking, confidences};
+use planner::{Scheduler, retuned};
+use simulator::{Network, Simulation};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Replications by which the referee compares plans.
+const REPLICATIONS: u32 = 8;
+/// Arrivals that it looks at for the final word.
+const ARRIVALS: u64 = 40_000;
+/// Ratios of the table over rates.
+pub(crate) const RATIOS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+
+/// The policy of Auto for the only service, without a table over rates.
+pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
+    Ok(planned(problem, None, size).policies.swap_remove(0))
+}
+
+/// The policy of Auto with its table over rates.
+pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
+    let plan = planned(problem, None, size);
+    let rate: f64 = problem.services[0].sources.iter().map(|source| source.rate.get()).sum();
+    let window = Seconds::new((50.0 / rate).max(1.0)).expect("a rate above 0 gives a window");
+    with(problem, None, size, |request| with_rate_table(request, &plan, &RATIOS, window)).plan.policies.swap_remove(0)
+}
+
+/// A plan, better than `incumbent` or the same.
+pub(crate) fn planned(problem: &Problem, incumbent: Option<&Plan>, size: Size) -> Plan {
+    with(problem, incumbent, size, |request| plan_jointly(request).plan)
+}
+
+fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl FnOnce(&Request<'_>) -> T) -> T {
+    let effort = EvaluationEffort {
+        seed: size.seed ^ 0x5EED,
+        replications: NonZeroU32::new(REPLICATIONS).expect("it is not 0"),
+        arrivals: ARRIVALS,
+        stop: None,
+    };
+    // Formulas cannot say what a table over jobs present does; the referee can.
+    let table = planner::schedule(&Scheduler::SMDP, problem, 0).ok();
+    let rivals: Vec<Plan> = table.into_iter().map(|policy| Plan { policies: vec![policy] }).collect();
+    act(&Request {
+        problem,
+        incumbent,
+        rivals: &rivals,
+        fixed: &[],
+        referee: &Simulation::default(),
+        effort,
+        budget: Budget { evaluations: Some(size.evaluations), stop: None },
+        method: Method::default(),
+    })
+}
+
+/// Lets a contender that tracks confidence do so.
+pub(crate) fn track(contender: &Contender, problem: &Problem, network: &mut Network) {
+    let tracks = match contender.scheduler {
+        Scheduler::Knapsack { tracks_confidence } | Scheduler::QueueingLP { tracks_confidence, .. } => tracks_confidence,
+        _ => false,
+    };
+    if !tracks {
+        return;
+    }
+    let (scheduler, problem) = (contender.scheduler.clone(), Arc::new(problem.clone()));
+    network.schedulers[0].make = Arc::new(move |_| {
+        let start = confidences(&problem.services[0].model);
+        let (scheduler, problem) = (scheduler.clone(), problem.clone());
+        let retune = move |confidences: &[f64]| retuned(&scheduler, &problem, 0, confidences).ok();
+        let policy = retune(&start).expect("the policy could be made when the run began");
+        Box::new(Tracking::new(policy, Tracker::new(start), Box::new(retune)))
+    });
+}

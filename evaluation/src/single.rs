@@ -1,0 +1,181 @@
+//! One device: accuracy and loss against load, for every scheduler.
+
+use crate::contenders::{Contender, all};
+use crate::figure::{Figure, Line, Panel};
+use crate::models::Models;
+use crate::output::{Csv, Output, Table, percent};
+use crate::run::{self, Metrics, Size};
+use crate::setting::{Arrivals, LOSS_TARGET, ROOM, one_device};
+use domain::problem::Model;
+use std::sync::Arc;
+
+/// Loads at which the table in the text stands.
+const IN_TEXT: [f64; 4] = [1.0, 2.0, 3.0, 5.0];
+/// Points of accuracy that are worth a word.
+const WORTH_A_WORD: f64 = 0.001;
+
+/// What one contender does at all loads.
+struct Curve {
+    contender: Contender,
+    /// Per load.
+    metrics: Vec<Metrics>,
+    /// Seconds to plan, mean over loads.
+    planning: f64,
+}
+
+/// A model under arrivals of a kind.
+struct Sweep<'a> {
+    name: &'a str,
+    title: &'a str,
+    model: &'a Arc<Model>,
+    arrivals: Arrivals,
+}
+
+pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) -> anyhow::Result<()> {
+    out.say("## One device: accuracy and loss against load");
+    out.say(format!(
+        "One device with room for {ROOM} jobs, the one in service included. Load factor 1 is the rate at which it can run the \
+         whole network for every job. Loss target {}; where a scheduler has none, it does what it does. Thresholds are chosen \
+         on one exit table (5,000 images) and judged on another (10,000 others). Accuracy is that of jobs answered; *right \
+         per arrival* counts lost jobs as wrong.",
+        percent(LOSS_TARGET)
+    ));
+    let sweeps = [
+        Sweep { name: "fashion-poisson", title: "Fashion-MNIST, Poisson arrivals", model: &models.fashion, arrivals: Arrivals::Poisson },
+        Sweep { name: "fashion-bursts", title: "Fashion-MNIST, bursts (MMPP)", model: &models.fashion, arrivals: Arrivals::Bursts },
+        Sweep { name: "ceed-poisson", title: "CEED times, Poisson arrivals", model: &models.ceed, arrivals: Arrivals::Poisson },
+        Sweep { name: "ceed-bursts", title: "CEED times, bursts (MMPP)", model: &models.ceed, arrivals: Arrivals::Bursts },
+    ];
+    let loads: &[f64] = if short { &[1.0, 3.0] } else { &[0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0] };
+    let mut planning: Vec<(String, Vec<f64>)> = vec![];
+    for sweep in sweeps.into_iter().take(if short { 1 } else { 4 }) {
+        let curves = sweep.curves(loads, size)?;
+        sweep.report(loads, &curves, out)?;
+        for (index, curve) in curves.iter().enumerate() {
+            planning.resize(planning.len().max(index + 1), (curve.contender.name.to_owned(), vec![]));
+            planning[index].0 = curve.contender.name.to_owned();
+            planning[index].1.push(curve.planning);
+        }
+    }
+    out.say("### Time to plan");
+    out.say("For one device: the policy at the forecast rate with its table over other rates, on this machine.");
+    let mut table = Table::new(&["scheduler", "milliseconds"]);
+    for (name, seconds) in planning {
+        table.row(&[name, format!("{:.1}", 1e3 * seconds.iter().sum::<f64>() / seconds.len() as f64)]);
+    }
+    out.say(table.text());
+    Ok(())
+}
+
+impl Sweep<'_> {
+    fn curves(&self, loads: &[f64], size: Size) -> anyhow::Result<Vec<Curve>> {
+        let curve = |contender: Contender| -> anyhow::Result<Curve> {
+            eprintln!("{}: {}", self.title, contender.name);
+            let (mut metrics, mut planning) = (vec![], 0.0);
+            for &load in loads {
+                let problem = one_device(self.model, load, self.arrivals)?;
+                let (policy, seconds) = run::plan(&contender, &problem, size)?;
+                planning += seconds / loads.len() as f64;
+                metrics.push(run::simulate(&run::network(&contender, &problem, policy), size)?);
+            }
+            Ok(Curve { contender, metrics, planning })
+        };
+        all().into_iter().map(curve).collect()
+    }
+
+    fn report(&self, loads: &[f64], curves: &[Curve], out: &mut Output) -> anyhow::Result<()> {
+        out.say(format!("### {}", self.title));
+        out.show(self.name, &self.figure(loads, curves), &numbers(loads, curves))?;
+        out.say(words(loads, curves));
+        out.say(table(loads, curves).text());
+        Ok(())
+    }
+
+    fn figure(&self, loads: &[f64], curves: &[Curve]) -> Figure {
+        let drawn = || curves.iter().filter(|curve| curve.contender.drawn);
+        let panel = |title: &str, y: &str, range, value: &dyn Fn(&Metrics) -> f64| {
+            let line = |curve: &Curve| Line {
+                name: curve.contender.name.to_owned(),
+                points: loads.iter().zip(&curve.metrics).map(|(&load, metrics)| (load, value(metrics))).collect(),
+            };
+            Panel { title: title.to_owned(), x: "load factor".to_owned(), y: y.to_owned(), range, lines: drawn().map(line).collect() }
+        };
+        Figure {
+            title: self.title.to_owned(),
+            panels: vec![
+                panel("Accuracy of jobs answered", "%", Some((70.0, 95.0)), &|metrics| 100.0 * metrics.accuracy),
+                panel("Right answers per arrival", "%", Some((60.0, 95.0)), &|metrics| 100.0 * metrics.right()),
+                panel("Loss, small part of the scale", "%", Some((0.0, 5.0)), &|metrics| 100.0 * metrics.loss),
+                panel("Loss", "%", Some((0.0, 100.0)), &|metrics| 100.0 * metrics.loss),
+            ],
+            names: drawn().map(|curve| curve.contender.name.to_owned()).collect(),
+        }
+    }
+}
+
+fn numbers(loads: &[f64], curves: &[Curve]) -> Csv {
+    let mut csv = Csv::new(&["scheduler", "load", "loss", "accuracy", "right_per_arrival", "mean_latency_s", "p95_latency_s"]);
+    for curve in curves {
+        for (&load, one) in loads.iter().zip(&curve.metrics) {
+            csv.row(&[curve.contender.name], &[load, one.loss, one.accuracy, one.right(), one.mean_latency, one.p95_latency]);
+        }
+    }
+    csv
+}
+
+fn table(loads: &[f64], curves: &[Curve]) -> Table {
+    let shown: Vec<usize> = (0..loads.len()).filter(|&index| IN_TEXT.contains(&loads[index])).collect();
+    let heads: Vec<String> = shown.iter().map(|&index| format!("load {}: loss / accuracy", loads[index])).collect();
+    let columns: Vec<&str> = std::iter::once("scheduler").chain(heads.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&columns);
+    for curve in curves {
+        let cell = |&index: &usize| {
+            let one = &curve.metrics[index];
+            format!("{} / {}", percent(one.loss), percent(one.accuracy))
+        };
+        table.row(&std::iter::once(curve.contender.name.to_owned()).chain(shown.iter().map(cell)).collect::<Vec<_>>());
+    }
+    table
+}
+
+/// What the figure shows, in words, also where ours loses.
+fn words(loads: &[f64], curves: &[Curve]) -> String {
+    let within = |metrics: &Metrics| metrics.loss <= LOSS_TARGET * 1.1;
+    // Among those within the target the most accurate; where nobody is, the one that loses least.
+    let best = |index: usize, eligible: &dyn Fn(&str) -> bool| {
+        let candidates = || curves.iter().filter(|curve| eligible(curve.contender.name));
+        let inside = candidates().filter(|curve| within(&curve.metrics[index]));
+        let accuracy = |curve: &&Curve| curve.metrics[index].accuracy;
+        let loss = |curve: &&Curve| curve.metrics[index].loss;
+        inside
+            .max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)))
+            .or_else(|| candidates().min_by(|a, b| loss(a).total_cmp(&loss(b))))
+    };
+    let ours = |name: &str| name == "Auto" || name == "SMDP";
+    let mut text = String::new();
+    let (mut wins, mut lines) = (0, vec![]);
+    for (index, load) in loads.iter().enumerate() {
+        let (Some(our), Some(their)) = (best(index, &ours), best(index, &|name| !ours(name))) else { continue };
+        let (a, b) = (&our.metrics[index], &their.metrics[index]);
+        let ahead = match (within(a), within(b)) {
+            (true, true) => a.accuracy - b.accuracy,
+            (true, false) => 1.0,
+            (false, true) => -1.0,
+            (false, false) => b.loss - a.loss,
+        };
+        wins += usize::from(ahead > -WORTH_A_WORD);
+        if ahead < -WORTH_A_WORD {
+            lines.push(format!(
+                "At load {load} {} does better: {} accuracy at a loss of {}, against {} at {} of our {}.",
+                their.contender.name, percent(b.accuracy), percent(b.loss), percent(a.accuracy), percent(a.loss), our.contender.name,
+            ));
+        }
+    }
+    text.push_str(&format!(
+        "Among schedulers within the loss target, one of ours (SMDP, Auto) is the most accurate, or within 0.1 points of it, at {wins} of {} \
+         loads. ",
+        loads.len()
+    ));
+    text.push_str(&lines.join(" "));
+    text
+}

@@ -1,0 +1,328 @@
+//! One device whose load changes, and whose input does.
+
+use crate::contenders::{Contender, all};
+use crate::follow::{Pace, Wrap, follow};
+use crate::figure::{Figure, Line, Panel};
+use crate::joint;
+use crate::models::{Distortion, Models};
+use crate::output::{Csv, Output, Table, percent};
+use crate::run::{self, Size};
+use crate::setting::{Arrivals, one_device, saturation, tiers};
+use domain::{Plan, Probability, Thresholds};
+use policy::{Arriving, Dispatching, Outcome, Selected};
+use rand::Rng;
+use simulator::{Effort, Interval, Law, Network};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Length of each of the three parts, in service times of the whole network.
+const PART: f64 = 600.0;
+/// Points of each line per part.
+const POINTS: f64 = 12.0;
+/// Load before and after the step, and during it.
+const LOADS: (f64, f64) = (1.0, 4.0);
+/// Load while the input changes.
+const DISTORTED_LOAD: f64 = 2.0;
+/// Share of jobs that are audited where somebody listens.
+const AUDITED: f64 = 0.02;
+/// Loads of the parts, over three tiers.
+const TIER_LOADS: [f64; 3] = [0.5, 2.5, 1.0];
+/// What the second source is called.
+const DISTORTED: &str = "distorted";
+
+/// What happened to the jobs of one contender over time.
+struct Course {
+    name: &'static str,
+    /// Per interval, all replications and sources together.
+    intervals: Vec<Interval>,
+}
+
+pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) -> anyhow::Result<()> {
+    let replications = NonZeroU32::new(if short { 4 } else { 64 }).expect("neither is 0");
+    out.say("## Changes");
+    load_step(models, replications, size, out)?;
+    for distortion in models.distortions.iter().filter(|distortion| distortion.name != "clean") {
+        distorted(models, distortion, replications, size, out)?;
+    }
+    followed(models, short, size, out)
+}
+
+/// Steps of the load over three tiers, with the drift loop and without.
+fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyhow::Result<()> {
+    let replications = NonZeroU32::new(if short { 2 } else { 8 }).expect("neither is 0");
+    let rate = saturation(&models.ceed);
+    let part = PART / rate;
+    let problem = tiers(&models.ceed, 2, TIER_LOADS[0], Arrivals::Poisson)?;
+    let table = joint::plan_with_table(&problem, size);
+    let fixed = joint::plan(&problem, size)?;
+    let exit_last = planner::schedule(&planner::Scheduler::ExitLast, &problem, 0)?;
+    let courses = [
+        ("planned again", &table, true),
+        ("table over rates", &table, false),
+        ("first plan", &fixed, false),
+        ("ExitLast", &exit_last, false),
+    ];
+    let course = |(name, policy, follows): (&'static str, &domain::Policy, bool)| -> anyhow::Result<Course> {
+        eprintln!("load steps over three tiers: {name}");
+        let mut network = simulator::problem::network(&problem, &Plan { policies: vec![policy.clone()] });
+        let pieces = TIER_LOADS.map(|load| (part, load * rate));
+        network.sources[0].arrivals = pieces_of(&pieces);
+        if follows {
+            let as_it_is: Wrap = Arc::new(|scheduler| scheduler);
+            follow(&mut network, &problem, policy, Pace { part, unit: 1.0 / rate }, &as_it_is, size);
+        }
+        course(name, &network, part, replications, size)
+    };
+    let courses = courses.into_iter().map(course).collect::<anyhow::Result<Vec<Course>>>()?;
+    out.say("### Steps of the load over three tiers");
+    out.say(format!(
+        "CEED times, gateway with near and far edge; the load factor is {}, then {}, then {}. *Planned again*: the drift loop reads counters, \
+         detects the change, and has Auto plan again; *table over rates*: the gateway's own table, planned around the first \
+         load; *first plan*: the plan for the first load without its table.",
+        TIER_LOADS[0], TIER_LOADS[1], TIER_LOADS[2]
+    ));
+    out.show("tier-steps", &figure("Steps of the load over three tiers", &courses), &numbers(&courses))?;
+    out.say(parts_table(&courses).text());
+    Ok(())
+}
+
+/// The load is four times what was forecast for a while. Nobody plans again: what is seen is what a policy does by itself.
+fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Output) -> anyhow::Result<()> {
+    let rate = saturation(&models.fashion);
+    let part = PART / rate;
+    let problem = one_device(&models.fashion, LOADS.0, Arrivals::Poisson)?;
+    let course = |contender: Contender| -> anyhow::Result<Course> {
+        eprintln!("load step: {}", contender.name);
+        let (policy, _) = run::plan(&contender, &problem, size)?;
+        let mut network = run::network(&contender, &problem, policy);
+        let pieces = [LOADS.0, LOADS.1, LOADS.0].map(|load| (part, load * rate));
+        network.sources[0].arrivals = pieces_of(&pieces);
+        course(contender.name, &network, part, replications, size)
+    };
+    let courses: Vec<Course> =
+        all().into_iter().filter(|contender| contender.drawn).map(course).collect::<anyhow::Result<_>>()?;
+    out.say("### A step in the load");
+    out.say(format!(
+        "Fashion-MNIST on one device, planned for load {}; for a third of the time the load is {}. Nobody plans again: the gateway \
+         has the policy with its table over rates, or its bandit. A part lasts {PART} services of the whole network; means over {replications} runs.",
+        LOADS.0, LOADS.1
+    ));
+    out.show("load-step", &figure("A step in the load", &courses), &numbers(&courses))?;
+    out.say(parts_table(&courses).text());
+    Ok(())
+}
+
+/// The images are distorted for a while, at a load that does not change.
+fn distorted(
+    models: &Models,
+    distortion: &Distortion,
+    replications: NonZeroU32,
+    size: Size,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let rate = DISTORTED_LOAD * saturation(&models.fashion);
+    let part = PART / saturation(&models.fashion);
+    let problem = one_device(&models.fashion, DISTORTED_LOAD, Arrivals::Poisson)?;
+    let clean = models.distortions.iter().find(|one| one.name == "clean").expect("the images as they are come first");
+    let course = |contender: Contender| -> anyhow::Result<Course> {
+        eprintln!("{} input: {}", distortion.name, contender.name);
+        let (policy, _) = run::plan(&contender, &problem, size)?;
+        let mut network = run::network(&contender, &problem, policy);
+        add_source(&mut network, clean, distortion);
+        network.sources[0].arrivals = pieces_of(&[(part, rate), (part, 0.0), (part, rate)]);
+        network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
+        course(contender.name, &network, part, replications, size)
+    };
+    let contenders = all().into_iter().filter(|contender| {
+        contender.drawn || contender.name.contains("confidence")
+    });
+    let mut courses: Vec<Course> = contenders.map(course).collect::<anyhow::Result<_>>()?;
+    courses.push(audited(models, clean, distortion, replications, size)?);
+    let title = format!("{} images for a while", capital(distortion.name));
+    out.say(format!("### {title}"));
+    out.say(format!(
+        "The first 1,000 test images at load {DISTORTED_LOAD}; in the middle third they are {}. Thresholds were chosen on clean images.",
+        distortion.name
+    ));
+    out.show(&format!("{}-input", distortion.name), &figure(&title, &courses), &numbers(&courses))?;
+    out.say(parts_table(&courses).text());
+    Ok(())
+}
+
+/// Auto with audits and the drift loop: exit tables are re-weighted by how often exits agree with the last one.
+fn audited(
+    models: &Models,
+    clean: &Distortion,
+    distortion: &Distortion,
+    replications: NonZeroU32,
+    size: Size,
+) -> anyhow::Result<Course> {
+    const NAME: &str = "Auto with audits";
+    eprintln!("{} input: {NAME}", distortion.name);
+    let rate = DISTORTED_LOAD * saturation(&models.fashion);
+    let part = PART / saturation(&models.fashion);
+    let mut problem = one_device(&models.fashion, DISTORTED_LOAD, Arrivals::Poisson)?;
+    problem.services[0].audit = Probability::new(AUDITED)?;
+    let policy = joint::plan_with_table(&problem, size);
+    let mut network = simulator::problem::network(&problem, &Plan { policies: vec![policy.clone()] });
+    let blind = add_source(&mut network, clean, distortion);
+    network.sources[0].arrivals = pieces_of(&[(part, rate), (part, 0.0), (part, rate)]);
+    network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
+    follow(&mut network, &problem, &policy, Pace { part, unit: 1.0 / saturation(&models.fashion) }, &blind, size);
+    course(NAME, &network, part, NonZeroU32::new(8).map_or(replications, |few| few.min(replications)), size)
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn pieces_of(pieces: &[(f64, f64)]) -> simulator::Arrivals {
+    simulator::Arrivals::Piecewise { gaps: Law::Exponential { mean: 1.0 }, pieces: pieces.to_vec(), repeat: false }
+}
+
+/// A second source whose jobs are other samples; the scheduler does not know that they are. Gives what makes others as blind.
+fn add_source(network: &mut Network, clean: &Distortion, distorted: &Distortion) -> Wrap {
+    network.models[0].table = Arc::new(clean.table.clone());
+    let mut model = network.models[0].clone();
+    model.table = Arc::new(distorted.table.clone());
+    network.models.push(model);
+    let chains = network.chains.len();
+    for chain in 0..chains {
+        let mut twin = network.chains[chain].clone();
+        twin.name.push_str(" (distorted)");
+        twin.model = Some(1);
+        network.chains.push(twin);
+    }
+    let mut source = network.sources[0].clone();
+    let name = std::mem::replace(&mut source.name, DISTORTED.to_owned());
+    network.sources.push(source);
+    let scheduling = &mut network.schedulers[0];
+    let (make, own) = (scheduling.make.clone(), scheduling.chains.len());
+    let twins: Vec<usize> = scheduling.chains.iter().map(|chain| chain + chains).collect();
+    scheduling.chains.extend(twins);
+    let blind: Wrap = Arc::new(move |inner| Box::new(Blind { inner, source: name.clone(), chains: own }));
+    let wrap = blind.clone();
+    scheduling.make = Arc::new(move |replication| wrap(make(replication)));
+    blind
+}
+
+/// A scheduler that takes the second source for the first.
+struct Blind {
+    inner: Box<dyn policy::Scheduler>,
+    source: String,
+    chains: usize,
+}
+
+impl policy::Scheduler for Blind {
+    fn arrive(&mut self, arriving: &Arriving<'_>, rng: &mut dyn Rng) -> Option<Selected<'_>> {
+        if arriving.source != DISTORTED {
+            return self.inner.arrive(arriving, rng);
+        }
+        let chains = self.chains;
+        let usable = |chain: usize| (arriving.usable)(chain + chains);
+        let seen = Arriving { source: &self.source, usable: &usable, ..*arriving };
+        self.inner.arrive(&seen, rng).map(|selected| Selected { chain: selected.chain + chains, ..selected })
+    }
+
+    fn dispatch(&mut self, dispatching: &Dispatching<'_>, rng: &mut dyn Rng) -> Option<(&Thresholds, u32)> {
+        let seen = Dispatching { source: &self.source, chain: dispatching.chain % self.chains, ..*dispatching };
+        self.inner.dispatch(&seen, rng)
+    }
+
+    fn ended(&mut self, outcome: &Outcome<'_>) {
+        self.inner.ended(&Outcome { source: &self.source, ..*outcome });
+    }
+}
+
+fn course(
+    name: &'static str,
+    network: &Network,
+    part: f64,
+    replications: NonZeroU32,
+    size: Size,
+) -> anyhow::Result<Course> {
+    let effort = Effort {
+        seed: size.seed,
+        replications: Some(replications),
+        precision: None,
+        series: Some(part / POINTS),
+        ..Effort::default()
+    };
+    let report = simulator::simulate(network, &effort)?;
+    let series = report.series.expect("it was asked for");
+    let mut intervals = vec![Interval::default(); (3.0 * POINTS) as usize];
+    for source in &series.sources {
+        for (sum, one) in intervals.iter_mut().zip(source) {
+            sum.arrived += one.arrived;
+            sum.answered += one.answered;
+            sum.lost += one.lost;
+            sum.correct += one.correct;
+            sum.latency_sum += one.latency_sum;
+        }
+    }
+    Ok(Course { name, intervals })
+}
+
+fn figure(title: &str, courses: &[Course]) -> Figure {
+    let panel = |title: &str, range, value: &dyn Fn(&Interval) -> f64| {
+        let at = |index: usize| (index as f64 + 0.5) / POINTS;
+        let line = |course: &Course| Line {
+            name: course.name.to_owned(),
+            points: course.intervals.iter().enumerate().map(|(index, one)| (at(index), 100.0 * value(one))).collect(),
+        };
+        let (x, y) = ("part of the run".to_owned(), "%".to_owned());
+        Panel { title: title.to_owned(), x, y, range: Some(range), lines: courses.iter().map(line).collect() }
+    };
+    Figure {
+        title: title.to_owned(),
+        panels: vec![
+            panel("Accuracy of jobs answered", (60.0, 95.0), &accuracy),
+            panel("Loss", (0.0, 30.0), &loss),
+        ],
+        names: courses.iter().map(|course| course.name.to_owned()).collect(),
+    }
+}
+
+fn accuracy(interval: &Interval) -> f64 {
+    interval.correct / interval.answered
+}
+
+fn loss(interval: &Interval) -> f64 {
+    interval.lost / interval.arrived
+}
+
+fn numbers(courses: &[Course]) -> Csv {
+    let mut csv = Csv::new(&["scheduler", "part", "loss", "accuracy", "mean_latency_s"]);
+    for course in courses {
+        for (index, one) in course.intervals.iter().enumerate() {
+            let at = (index as f64 + 0.5) / POINTS;
+            csv.row(&[course.name], &[at, loss(one), accuracy(one), one.latency_sum / one.answered]);
+        }
+    }
+    csv
+}
+
+/// Loss and accuracy before, during (first tenth apart) and after the change.
+fn parts_table(courses: &[Course]) -> Table {
+    let mut table = Table::new(&["scheduler", "before: loss / accuracy", "first twelfth of the change", "rest of it", "after"]);
+    let points = POINTS as usize;
+    for course in courses {
+        let cell = |range: std::ops::Range<usize>| {
+            let sum = course.intervals[range].iter().fold(Interval::default(), |mut sum, one| {
+                (sum.arrived, sum.answered) = (sum.arrived + one.arrived, sum.answered + one.answered);
+                (sum.lost, sum.correct) = (sum.lost + one.lost, sum.correct + one.correct);
+                sum
+            });
+            format!("{} / {}", percent(loss(&sum)), percent(accuracy(&sum)))
+        };
+        table.row(&[
+            course.name.to_owned(),
+            cell(0..points),
+            cell(points..points + 1),
+            cell(points + 1..2 * points),
+            cell(2 * points..3 * points),
+        ]);
+    }
+    table
+}
