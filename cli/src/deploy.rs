@@ -99,6 +99,24 @@ impl Deployment {
         }
     }
 
+    /// As [`Deployment::with_plan`], with chains where they are: devices listen already.
+    pub(crate) fn with_new_plan(&mut self, plan: &domain::Plan) {
+        for (service, policy) in self.services.iter_mut().zip(&plan.policies) {
+            for gateway in &mut service.gateways {
+                let here = of_gateway(policy, &service.sources, &gateway.device);
+                let chains = std::mem::take(&mut gateway.policy.chains);
+                let version = gateway.policy.version;
+                gateway.policy = policy::write(&here, &service.name, version, chains);
+            }
+        }
+    }
+
+    /// Gives the policies of all gateways this version.
+    pub(crate) fn with_version(&mut self, version: PolicyVersion) {
+        let gateways = self.services.iter_mut().flat_map(|service| &mut service.gateways);
+        gateways.for_each(|gateway| gateway.policy.version = version);
+    }
+
     /// Fills in where the devices listen, once they do.
     pub(crate) fn with_addresses(&mut self, addresses: &BTreeMap<String, String>) {
         let gateways = self.services.iter_mut().flat_map(|service| &mut service.gateways);

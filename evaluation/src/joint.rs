@@ -3,9 +3,8 @@
 use crate::contenders::Contender;
 use crate::run::Size;
 use domain::{EvaluationEffort, Plan, Policy, Problem, Seconds};
-use planner::joint::{Budget, Method, Request, plan as plan_jointly, with_rate_table};
 use planner::single::tracking::{Tracker, Tracking, confidences};
-use planner::{Scheduler, retuned};
+use planner::{Budget, Method, Request, Scheduler, plan as plan_jointly, retuned, with_rate_table};
 use simulator::{Network, Simulation};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,8 +13,17 @@ use std::sync::Arc;
 const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
-/// Ratios of the table over rates.
-pub(crate) const RATIOS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+/// Rows of the table over rates on either side of the forecast, and how far it reaches: as in `eenn plan`.
+const ROWS_EACH_SIDE: i32 = 7;
+const OCTAVES: f64 = 3.0;
+
+fn ratios() -> Vec<f64> {
+    let ratio = |row: i32| {
+        let part = f64::from(row) / f64::from(ROWS_EACH_SIDE);
+        2f64.powf(OCTAVES * part * part.abs())
+    };
+    (-ROWS_EACH_SIDE..=ROWS_EACH_SIDE).map(ratio).collect()
+}
 
 /// The policy of Auto for the only service, without a table over rates.
 pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
@@ -27,7 +35,7 @@ pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
     let plan = planned(problem, None, size);
     let rate: f64 = problem.services[0].sources.iter().map(|source| source.rate.get()).sum();
     let window = Seconds::new((50.0 / rate).max(1.0)).expect("a rate above 0 gives a window");
-    with(problem, None, size, |request| with_rate_table(request, &plan, &RATIOS, window)).plan.policies.swap_remove(0)
+    with(problem, None, size, |request| with_rate_table(request, &plan, &ratios(), window)).plan.policies.swap_remove(0)
 }
 
 /// A plan, better than `incumbent` or the same.

@@ -48,7 +48,7 @@ pub(crate) fn one_device(model: &Arc<Model>, load: f64, arrivals: Arrivals) -> a
 }
 
 /// Speeds of gateway, near edge and far edge relative to the machine of the profile.
-pub(crate) const SPEEDS: [f64; 3] = [1.0, 2.0, 4.0];
+pub(crate) const SPEEDS: [f64; 3] = [1.0, 1.0, 2.0];
 const NAMES: [&str; 3] = ["gateway", "near edge", "far edge"];
 /// Bytes per second and latency to the near and the far edge: a wired network of 100 Mbit/s, and one further away.
 const LINKS: [(f64, f64); 2] = [(12.5e6, 0.001), (12.5e6, 0.010)];

@@ -1,7 +1,5 @@
 //! What a gateway decides by itself, with real processes: rows of a rate table, tables over jobs present, learners.
 
-#![expect(clippy::unwrap_used, reason = "what a helper unwraps fails the test")]
-
 use hyper::{Method, StatusCode};
 use std::time::{Duration, Instant};
 use system_tests::{Client, Cluster, assert_balanced, build};
@@ -71,7 +69,8 @@ async fn a_gateway_changes_its_thresholds_when_the_rate_doubles() {
     gateway.policy.version.generation = 2;
     let admin = Client::new(&cluster.gateway_process.ready.metrics);
     flood(&client, 100).await;
-    let policy = with_addresses(&cluster, &gateway.policy);
+    system_tests::fill_addresses(&mut gateway, &cluster.devices);
+    let policy = serde_json::to_vec(&gateway.policy).unwrap();
     let reply = admin.send(Method::PUT, "/policy", &[], policy).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK, "{:?}", reply.body);
     assert_eq!(exit(&client, 1).await, 1);
@@ -82,15 +81,6 @@ async fn a_gateway_changes_its_thresholds_when_the_rate_doubles() {
     assert_balanced(&books);
     assert_eq!(books.exits, books.confidences.iter().map(|one| one.count).collect::<Vec<_>>());
     assert!(books.confidences.iter().all(|one| one.sum > 0.0 && one.sum <= one.count as f64), "{books:#?}");
-}
-
-/// A policy with the addresses of the running devices.
-fn with_addresses(cluster: &Cluster, policy: &wire::document::PolicyDocument) -> Vec<u8> {
-    let mut policy = policy.clone();
-    for hop in policy.chains.iter_mut().flat_map(|chain| &mut chain.hops) {
-        hop.address.clone_from(&cluster.devices[&hop.device].ready.address);
-    }
-    serde_json::to_vec(&policy).unwrap()
 }
 
 #[tokio::test]
@@ -116,6 +106,8 @@ async fn reactive_leaves_earlier_after_losses_and_later_when_nobody_is_there() {
     let (mut devices, mut gateway) = build::near_and_far(&[1.0]);
     devices[1].fragments[0].memory_budget_bytes = build::CUT_BYTES;
     build::emulate(&mut devices[1], 50.0);
+    // Slow enough that a flood is a queue: a job that finds nobody there would be sent to the later exit.
+    build::emulate(&mut devices[0], 5.0);
     gateway.policy.epoch = EpochDocument::Dispatch;
     gateway.policy.learning = Some(LearningDocument::Reactive(ReactiveDocument {}));
     let cluster = Cluster::start(devices, gateway);

@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) services: Vec<ServiceSummary>,
     /// Per device.
     pub(crate) devices: Vec<DeviceSummary>,
+    /// New plans, and what would have been without them; null where nothing is planned, or with `--no-reoptimize`.
+    pub(crate) reoptimization: Option<crate::up::Reoptimization>,
     /// What makes the figures doubtful; empty when all is well.
     pub(crate) warnings: Vec<String>,
 }
@@ -180,6 +182,7 @@ pub(crate) fn summarise(account: &Account, mut run: Run<'_>) -> Summary {
         total: figures(&total),
         services: account.services().into_iter().map(|name| service(account, name, run.phases)).collect(),
         devices: run.devices.iter().map(|(name, log)| device(name, log, run.seconds)).collect(),
+        reoptimization: None,
         warnings: run.warnings,
     }
 }

@@ -17,6 +17,9 @@ pub(crate) fn render(summary: &Summary) -> String {
     add(exits(&summary.services));
     add(losses(&summary.services));
     add(devices(&summary.devices));
+    if let Some(again) = &summary.reoptimization {
+        let _ = write!(text, "\n{}", again.in_words(summary.total.loss_ratio, summary.total.accuracy));
+    }
     for warning in &summary.warnings {
         let _ = writeln!(text, "\nWARNING: {warning}");
     }

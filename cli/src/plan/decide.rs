@@ -20,11 +20,13 @@ pub(crate) struct Ask {
     pub(crate) budget: Duration,
     /// Seed of everything random.
     pub(crate) seed: u64,
+    /// Cores for simulations; 0 for all.
+    pub(crate) threads: usize,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { budget: Duration::from_secs(1), seed: 1 }
+        Self { budget: Duration::from_secs(1), seed: 1, threads: 0 }
     }
 }
 
@@ -32,13 +34,20 @@ impl Default for Ask {
 const ARRIVALS: u64 = 400_000;
 /// Arrivals by which candidates are compared in the end: a few milliseconds each.
 const REFEREED: u64 = 80_000;
+/// The same for rows at other rates, which are many.
+const REFEREED_ROWS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
-/// Share of the budget for the plan itself; the rest is for its rows at other rates.
-const FOR_PLAN: f64 = 0.6;
-/// Measured rate ÷ forecast of the rows by which gateways adapt on their own: half powers of two.
-const RATIOS: [f64; 9] = [0.25, 0.354, 0.5, 0.707, 1.0, 1.414, 2.0, 2.828, 4.0];
+/// Time for rows at other rates ÷ time for the plan. They come after it: a plan is worth having before they are there.
+const FOR_ROWS: f64 = 1.0;
+/// Share of the time for rows that goes into formulas; the rest is simulation.
+const FOR_SCREEN: f64 = 0.4;
+/// Rows by which gateways adapt on their own. Row u is for measured rates up to 2^(3·(u/7)·|u/7|) times the forecast: from
+/// 1/2 to 8, closer together around it, where a row too high, by chance, costs accuracy all the time.
+const ROWS: std::ops::RangeInclusive<i32> = -4..=7;
+/// Log₂ of the ratio of the last row.
+const OCTAVES: f64 = 3.0;
 /// Arrivals in the window by which gateways measure rates, and its shortest length in seconds: with 50 of them a rate is
-/// known to 14 %, which tells rows apart.
+/// known to 14 %.
 const WINDOW_ARRIVALS: f64 = 50.0;
 const SHORTEST_WINDOW: f64 = 1.0;
 
@@ -63,24 +72,29 @@ pub(crate) fn decide(problem: &Problem, deployment: &Deployment, ask: &Ask) -> O
             let search = SearchDocument::new(ask, Duration::ZERO, 0);
             Found { plan: Plan { policies }, runner_up: None, held_out: vec![], search }
         }
-        None => jointly(problem, &fixed, &rivals(problem, deployment, &fixed), ask),
+        None => {
+            let (plan, search, planned) = jointly(problem, &fixed, &rivals(problem, deployment, &fixed), None, ask);
+            let runner_up = planned.runner_up.as_ref().map(RunnerUp::from);
+            Found { plan, runner_up, held_out: held_out(&planned), search }
+        }
     };
-    checked(problem, found)
+    let plan = checked(problem, found.plan)?;
+    Ok(Found { plan, ..found })
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.
-fn checked(problem: &Problem, found: Found) -> Outcome<Found> {
-    let notes = checker::check(problem, &found.plan);
+pub(super) fn checked(problem: &Problem, plan: Plan) -> Outcome<Plan> {
+    let notes = checker::check(problem, &plan);
     match notes.iter().find(|note| note.severity == Severity::Error) {
         Some(note) => {
             Err(anyhow::anyhow!("the plan is wrong, and is not used: {}: {}", note.place, note.message).into())
         }
-        None => Ok(found),
+        None => Ok(plan),
     }
 }
 
 /// The policy of a service that is planned by itself; `None` for Auto.
-fn single(problem: &Problem, service: &ServicePlan, index: usize) -> Outcome<Option<Policy>> {
+pub(super) fn single(problem: &Problem, service: &ServicePlan, index: usize) -> Outcome<Option<Policy>> {
     let planned = match &service.resolved.scheduler {
         ResolvedScheduler::Given(policy) => return Ok(Some(policy.clone())),
         ResolvedScheduler::Planned(PlannedScheduler::Auto { .. }) => return Ok(None),
@@ -94,7 +108,7 @@ fn single(problem: &Problem, service: &ServicePlan, index: usize) -> Outcome<Opt
 }
 
 /// A plan that formulas cannot predict, for the referee: optimal tables over jobs present, wherever Auto may look at them.
-fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) -> Vec<Plan> {
+pub(super) fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) -> Vec<Plan> {
     let may_dispatch = |service: &ServicePlan| {
         !matches!(
             service.resolved.scheduler,
@@ -114,21 +128,28 @@ fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) 
 }
 
 /// All services together, but for those that keep a policy of their own.
-fn jointly(problem: &Problem, fixed: &[Option<Policy>], rivals: &[Plan], ask: &Ask) -> Found {
+pub(super) fn jointly(
+    problem: &Problem,
+    fixed: &[Option<Policy>],
+    rivals: &[Plan],
+    incumbent: Option<&Plan>,
+    ask: &Ask,
+) -> (Plan, SearchDocument, Planned) {
     let began = Instant::now();
-    let line = Line::new(began, ask.budget);
-    let until = |share: f64| {
-        let (end, line) = (ask.budget.mul_f64(share), &line);
+    let whole = ask.budget.mul_f64(1.0 + FOR_ROWS);
+    let line = Line::new(began, whole);
+    let until = |end: Duration| {
+        let line = &line;
         move || {
             line.show();
             began.elapsed() >= end
         }
     };
-    let (for_plan, for_all) = (until(FOR_PLAN), until(1.0));
-    let referee = Simulation::default();
+    let (for_plan, for_all) = (until(ask.budget), until(whole));
+    let referee = Simulation { threads: ask.threads };
     let request = Request {
         problem,
-        incumbent: None,
+        incumbent,
         rivals,
         fixed,
         referee: &referee,
@@ -137,20 +158,36 @@ fn jointly(problem: &Problem, fixed: &[Option<Policy>], rivals: &[Plan], ask: &A
         method: Method::default(),
     };
     let planned = planner::plan(&request);
-    let budget = Budget { evaluations: None, stop: Some(&for_all) };
-    let rest = Request { budget, rivals: &[], ..request };
+    let search_took = began.elapsed();
+    let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
+    let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
+    let evaluations = Some(affordable(plans, began.elapsed(), whole));
+    let budget = Budget { evaluations, stop: Some(&for_all) };
+    let rest = Request { budget, effort, rivals: &[], ..request };
     // Rivals have tables over rates already.
-    let plan = match rivals.contains(&planned.plan) {
+    let plan = match rivals.contains(&planned.plan) || !planned.verdict.is_new() {
         true => planned.plan.clone(),
-        false => planner::with_rate_table(&rest, &planned.plan, &RATIOS, window(problem)).plan,
+        false => planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan,
     };
-    let plans = planned.spent.iter().map(|(_, count)| count).sum();
-    let search = SearchDocument::new(ask, began.elapsed(), plans);
-    Found { plan, runner_up: planned.runner_up.as_ref().map(RunnerUp::from), held_out: held_out(&planned), search }
+    (plan, SearchDocument::new(ask, search_took, plans), planned)
+}
+
+/// Evaluations that the rest of the budget has time for, at the pace so far: a row must not take the time of all others.
+fn affordable(done: u64, took: Duration, budget: Duration) -> u64 {
+    let pace = done as f64 / took.as_secs_f64().max(1e-3);
+    (pace * budget.saturating_sub(took).as_secs_f64() * FOR_SCREEN) as u64
 }
 
 fn held_out(planned: &Planned) -> Vec<(f64, f64)> {
     planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect()
+}
+
+fn ratios() -> Vec<f64> {
+    let ratio = |row: i32| {
+        let part = f64::from(row) / f64::from(*ROWS.end());
+        2f64.powf(OCTAVES * part * part.abs())
+    };
+    ROWS.map(ratio).collect()
 }
 
 /// Long enough for the slowest service.

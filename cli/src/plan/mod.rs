@@ -3,6 +3,7 @@
 //! * [`options`]: the options, and what is done in which order.
 //! * [`rates`]: other arrival rates than those of the manifests.
 //! * [`decide`]: asks the planner, then the evaluators; [`decision`] is what comes out.
+//! * [`replan`]: the same while gateways serve.
 //! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people.
 //! * [`manifest`]: the decision as EENNPlan objects, in [`yaml`].
 //! * [`explain`]: the second command.
@@ -17,6 +18,7 @@ mod manifest;
 mod options;
 mod progress;
 mod rates;
+mod replan;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,3 +28,4 @@ mod yaml;
 pub(crate) use decide::{Ask, decide};
 pub(crate) use document::schema;
 pub(crate) use options::{Explain, Options};
+pub(crate) use replan::{Replanned, in_words, replan};

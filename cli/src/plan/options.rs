@@ -31,7 +31,8 @@ struct Common {
     #[arg(long, value_name = "[SOURCE:]RATE")]
     rate: Vec<Rate>,
 
-    /// Time for the search, such as 200ms or 5s: the best plan so far is what comes back
+    /// Time for the search, such as 200ms or 5s: the best plan so far is what comes back. Rows for other rates, by which
+    /// gateways adapt on their own, take as long again
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     budget: Duration,
 
@@ -132,7 +133,7 @@ impl Common {
         let models = Models::read(&deployment, &manifests, None, Judge::Others)?;
         let problem = problem(&deployment, &models)?;
         let problem = with_rates(&problem, &self.rate).map_err(Failure::input)?;
-        let ask = Ask { budget: self.budget, seed: self.seed };
+        let ask = Ask { budget: self.budget, seed: self.seed, ..Ask::default() };
         let decision = predicted(&problem, decide(&problem, &deployment, &ask)?, self.seed);
         Ok(Decided { deployment, problem, decision })
     }

@@ -24,4 +24,5 @@ mod run;
 mod table;
 mod words;
 
+pub(crate) use manifests::network_of;
 pub(crate) use options::Options;

@@ -39,7 +39,7 @@ struct PollTarget {
 }
 
 /// Time between two polls.
-pub(crate) const POLL_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const POLL_EVERY: Duration = Duration::from_millis(250);
 
 impl Board {
     /// Takes note of the death of a process by its full name.
@@ -61,6 +61,14 @@ impl Board {
     /// The last state of every gateway.
     pub(crate) fn gateways(&self) -> impl Iterator<Item = (&str, &GatewayTelemetry)> {
         self.gateways.iter().filter_map(|(name, states)| Some((name.as_str(), &states.back()?.1)))
+    }
+
+    /// The last state of every gateway, with the time when it was asked for.
+    pub(crate) fn gateway_states(&self) -> impl Iterator<Item = (&str, Instant, &GatewayTelemetry)> {
+        self.gateways.iter().filter_map(|(name, states)| {
+            let (at, telemetry) = states.back()?;
+            Some((name.as_str(), *at, telemetry))
+        })
     }
 
     /// Devices for the display.

@@ -1,5 +1,6 @@
 //! Options of `eenn up`.
 
+use super::follow::Start;
 use super::{Drive, run, samples};
 use crate::deploy::{self, Deployment, ServicePlan};
 use crate::exit_code::{Blame, Failure, Outcome};
@@ -27,6 +28,10 @@ pub(crate) struct Options {
     /// DIR or beside the model]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+
+    /// Keep the first plan, whatever the load does: no new plans, and no table over rates in the gateways
+    #[arg(long)]
+    no_reoptimize: bool,
 
     /// Address of the first gateway; others take the next ports [default: 127.0.0.1:8080, any free port with --load]
     #[arg(long, value_name = "ADDR")]
@@ -72,6 +77,10 @@ pub(crate) struct Checked {
     pub(crate) plan: Option<Plan>,
     /// What to send it with, and to try; per service.
     pub(crate) samples: Vec<samples::ServiceSamples>,
+    /// What was planned, and what new plans start from; none where nothing was planned.
+    pub(crate) start: Option<Start>,
+    /// Whether there are new plans when the load drifts.
+    pub(crate) reoptimizes: bool,
     /// Address of the first gateway.
     pub(crate) listen: SocketAddr,
     /// Form of the summary.
@@ -91,27 +100,31 @@ impl Options {
             service.artifact.verify(&service.model_file).map_err(Failure::input)?;
         }
         let plan = self.drive.plan(&run::sources(&deployment), self.seed)?;
-        self.decide(&manifests, &mut deployment)?;
+        let start = self.decide(&manifests, &mut deployment)?;
         let data = self.data.clone().or_else(|| default_data(&self.manifests, &deployment));
         let samples = samples::read(&deployment, data.as_deref(), plan.is_some()).blame_input()?;
         let listen = self.listen.unwrap_or_else(|| {
             // Nobody needs to know the port of a gateway that only we send to.
             SocketAddr::from(([127, 0, 0, 1], if plan.is_some() { 0 } else { 8080 }))
         });
-        Ok(Checked { deployment, plan, samples, listen, output: self.output })
+        let reoptimizes = !self.no_reoptimize;
+        Ok(Checked { deployment, plan, samples, start, reoptimizes, listen, output: self.output })
     }
 
     /// Plans for the expected rates, where a scheduler has to be planned.
-    fn decide(&self, manifests: &Manifests, deployment: &mut Deployment) -> Outcome {
+    fn decide(&self, manifests: &Manifests, deployment: &mut Deployment) -> Outcome<Option<Start>> {
         let given = |service: &ServicePlan| matches!(service.resolved.scheduler, ResolvedScheduler::Given(_));
         if deployment.services.iter().all(given) {
-            return Ok(());
+            return Ok(None);
         }
         let models = Models::read(deployment, manifests, None, Judge::Others)?;
         let problem = problem::problem(deployment, &models)?;
-        let found = plan::decide(&problem, deployment, &Ask { seed: self.seed, ..Ask::default() })?;
-        deployment.with_plan(&found.plan);
-        Ok(())
+        let mut plan = plan::decide(&problem, deployment, &Ask { seed: self.seed, ..Ask::default() })?.plan;
+        if self.no_reoptimize {
+            plan.policies.iter_mut().for_each(|policy| policy.rates = None);
+        }
+        deployment.with_plan(&plan);
+        Ok(Some(Start { problem, plan, seed: self.seed }))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A run of local mode, from the start of its processes to the summary.
 
 use super::board::{Board, Poller};
+use super::compare::compare;
+use super::follow::{Change, Follower, LOOK_EVERY};
 use super::local::{Gateway, Local, work_folder};
 use super::options::{Checked, Output};
 use super::samples::{ServiceSamples, write_example};
@@ -65,6 +67,8 @@ pub(crate) fn run(checked: Checked, out: &mut dyn Write) -> Outcome {
 struct Stage {
     screen: Arc<Mutex<Screen>>,
     board: Arc<Mutex<Board>>,
+    /// New plans so far.
+    changes: Arc<Mutex<Vec<Change>>>,
 }
 
 async fn listen(mut news: mpsc::Receiver<News>, stage: Stage) {
@@ -89,7 +93,7 @@ fn say(news: &News) -> String {
 
 impl Stage {
     fn new() -> Self {
-        Self { screen: Arc::new(Mutex::new(Screen::stderr())), board: Arc::default() }
+        Self { screen: Arc::new(Mutex::new(Screen::stderr())), board: Arc::default(), changes: Arc::default() }
     }
 
     /// Standard error that is gone is no reason to stop serving.
@@ -159,6 +163,7 @@ impl Stage {
         tokio::select! {
             () = show => {}
             () = poller.poll_for_ever() => {}
+            () = self.follow_for_ever(checked, local, begin) => {}
             () = interrupts.wanted(Urgency::Orderly) => {}
         }
         self.clear();
@@ -194,11 +199,17 @@ impl Stage {
             () = stop => {}
             () = show => {}
             () = poller.poll_for_ever() => {}
+            () = self.follow_for_ever(checked, local, begin) => {}
         }
         let seconds = begin.elapsed().as_secs_f64();
         self.clear();
         poller.poll().await;
-        Ok(self.summary(plan, &shared, seconds))
+        let mut summary = self.summary(plan, &shared, seconds);
+        if let Some(start) = checked.start.as_ref().filter(|_| checked.reoptimizes) {
+            let changes = self.changes.lock().expect("nothing panics under this lock").clone();
+            summary.reoptimization = Some(compare(start, &checked.deployment, plan, changes)?);
+        }
+        Ok(summary)
     }
 
     fn summary(&self, plan: &Plan, shared: &Shared, seconds: f64) -> Summary {
@@ -251,6 +262,32 @@ impl Stage {
             ticks.tick().await;
             let view = view(self);
             let _ = self.screen.lock().expect("nothing panics under this lock").draw(&view, Instant::now());
+        }
+    }
+
+    /// New plans when the load drifts, if anybody wants them.
+    async fn follow_for_ever(&self, checked: &Checked, local: &Local, begin: Instant) {
+        let start = checked.start.as_ref().filter(|_| checked.reoptimizes);
+        let follower = start.and_then(|start| Follower::new(start, &checked.deployment, local, begin));
+        let Some(mut follower) = follower else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let (observation, versions) = {
+                let board = self.board();
+                let versions = board.gateways().map(|(name, telemetry)| (name.to_owned(), telemetry.policy)).collect();
+                (follower.read(&board), versions)
+            };
+            let Some(observation) = observation else { continue };
+            match follower.look(observation, &versions).await {
+                Ok(look) => {
+                    look.messages.iter().for_each(|message| self.message(message));
+                    self.changes.lock().expect("nothing panics under this lock").extend(look.change);
+                }
+                Err(error) => {
+                    self.message(&format!("no new plans from now on: {error:#}"));
+                    return std::future::pending().await;
+                }
+            }
         }
     }
 

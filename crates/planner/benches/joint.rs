@@ -56,7 +56,7 @@ fn plans(criterion: &mut Criterion) {
             method: Method::Prices,
         };
         group.bench_function(format!("{name}, 10,000 evaluations"), |bencher| {
-            bencher.iter(|| plan(black_box(&request)))
+            bencher.iter(|| plan(black_box(&request)));
         });
     }
 }

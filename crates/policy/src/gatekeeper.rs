@@ -49,8 +49,11 @@ impl Gatekeeper {
     /// it has; its row of the rate table stays, because it no longer hears of arrivals.
     pub fn after(before: &mut Self, policy: impl Into<Arc<Policy>>, now: f64) -> Self {
         let mut next = Self::new(policy, now);
-        if let (Some(table), Some(rows)) = (&next.policy.rates, &mut before.rows) {
-            next.rows = Some(Rows::after(rows, table, now));
+        if let Some(rows) = &mut before.rows {
+            if let Some(table) = &next.policy.rates {
+                next.rows = Some(Rows::after(rows, table, now));
+            }
+            rows.retire();
         }
         if next.learns_like(before) {
             next.learner.clone_from(&before.learner);

@@ -55,8 +55,8 @@ impl Rows {
         Self { meter, row: reaching(table, 1.0), retired: false }
     }
 
-    /// Rows of a new table that goes on with what was measured for the one before, which then stays with its row.
-    pub(crate) fn after(before: &mut Self, table: &RateTable, now: f64) -> Self {
+    /// Rows of a new table that goes on with what was measured for the one before.
+    pub(crate) fn after(before: &Self, table: &RateTable, now: f64) -> Self {
         let mut rows = Self::new(table, now);
         match (&mut rows.meter, &before.meter) {
             (Meter::Window { length, rate }, Meter::Window { length: same, rate: measured }) if length == same => {
@@ -65,7 +65,6 @@ impl Rows {
             (Meter::Phases(filter), Meter::Phases(believed)) => *filter = filter.believing(believed),
             _ => {}
         }
-        before.retired = true;
         let ratio = rows.ratio(table, now);
         rows.row = reaching(table, ratio);
         rows
@@ -82,6 +81,11 @@ impl Rows {
             rate.arrive(1, time(now));
         }
         row
+    }
+
+    /// Stays with the row that it has, because it no longer hears of arrivals.
+    pub(crate) fn retire(&mut self) {
+        self.retired = true;
     }
 
     /// The row that was found last.
@@ -237,15 +241,12 @@ mod tests {
         rows_at(&mut rows, &table, &mut now, 1.9, 3.0);
         let mut doubled = table.clone();
         doubled.forecast = PerSecond::new(40.0).unwrap();
-        let mut next = Rows::after(&mut rows, &doubled, now);
+        let mut next = Rows::after(&rows, &doubled, now);
+        rows.retire();
         assert_eq!(next.row(&doubled, now), 1, "1.9 of the old forecast is 0.95 of the new");
         assert_eq!(rows.row(&table, now + 9.0), 3, "jobs that are left under the old table are sent by its last row");
         let mut longer = table.clone();
         longer.measured = Measured::Window(Seconds::new(7.0).unwrap());
-        assert_eq!(
-            Rows::after(&mut rows, &longer, now).row(&longer, now),
-            1,
-            "another window begins with the forecast"
-        );
+        assert_eq!(Rows::after(&rows, &longer, now).row(&longer, now), 1, "another window begins with the forecast");
     }
 }

@@ -559,7 +559,8 @@ fn outcomes_say_what_the_exits_on_the_way_were_confident_of() {
             self.1.lock().expect("nobody panics").push(outcome.evaluated.to_vec());
         }
     }
-    let rows: [(&[f32], &[(usize, f32)]); 4] = [
+    type Row = (&'static [f32], &'static [(usize, f32)]);
+    let rows: [Row; 4] = [
         (&[0.0, 1.0, 1.0], &[(0, 0.3)]),
         (&[0.5, 0.5, 1.0], &[(0, 0.3), (1, 0.6)]),
         (&[0.9, 1.0, 0.9], &[(0, 0.3), (2, 0.7), (3, 0.9)]),

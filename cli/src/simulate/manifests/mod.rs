@@ -13,7 +13,7 @@ use crate::load::plan::Plan as Load;
 use crate::plan::{Ask, decide};
 use crate::problem::{Judge, Models, problem};
 use crate::up::{Drive, sources};
-use domain::Plan;
+use domain::{Plan, Problem};
 use simulator::Network;
 use std::path::Path;
 
@@ -36,8 +36,18 @@ pub(crate) fn cases(folder: &Path, drive: &Drive, seed: u64, exit_table: Option<
 fn network(deployment: &Deployment, models: &Models, load: Option<&Load>) -> Outcome<Network> {
     let problem = problem(deployment, models)?;
     let plan = decide(&problem, deployment, &Ask::default())?.plan;
+    network_of(deployment, &problem, plan, load)
+}
+
+/// The network of a plan under a load.
+pub(crate) fn network_of(
+    deployment: &Deployment,
+    problem: &Problem,
+    plan: Plan,
+    load: Option<&Load>,
+) -> Outcome<Network> {
     let streams = arrivals::streams(deployment, load)?;
-    let network = simulator::problem::network(&problem, &renamed(plan, deployment, &streams));
+    let network = simulator::problem::network(problem, &renamed(plan, deployment, &streams));
     // Sources of the network are those of the manifests, in the same order.
     let of_stream = |stream: &arrivals::Stream| simulator::Source {
         name: stream.name.clone(),

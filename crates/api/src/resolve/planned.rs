@@ -8,6 +8,7 @@ use domain::Policy;
 
 /// How the jobs of a service are treated.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per service, and it is seldom moved")]
 pub enum ResolvedScheduler {
     /// As the manifest says: ExitFirst, ExitLast, Fixed and Mixture.
     Given(Policy),

@@ -53,6 +53,8 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     let policies = planned.policies.iter().enumerate();
     let with_table = |(service, policy): (usize, &Policy)| match request.fixed.get(service) {
         Some(Some(_)) => policy.clone(),
+        // A rival that won has a table of its own, over jobs present as well.
+        _ if policy.rates.is_some() => policy.clone(),
         _ => Policy { rates: table(request.problem, service, &grid, &rows, window), ..policy.clone() },
     };
     RatePlan {

@@ -17,9 +17,9 @@ use std::sync::Arc;
 const ROUNDS: usize = 40;
 /// Times that limits are moved by short looks of the referee, and by long ones.
 const CALIBRATIONS: usize = 3;
-const LAST_CORRECTIONS: usize = 3;
+const LAST_CORRECTIONS: usize = 2;
 /// Evaluations from each start before the referee has a first look; later ones have four times those before.
-const FIRST_LOOK: u64 = 2000;
+const FIRST_LOOK: u64 = 6000;
 /// Pairs of random starts, at most, where nothing else ends the search.
 const MOST_WAVES: u64 = 40;
 /// Pairs without a gain in a row that end it.
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
         let incumbent = request.incumbent.map(|plan| workshop.read(plan));
         let mut contenders = vec![];
         // Short looks of the referee move the limits to where they have to be.
-        let glance = (request.effort.arrivals / 4).max(2_000);
+        let glance = (request.effort.arrivals / 6).max(2_000);
         if let Some(plan) = request.incumbent {
             let evaluation = referee.judge(plan, glance);
             contenders.push(Contender { plan: plan.clone(), evaluation, is_incumbent: true });

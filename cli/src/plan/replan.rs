@@ -1,0 +1,70 @@
+//! Planning again while gateways serve: what changes, and what a plan says in one line.
+
+use super::decide::{Ask, checked, jointly, rivals, single};
+use crate::deploy::{Deployment, ServicePlan};
+use crate::exit_code::Outcome;
+use domain::{Choice, Plan, Policy, Problem};
+
+/// What came of planning again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Replanned {
+    /// A plan that beats the one in force, and by how much, in words.
+    Better {
+        /// The plan.
+        plan: Plan,
+        /// What it gains.
+        gain: String,
+    },
+    /// The plan in force is as good.
+    Kept,
+}
+
+/// Plans again for a problem that has changed. Services that want no new plans keep what `incumbent` gives them.
+pub(crate) fn replan(problem: &Problem, deployment: &Deployment, incumbent: &Plan, ask: &Ask) -> Outcome<Replanned> {
+    let of_service =
+        |(index, (service, policy)): (usize, (&ServicePlan, &Policy))| match service.resolved.reoptimization {
+            None => Ok(Some(policy.clone())),
+            Some(_) => single(problem, service, index),
+        };
+    let services = deployment.services.iter().zip(&incumbent.policies).enumerate();
+    let fixed = services.map(of_service).collect::<Outcome<Vec<_>>>()?;
+    if let Some(policies) = fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
+        let plan = checked(problem, Plan { policies })?;
+        if plan == *incumbent {
+            return Ok(Replanned::Kept);
+        }
+        return Ok(Replanned::Better { plan, gain: "schedulers solved again for what is known now".to_owned() });
+    }
+    let (plan, _, planned) = jointly(problem, &fixed, &rivals(problem, deployment, &fixed), Some(incumbent), ask);
+    if !planned.verdict.is_new() {
+        return Ok(Replanned::Kept);
+    }
+    let before = planned.runner_up.as_ref().filter(|other| other.is_incumbent);
+    let gain =
+        before.map_or("better than the plan before".to_owned(), |other| format!("the plan before: {}", other.why));
+    Ok(Replanned::Better { plan: checked(problem, plan)?, gain })
+}
+
+/// The shares and thresholds of a policy at its forecast, on one line: `60 % left at 0.72 0.81 closed`.
+pub(crate) fn in_words(policy: &Policy) -> String {
+    let forecast = policy.rates.as_ref().and_then(|rates| rates.rows.iter().find(|row| row.up_to >= 1.0 - 1e-9));
+    let mixture = forecast.map_or(&policy.default, |row| &row.default);
+    let choices: Vec<String> = mixture.choices().iter().map(|one| choice(one, policy)).collect();
+    let table = policy.rates.as_ref().map(|rates| format!("; {} rows for other rates", rates.rows.len()));
+    format!("{}{}", choices.join("; "), table.unwrap_or_default())
+}
+
+fn choice(choice: &Choice, policy: &Policy) -> String {
+    let threshold = |&value: &f32| match value {
+        1.0 => "closed".to_owned(),
+        0.0 => "always".to_owned(),
+        value => format!("{value:.2}"),
+    };
+    let (share, chain) = (100.0 * choice.probability.get(), &policy.chains[choice.chain].name);
+    let present = match choice.by_present.len() {
+        0 => String::new(),
+        entries => format!(" (by jobs present, up to {entries})"),
+    };
+    let thresholds: Vec<String> = choice.thresholds.as_slice().iter().map(threshold).collect();
+    format!("{share:.0} % {chain} at {}{present}", thresholds.join(" "))
+}
