@@ -26,7 +26,11 @@ pub(crate) fn all() -> Vec<Contender> {
         contender("ExitFirst", Scheduler::ExitFirst, true),
         contender("Random", Scheduler::Random, true),
         contender("AdaEE, buffer-aware", Scheduler::AdaEE { buffer_aware: true }, true),
-        contender("QueueingLP, approximate", Scheduler::QueueingLP { approximate: true, tracks_confidence: false }, true),
+        contender(
+            "QueueingLP, approximate",
+            Scheduler::QueueingLP { approximate: true, tracks_confidence: false },
+            true,
+        ),
         contender("DataDriven, Bayesian", Scheduler::DataDriven(ThresholdSearch::Bayesian), false),
         contender("Knapsack, confidence", Scheduler::Knapsack { tracks_confidence: true }, false),
         contender(

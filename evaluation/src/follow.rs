@@ -60,13 +60,11 @@ impl Controller for Shell {
     fn look(&mut self, view: &mut View<'_>) {
         let now = view.now();
         self.drift.observe(now, &observation(self.drift.current(), view));
-        let effort = EvaluationEffort {
-            seed: self.size.seed,
-            replications: NonZeroU32::MIN,
-            arrivals: 10_000,
-            stop: None,
+        let effort =
+            EvaluationEffort { seed: self.size.seed, replications: NonZeroU32::MIN, arrivals: 10_000, stop: None };
+        let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else {
+            return;
         };
-        let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else { return };
         // The plan in force is no incumbent to beat here: it was made for other rates, and the table has taken over.
         let size = Size { evaluations: self.size.evaluations / 4, ..self.size };
         let policy = joint::plan_with_table(&problem, size);

@@ -68,7 +68,9 @@ fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl Fn
 /// Lets a contender that tracks confidence do so.
 pub(crate) fn track(contender: &Contender, problem: &Problem, network: &mut Network) {
     let tracks = match contender.scheduler {
-        Scheduler::Knapsack { tracks_confidence } | Scheduler::QueueingLP { tracks_confidence, .. } => tracks_confidence,
+        Scheduler::Knapsack { tracks_confidence } | Scheduler::QueueingLP { tracks_confidence, .. } => {
+            tracks_confidence
+        }
         _ => false,
     };
     if !tracks {

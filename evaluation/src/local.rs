@@ -28,7 +28,8 @@ pub(crate) fn run(root: &Path, short: bool, out: &mut Output) -> anyhow::Result<
     let (rates, seconds): (&[u32], u32) = if short { (&[120], 5) } else { (&[60, 120, 240], 20) };
     let schedulers: &[&str] =
         if short { &["ExitLast", "Auto"] } else { &["ExitLast", "Knapsack", "SMDP", "QueueingLP", "AdaEE", "Auto"] };
-    let mut table = Table::new(&["scheduler, jobs/s", "loss", "predicted", "accuracy", "predicted", "p95, ms", "predicted"]);
+    let mut table =
+        Table::new(&["scheduler, jobs/s", "loss", "predicted", "accuracy", "predicted", "p95, ms", "predicted"]);
     let mut numbers = Csv::new(&["scheduler", "source", "rate", "loss", "accuracy", "mean_ms", "p95_ms"]);
     let (mut worst_loss, mut worst_accuracy) = (0f64, 0f64);
     for &scheduler in schedulers {

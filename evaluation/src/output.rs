@@ -67,8 +67,10 @@ impl Csv {
 
     /// A row: words first, then numbers.
     pub(crate) fn row(&mut self, words: &[&str], numbers: &[f64]) {
-        let words = words.iter().map(|word| if word.contains(',') { format!("\"{word}\"") } else { (*word).to_owned() });
-        let numbers = numbers.iter().map(|number| if number.is_finite() { format!("{number:.6}") } else { String::new() });
+        let words =
+            words.iter().map(|word| if word.contains(',') { format!("\"{word}\"") } else { (*word).to_owned() });
+        let numbers =
+            numbers.iter().map(|number| if number.is_finite() { format!("{number:.6}") } else { String::new() });
         self.0.push_str(&words.chain(numbers).collect::<Vec<_>>().join(","));
         self.0.push('\n');
     }
@@ -80,7 +82,8 @@ pub(crate) struct Table(String);
 
 impl Table {
     pub(crate) fn new(columns: &[&str]) -> Self {
-        let ruler: Vec<&str> = columns.iter().enumerate().map(|(index, _)| if index == 0 { "---" } else { "---:" }).collect();
+        let ruler: Vec<&str> =
+            columns.iter().enumerate().map(|(index, _)| if index == 0 { "---" } else { "---:" }).collect();
         Self(format!("| {} |\n| {} |\n", columns.join(" | "), ruler.join(" | ")))
     }
 

@@ -47,7 +47,7 @@ impl Metrics {
 pub(crate) fn plan(contender: &Contender, problem: &Problem, size: Size) -> anyhow::Result<(Policy, f64)> {
     let begin = Instant::now();
     let policy = match &contender.scheduler {
-        Scheduler::Auto => crate::joint::plan(problem, size)?,
+        Scheduler::Auto => crate::joint::plan_with_table(problem, size),
         scheduler => planner::schedule(scheduler, problem, 0)?,
     };
     Ok((policy, begin.elapsed().as_secs_f64()))

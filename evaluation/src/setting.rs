@@ -147,6 +147,10 @@ impl<'a> Builder<'a> {
             deadline: None,
             audit: Probability::new(0.0)?,
         };
-        Ok(Problem { devices: self.devices, links: links.map(link).collect::<anyhow::Result<_>>()?, services: vec![service] })
+        Ok(Problem {
+            devices: self.devices,
+            links: links.map(link).collect::<anyhow::Result<_>>()?,
+            services: vec![service],
+        })
     }
 }

@@ -41,10 +41,30 @@ pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) ->
         percent(LOSS_TARGET)
     ));
     let sweeps = [
-        Sweep { name: "fashion-poisson", title: "Fashion-MNIST, Poisson arrivals", model: &models.fashion, arrivals: Arrivals::Poisson },
-        Sweep { name: "fashion-bursts", title: "Fashion-MNIST, bursts (MMPP)", model: &models.fashion, arrivals: Arrivals::Bursts },
-        Sweep { name: "ceed-poisson", title: "CEED times, Poisson arrivals", model: &models.ceed, arrivals: Arrivals::Poisson },
-        Sweep { name: "ceed-bursts", title: "CEED times, bursts (MMPP)", model: &models.ceed, arrivals: Arrivals::Bursts },
+        Sweep {
+            name: "fashion-poisson",
+            title: "Fashion-MNIST, Poisson arrivals",
+            model: &models.fashion,
+            arrivals: Arrivals::Poisson,
+        },
+        Sweep {
+            name: "fashion-bursts",
+            title: "Fashion-MNIST, bursts (MMPP)",
+            model: &models.fashion,
+            arrivals: Arrivals::Bursts,
+        },
+        Sweep {
+            name: "ceed-poisson",
+            title: "CEED times, Poisson arrivals",
+            model: &models.ceed,
+            arrivals: Arrivals::Poisson,
+        },
+        Sweep {
+            name: "ceed-bursts",
+            title: "CEED times, bursts (MMPP)",
+            model: &models.ceed,
+            arrivals: Arrivals::Bursts,
+        },
     ];
     let loads: &[f64] = if short { &[1.0, 3.0] } else { &[0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0] };
     let mut planning: Vec<(String, Vec<f64>)> = vec![];
@@ -98,7 +118,13 @@ impl Sweep<'_> {
                 name: curve.contender.name.to_owned(),
                 points: loads.iter().zip(&curve.metrics).map(|(&load, metrics)| (load, value(metrics))).collect(),
             };
-            Panel { title: title.to_owned(), x: "load factor".to_owned(), y: y.to_owned(), range, lines: drawn().map(line).collect() }
+            Panel {
+                title: title.to_owned(),
+                x: "load factor".to_owned(),
+                y: y.to_owned(),
+                range,
+                lines: drawn().map(line).collect(),
+            }
         };
         Figure {
             title: self.title.to_owned(),
@@ -114,10 +140,14 @@ impl Sweep<'_> {
 }
 
 fn numbers(loads: &[f64], curves: &[Curve]) -> Csv {
-    let mut csv = Csv::new(&["scheduler", "load", "loss", "accuracy", "right_per_arrival", "mean_latency_s", "p95_latency_s"]);
+    let mut csv =
+        Csv::new(&["scheduler", "load", "loss", "accuracy", "right_per_arrival", "mean_latency_s", "p95_latency_s"]);
     for curve in curves {
         for (&load, one) in loads.iter().zip(&curve.metrics) {
-            csv.row(&[curve.contender.name], &[load, one.loss, one.accuracy, one.right(), one.mean_latency, one.p95_latency]);
+            csv.row(
+                &[curve.contender.name],
+                &[load, one.loss, one.accuracy, one.right(), one.mean_latency, one.p95_latency],
+            );
         }
     }
     csv
@@ -167,7 +197,12 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         if ahead < -WORTH_A_WORD {
             lines.push(format!(
                 "At load {load} {} does better: {} accuracy at a loss of {}, against {} at {} of our {}.",
-                their.contender.name, percent(b.accuracy), percent(b.loss), percent(a.accuracy), percent(a.loss), our.contender.name,
+                their.contender.name,
+                percent(b.accuracy),
+                percent(b.loss),
+                percent(a.accuracy),
+                percent(a.loss),
+                our.contender.name,
             ));
         }
     }

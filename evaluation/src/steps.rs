@@ -1,8 +1,8 @@
 //! One device whose load changes, and whose input does.
 
 use crate::contenders::{Contender, all};
-use crate::follow::{Pace, Wrap, follow};
 use crate::figure::{Figure, Line, Panel};
+use crate::follow::{Pace, Wrap, follow};
 use crate::joint;
 use crate::models::{Distortion, Models};
 use crate::output::{Csv, Output, Table, percent};
@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// Length of each of the three parts, in service times of the whole network.
-const PART: f64 = 600.0;
+const PART: f64 = 1500.0;
 /// Points of each line per part.
 const POINTS: f64 = 12.0;
 /// Load before and after the step, and during it.
@@ -26,7 +26,7 @@ const DISTORTED_LOAD: f64 = 2.0;
 /// Share of jobs that are audited where somebody listens.
 const AUDITED: f64 = 0.02;
 /// Loads of the parts, over three tiers.
-const TIER_LOADS: [f64; 3] = [0.5, 2.5, 1.0];
+const TIER_LOADS: [f64; 3] = [1.0, 3.6, 2.0];
 /// What the second source is called.
 const DISTORTED: &str = "distorted";
 
@@ -133,9 +133,7 @@ fn distorted(
         network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
         course(contender.name, &network, part, replications, size)
     };
-    let contenders = all().into_iter().filter(|contender| {
-        contender.drawn || contender.name.contains("confidence")
-    });
+    let contenders = all().into_iter().filter(|contender| contender.drawn || contender.name.contains("confidence"));
     let mut courses: Vec<Course> = contenders.map(course).collect::<anyhow::Result<_>>()?;
     courses.push(audited(models, clean, distortion, replications, size)?);
     let title = format!("{} images for a while", capital(distortion.name));
@@ -276,10 +274,7 @@ fn figure(title: &str, courses: &[Course]) -> Figure {
     };
     Figure {
         title: title.to_owned(),
-        panels: vec![
-            panel("Accuracy of jobs answered", (60.0, 95.0), &accuracy),
-            panel("Loss", (0.0, 30.0), &loss),
-        ],
+        panels: vec![panel("Accuracy of jobs answered", (60.0, 95.0), &accuracy), panel("Loss", (0.0, 30.0), &loss)],
         names: courses.iter().map(|course| course.name.to_owned()).collect(),
     }
 }
@@ -305,7 +300,8 @@ fn numbers(courses: &[Course]) -> Csv {
 
 /// Loss and accuracy before, during (first tenth apart) and after the change.
 fn parts_table(courses: &[Course]) -> Table {
-    let mut table = Table::new(&["scheduler", "before: loss / accuracy", "first twelfth of the change", "rest of it", "after"]);
+    let mut table =
+        Table::new(&["scheduler", "before: loss / accuracy", "first twelfth of the change", "rest of it", "after"]);
     let points = POINTS as usize;
     for course in courses {
         let cell = |range: std::ops::Range<usize>| {

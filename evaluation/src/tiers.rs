@@ -54,7 +54,13 @@ fn figure(loads: &[f64], curves: &[Curve]) -> Figure {
         };
         let here = curves.iter().filter(|curve| curve.beyond == beyond);
         let title = format!("{}: {title}", NAMES[beyond]);
-        Panel { title, x: "load factor".to_owned(), y: "%".to_owned(), range: Some(range), lines: here.map(line).collect() }
+        Panel {
+            title,
+            x: "load factor".to_owned(),
+            y: "%".to_owned(),
+            range: Some(range),
+            lines: here.map(line).collect(),
+        }
     };
     let both = |beyond| {
         [
@@ -70,7 +76,16 @@ fn figure(loads: &[f64], curves: &[Curve]) -> Figure {
 }
 
 fn numbers(loads: &[f64], curves: &[Curve]) -> Csv {
-    let mut csv = Csv::new(&["tiers", "scheduler", "load", "loss", "accuracy", "right_per_arrival", "mean_latency_s", "p95_latency_s"]);
+    let mut csv = Csv::new(&[
+        "tiers",
+        "scheduler",
+        "load",
+        "loss",
+        "accuracy",
+        "right_per_arrival",
+        "mean_latency_s",
+        "p95_latency_s",
+    ]);
     for curve in curves {
         for (&load, one) in loads.iter().zip(&curve.metrics) {
             let values = [load, one.loss, one.accuracy, one.right(), one.mean_latency, one.p95_latency];
@@ -100,13 +115,15 @@ fn table(loads: &[f64], curves: &[Curve]) -> Table {
 fn words(loads: &[f64], curves: &[Curve]) -> String {
     let mut lines = vec![];
     for (beyond, name) in NAMES.iter().enumerate() {
-        let of = |contender: &str| curves.iter().find(|curve| curve.beyond == beyond && curve.contender.name == contender);
+        let of =
+            |contender: &str| curves.iter().find(|curve| curve.beyond == beyond && curve.contender.name == contender);
         let Some(ours) = of("Auto") else { continue };
         let met = |curve: &Curve| curve.metrics.iter().filter(|metrics| metrics.loss <= 1.1 * LOSS_TARGET).count();
         let mean = |curve: &Curve| curve.metrics.iter().map(Metrics::right).sum::<f64>() / loads.len() as f64;
-        let others = CONTENDERS[1..].iter().filter_map(|&other| of(other)).map(|other| {
-            format!("{} {} at {} loads", other.contender.name, percent(mean(other)), met(other))
-        });
+        let others = CONTENDERS[1..]
+            .iter()
+            .filter_map(|&other| of(other))
+            .map(|other| format!("{} {} at {} loads", other.contender.name, percent(mean(other)), met(other)));
         lines.push(format!(
             "With {name} Auto gives the right answer to {} of arrivals (mean over loads) and keeps loss within the target at {} of {} loads; {}.",
             percent(mean(ours)),
@@ -117,10 +134,12 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         let behind = loads.iter().enumerate().filter_map(|(index, load)| {
             let (our, better) = (&ours.metrics[index], CONTENDERS[1..].iter().filter_map(|&other| of(other)));
             let better = better.filter(|other| {
-                other.metrics[index].loss <= our.loss.max(LOSS_TARGET) && other.metrics[index].accuracy > our.accuracy + 0.001
+                other.metrics[index].loss <= our.loss.max(LOSS_TARGET)
+                    && other.metrics[index].accuracy > our.accuracy + 0.001
             });
             let names: Vec<&str> = better.map(|other| other.contender.name).collect();
-            (!names.is_empty()).then(|| format!("At load {load} ours is less accurate than {} at no less loss.", names.join(" and ")))
+            (!names.is_empty())
+                .then(|| format!("At load {load} ours is less accurate than {} at no less loss.", names.join(" and ")))
         });
         lines.extend(behind);
     }

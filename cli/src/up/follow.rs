@@ -23,8 +23,8 @@ use wire::document::PolicyVersion;
 
 /// Time between two looks: a change is acted on within seconds.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Time for a new plan. A second goes by before anybody would call it slow, and half of it is for the way there.
-const BUDGET: Duration = Duration::from_millis(500);
+/// Time for the search; its table over rates takes as much again. Together with what is simulated before: under a second.
+const BUDGET: Duration = Duration::from_millis(300);
 /// How much is simulated to see what the plan in force would do.
 const ARRIVALS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");

@@ -4,7 +4,6 @@ mod observe;
 mod reasons;
 
 use crate::confidence::ConfidenceTracker;
-use crate::speed::{Work, expected_work};
 use crate::tilt::table_agreement;
 use crate::{AccuracyTracker, Event, Gate, Held, LoopOptions, LossTracker, Reason, SpeedTracker};
 use arrivals::{Detector, Meter, RateEstimate};
@@ -61,6 +60,8 @@ pub struct DriftLoop {
     silent: bool,
     /// When the plan was found good enough, and at which rates.
     weighed: Option<(f64, Vec<f64>)>,
+    /// When a new plan was tried for in vain last, and at which rates.
+    vain: Option<(f64, Vec<f64>)>,
     held: Option<Held>,
 }
 
@@ -86,8 +87,10 @@ struct SourceTrack {
 struct DeviceTrack {
     tracker: SpeedTracker,
     speed: f64,
-    work: BTreeMap<String, Work>,
 }
+
+/// Seconds after an attempt in vain before other rates are a reason for the next one.
+const TRY_AGAIN: f64 = 2.0;
 
 impl DriftLoop {
     /// Starts with the plan in force (made for `problem`, which has passed its check) and its version.
@@ -101,11 +104,8 @@ impl DriftLoop {
             tables_changed: false,
             confidence: ConfidenceTracker::default(),
         };
-        let devices = problem.devices.iter().zip(expected_work(&problem, &plan)).map(|(device, work)| DeviceTrack {
-            tracker: SpeedTracker::default(),
-            speed: device.speed,
-            work,
-        });
+        let devices = problem.devices.iter();
+        let devices = devices.map(|device| DeviceTrack { tracker: SpeedTracker::default(), speed: device.speed });
         Self {
             services: problem.services.iter().map(service).collect(),
             devices: devices.collect(),
@@ -120,6 +120,7 @@ impl DriftLoop {
             heard: None,
             silent: false,
             weighed: None,
+            vain: None,
             held: None,
         }
     }
@@ -161,6 +162,9 @@ impl DriftLoop {
             self.held = None;
             return Decision::Keep;
         }
+        if self.has_moved_on(now) {
+            self.gate.news();
+        }
         if let Some(held) = self.gate.held(now, &self.options) {
             return self.hold(held);
         }
@@ -177,6 +181,18 @@ impl DriftLoop {
         Decision::Replan { problem: Box::new(problem), reasons }
     }
 
+    /// Whether rates are no longer those of the last attempt in vain. Right after a change an estimate is rough, and a plan for
+    /// it may be in vain while a plan for the next one is not.
+    fn has_moved_on(&mut self, now: f64) -> bool {
+        let Some((at, before)) = &self.vain else { return false };
+        let far = |(before, now): (&f64, f64)| (now - before).abs() > self.options.rate_hysteresis * before.abs();
+        let moved = now - at >= TRY_AGAIN && before.iter().zip(rates(&self.current())).any(far);
+        if moved {
+            self.vain = None;
+        }
+        moved
+    }
+
     fn hold(&mut self, held: Held) -> Decision {
         // The same cause is told once.
         let told = |before: &Held| std::mem::discriminant(before) == std::mem::discriminant(&held);
@@ -191,10 +207,6 @@ impl DriftLoop {
     pub fn accept(&mut self, now: f64, accepted: Accepted) -> PolicyVersion {
         self.gate.change(now);
         self.version.generation += 1;
-        for (track, work) in self.devices.iter_mut().zip(expected_work(&accepted.problem, &accepted.plan)) {
-            track.work = work;
-            track.tracker.restart();
-        }
         for track in &mut self.services {
             track.loss.restart();
             track.tables_changed = false;
@@ -212,6 +224,7 @@ impl DriftLoop {
     /// There is no better plan, or none at all: the plan in force stays, and the next attempt has to wait.
     pub fn reject(&mut self, now: f64, why: Held) {
         self.gate.fail(now, &self.options);
+        self.vain = Some((now, rates(&self.current())));
         self.weighed = None;
         self.held = None;
         self.hold(why);

@@ -47,8 +47,10 @@ pub struct DeviceReading {
     pub device: String,
     /// Core-seconds given to jobs.
     pub busy: f64,
-    /// Per fragment the jobs answered there and those taken over by the next one.
-    pub fragments: BTreeMap<String, (u64, u64)>,
+    /// Jobs answered there or taken over by the next device, of all fragments.
+    pub jobs: u64,
+    /// Seconds that the machine of the profile would have needed for what was computed; 0 where that is not known.
+    pub work: f64,
 }
 
 impl Observation {
@@ -97,12 +99,11 @@ impl DeviceReading {
     /// Of a document; `None` where the busy time is no number.
     pub fn read(telemetry: &DeviceTelemetry) -> Option<Self> {
         let busy = telemetry.busy_core_seconds;
-        let fragments = telemetry.fragments.iter().map(|(name, one)| (name.clone(), (one.answered, one.forwarded)));
-        (busy >= 0.0 && busy.is_finite()).then(|| Self {
-            device: telemetry.device.clone(),
-            busy,
-            fragments: fragments.collect(),
-        })
+        let fragments = || telemetry.fragments.values();
+        let work: f64 = fragments().map(|one| one.profiled_core_seconds).sum();
+        let jobs = fragments().flat_map(|one| [one.answered, one.forwarded]).fold(0, u64::saturating_add);
+        let sound = [busy, work].iter().all(|value| *value >= 0.0 && value.is_finite());
+        sound.then(|| Self { device: telemetry.device.clone(), busy, jobs, work })
     }
 }
 

@@ -25,7 +25,8 @@ fn table() -> ExitTable {
 fn evaluate(criterion: &mut Criterion) {
     let evaluator = ExitEvaluator::new(&table());
     let mut behaviour = ExitBehaviour::default();
-    for (name, threshold) in [("all exits open, few leave early", 0.95), ("half leave early", 0.7), ("exit last", 1.0)] {
+    for (name, threshold) in [("all exits open, few leave early", 0.95), ("half leave early", 0.7), ("exit last", 1.0)]
+    {
         let thresholds = Thresholds::new(vec![threshold; 8]).expect("in range");
         criterion.bench_function(&format!("5,000 samples x 9 exits, {name}"), |bencher| {
             bencher.iter(|| evaluator.evaluate_into(black_box(&thresholds), &mut behaviour));

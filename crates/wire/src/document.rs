@@ -554,4 +554,8 @@ pub struct FragmentTelemetry {
     pub waiting: u64,
     /// Jobs whose real compute took longer than the emulated device would have.
     pub late: u64,
+    /// Time that the machine of the profile would have needed for all that was computed here, in seconds; 0 without a profile.
+    /// Divided by the core-seconds that it took, it is the speed of this device.
+    #[serde(default)]
+    pub profiled_core_seconds: f64,
 }

@@ -7,6 +7,7 @@ use crate::model::{Fragment, Network, Run, RunError, Worker, read_description};
 use anyhow::{Context as _, ensure};
 use domain::{FragmentRange, Seconds, ServiceTime, ServiceTimes, Thresholds};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wire::document::{EmulateDocument, FragmentDocument, ProfileDocument};
@@ -37,9 +38,25 @@ pub(crate) struct Hosted {
     pub(crate) input_bytes: u64,
     /// Bytes of the tensor it takes on; 0 for the last fragment.
     pub(crate) output_bytes: u64,
+    /// Nanoseconds that the machine of the profile would have needed for all jobs so far.
+    profiled: Arc<AtomicU64>,
+}
+
+/// The times of a profile, and what they are used for.
+struct Profiled {
+    times: ServiceTimes,
+    /// Speed of the emulated processor relative to the machine of the profile, if there is one.
+    speed: Option<f64>,
+    /// Sum of the times, in nanoseconds.
+    sum: Arc<AtomicU64>,
 }
 
 impl Hosted {
+    /// Time that the machine of the profile would have needed for all jobs so far; 0 without a profile.
+    pub(crate) fn profiled(&self) -> Duration {
+        Duration::from_nanos(self.profiled.load(Ordering::Relaxed))
+    }
+
     /// What a job holds: the larger of what it brings and what it takes on, so that serving it never needs more.
     pub(crate) fn job_bytes(&self) -> u64 {
         self.input_bytes.max(self.output_bytes)
@@ -61,8 +78,8 @@ pub(crate) fn host(
         range.with_context(|| format!("{}: segments {first} to {last} are not within 1 to {segments}", place()))?;
     ensure!(document.workers > 0, "{}: workers must be at least 1", place());
     let exits = model.exits.len();
-    let times =
-        emulate.map(|emulate| emulated_times(document, emulate, segments, exits)).transpose().with_context(place)?;
+    let profiled = profiled(document, emulate, segments, exits).with_context(place)?;
+    let sum = profiled.as_ref().map(|profiled| Arc::clone(&profiled.sum)).unwrap_or_default();
     let fragment = Network::load(Path::new(&document.file), &model)?.fragment(range)?;
     let bytes = |values: usize| (values * size_of::<f32>()) as u64;
     let hosted = Hosted {
@@ -77,6 +94,7 @@ pub(crate) fn host(
         exits,
         input_bytes: bytes(fragment.input_len()),
         output_bytes: fragment.output_len().map_or(0, bytes),
+        profiled: sum,
     };
     ensure!(
         document.memory_budget_bytes >= hosted.job_bytes(),
@@ -91,7 +109,7 @@ pub(crate) fn host(
         // Without a request every fragment weighs the same.
         cpu_request: millis(document.cpu_request_millis).filter(|request| *request > 0.0).unwrap_or(1.0),
         cpu_limit: millis(document.cpu_limit_millis).filter(|limit| *limit > 0.0).unwrap_or(f64::INFINITY),
-        serve: serve(&fragment, document.workers, exits, times)?,
+        serve: serve(&fragment, document.workers, exits, profiled)?,
     };
     Ok((hosted, lane))
 }
@@ -101,7 +119,7 @@ fn serve(
     fragment: &Arc<Fragment>,
     workers: usize,
     exits: usize,
-    times: Option<ServiceTimes>,
+    profiled: Option<Profiled>,
 ) -> anyhow::Result<Serve<Task, Computed>> {
     let idle = (0..workers).map(|_| warm(fragment.worker()?, exits)).collect::<anyhow::Result<Vec<Worker>>>()?;
     let idle = Mutex::new(idle);
@@ -119,13 +137,11 @@ fn serve(
             }
             result
         });
-        let emulated = match (&times, &result) {
-            (Some(times), Ok(run)) => {
-                times.service(fragment.range(), run.segment_times.len(), run.evaluated.iter().map(|e| e.exit))
-            }
-            _ => Seconds::new(0.0).expect("zero is a duration"),
+        let emulated = match (&profiled, &result) {
+            (Some(profiled), Ok(run)) => profiled.count(&fragment, run),
+            _ => Duration::ZERO,
         };
-        Served { result, emulated: Duration::from_secs_f64(emulated.get()) }
+        Served { result, emulated }
     }))
 }
 
@@ -137,14 +153,27 @@ fn warm(mut worker: Worker, exits: usize) -> anyhow::Result<Worker> {
     Ok(worker)
 }
 
-/// The times of the profile on the emulated processor.
-fn emulated_times(
+impl Profiled {
+    /// Adds a run to the sum. Time that it takes on the emulated processor; 0 where there is none.
+    fn count(&self, fragment: &Fragment, run: &Run) -> Duration {
+        let heads = run.evaluated.iter().map(|evaluated| evaluated.exit);
+        let seconds = self.times.service(fragment.range(), run.segment_times.len(), heads).get();
+        self.sum.fetch_add(Duration::from_secs_f64(seconds).as_nanos() as u64, Ordering::Relaxed);
+        self.speed.map_or(Duration::ZERO, |speed| Duration::from_secs_f64(seconds / speed))
+    }
+}
+
+/// The times of the profile, if there is one; an emulated processor needs them.
+fn profiled(
     document: &FragmentDocument,
-    emulate: EmulateDocument,
+    emulate: Option<EmulateDocument>,
     segments: usize,
     exits: usize,
-) -> anyhow::Result<ServiceTimes> {
-    let profile = document.profile.as_ref().context("an emulated device needs the service times of a profile")?;
+) -> anyhow::Result<Option<Profiled>> {
+    let Some(profile) = document.profile.as_ref() else {
+        ensure!(emulate.is_none(), "an emulated device needs the service times of a profile");
+        return Ok(None);
+    };
     let ProfileDocument { segments: of_segments, heads } = profile;
     ensure!(
         of_segments.len() == segments && heads.len() == exits,
@@ -152,16 +181,21 @@ fn emulated_times(
         of_segments.len(),
         heads.len()
     );
-    ensure!(emulate.speed_factor > 0.0 && emulate.cores > 0.0, "cores and speedFactor must be above 0");
+    let speed = emulate.map(|emulate| emulate.speed_factor);
+    if let Some(EmulateDocument { cores, speed_factor }) = emulate {
+        ensure!(speed_factor > 0.0 && cores > 0.0, "cores and speedFactor must be above 0");
+    }
     let time = |time: &wire::document::TimeDocument| -> anyhow::Result<ServiceTime> {
-        let mean = Seconds::new(time.mean_microseconds / 1e6 / emulate.speed_factor)?;
-        ensure!(mean.get() <= LONGEST_SERVICE, "a service of {} s is longer than {LONGEST_SERVICE} s", mean.get());
+        let mean = Seconds::new(time.mean_microseconds / 1e6)?;
+        let longest = mean.get() / speed.unwrap_or(1.0);
+        ensure!(longest <= LONGEST_SERVICE, "a service of {longest} s is longer than {LONGEST_SERVICE} s");
         Ok(ServiceTime { mean, scv: time.scv })
     };
-    Ok(ServiceTimes {
+    let times = ServiceTimes {
         segments: of_segments.iter().map(time).collect::<anyhow::Result<_>>()?,
         heads: heads.iter().map(time).collect::<anyhow::Result<_>>()?,
-    })
+    };
+    Ok(Some(Profiled { times, speed, sum: Arc::default() }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

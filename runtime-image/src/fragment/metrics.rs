@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use wire::document::FragmentTelemetry;
 use wire::frame::Refusal;
 use wire::metric;
@@ -238,7 +239,7 @@ impl FragmentMetrics {
     }
 
     /// Sets gauges and reads everything out.
-    pub(crate) fn snapshot(&self, region: &Region, waiting: usize) -> FragmentTelemetry {
+    pub(crate) fn snapshot(&self, region: &Region, waiting: usize, profiled: Duration) -> FragmentTelemetry {
         self.held.set(i64::try_from(region.held()).unwrap_or(i64::MAX));
         self.queue.set(waiting as i64);
         let [answered, forwarded, dropped] = [0, 1, 2].map(|how| self.left[how].get());
@@ -255,6 +256,7 @@ impl FragmentMetrics {
             budget_bytes: region.budget(),
             waiting: waiting as u64,
             late: self.late.get(),
+            profiled_core_seconds: profiled.as_secs_f64(),
         }
     }
 }

@@ -211,7 +211,9 @@ impl Device {
             busy_core_seconds: load.busy_core_seconds,
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             fragments: fragments
-                .map(|(hosted, waiting)| (hosted.name.clone(), hosted.metrics.snapshot(&hosted.region, waiting)))
+                .map(|(hosted, waiting)| {
+                    (hosted.name.clone(), hosted.metrics.snapshot(&hosted.region, waiting, hosted.profiled()))
+                })
                 .collect(),
         }
     }

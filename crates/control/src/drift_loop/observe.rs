@@ -115,7 +115,7 @@ impl DriftLoop {
         let Some(index) = self.base.devices.iter().position(|device| device.name == reading.device) else { return };
         let track = &mut self.devices[index];
         let hysteresis = self.options.speed_hysteresis;
-        let Some(speed) = track.tracker.observe(reading, &track.work, track.speed, hysteresis) else { return };
+        let Some(speed) = track.tracker.observe(reading, track.speed, hysteresis) else { return };
         let from = std::mem::replace(&mut track.speed, speed);
         self.events.push(Event::SpeedCorrected { device: reading.device.clone(), from, to: speed });
         self.news();

@@ -141,6 +141,7 @@ struct World {
     lost: u64,
     audits: Vec<AuditTelemetry>,
     busy: f64,
+    work: f64,
     answered: u64,
     /// Speed of the device, and agreement of the first two exits, as they really are.
     speed: f64,
@@ -164,6 +165,7 @@ impl World {
             lost: 0,
             audits: vec![AuditTelemetry::default(); 3],
             busy: 0.0,
+            work: 0.0,
             answered: 0,
             speed: 1.0,
             agreement: [0.65, 0.85],
@@ -194,6 +196,7 @@ impl World {
         self.answered += jobs - lost;
         let audited = self.share(jobs - lost, 0.01);
         let work = 0.005 * (exit + 1) as f64 * (jobs - lost - audited) as f64 + 0.015 * audited as f64;
+        self.work += work;
         self.busy += work / self.speed;
         for exit in 0..3 {
             let agreement = self.agreement.get(exit).copied().unwrap_or(1.0);
@@ -213,8 +216,7 @@ impl World {
             confidences: vec![],
             row: None,
         };
-        let fragments = [("whole".to_owned(), (self.answered, 0))].into();
-        let device = DeviceReading { device: "pi".into(), busy: self.busy, fragments };
+        let device = DeviceReading { device: "pi".into(), busy: self.busy, jobs: self.answered, work: self.work };
         Observation { gateways: vec![gateway], devices: vec![device] }
     }
 

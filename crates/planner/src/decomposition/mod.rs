@@ -27,12 +27,14 @@
 //! memory are not told apart.
 //!
 //! # Accuracy
-//! A fragment that has its device for itself, on Poisson arrivals: exact but for the log-normal fit. Against simulation, for
-//! fragments that share cores at loads of 0.5 to 1.4: loss within 1.3 points in the mean, latency within 23 %. Bursts longer
-//! than a queue needs to fill: losses up to half too small.
+//! A fragment that has its device for itself, on Poisson arrivals: exact but for the log-normal fit. Fragments that share cores,
+//! 100 generated systems at loads of 0.5 to 1.4, against simulation: loss within 0.9 points in the mean and 6 at worst, mean
+//! latency within 20 %, p95 within 32 %. Bursts longer than a queue needs to fill: 9 % of loss instead of 16 % in the one case
+//! tried.
 //!
 //! # Cost
-//! One to four solutions of the network, each some microseconds; the plan's exits are evaluated once per threshold vector.
+//! One to four solutions of the network; the plan's exits are evaluated once per threshold vector. From the plan to the
+//! evaluation 80 µs for 5 devices, 2 services, 3 chains and 6 exits, 0.4 ms for 40 devices and 20 services.
 //!
 //! # Reference
 //! Chains of early exits as flows that thin out, and capacities from bytes by a fixed point, are those of CEED (Chen, Niu,

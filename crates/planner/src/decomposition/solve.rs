@@ -11,7 +11,7 @@ const SETTLED: f64 = 0.01;
 /// How much the variation of a fragment's cores adds to the c² of its services, and the busiest that a neighbour counts as.
 /// Cores stay away for as long as the neighbour is busy, in the mean 1 ÷ (1 − its load) services and again as long to
 /// recover, hence the square. Fitted on 50 generated systems (5 devices, up to 4 fragments each, loads 0.5–1.4): without it
-/// the mean latency is wrong by 43 %, with it by 23 %; loss by 1.7 and 1.2 points.
+/// the mean latency is wrong by 43 %, with it by 26 %; loss by 1.7 and 1.2 points.
 const UNSTEADY: f64 = 6.0;
 const MOST_BUSY: f64 = 0.75;
 /// Places of a station that nothing limits.

@@ -38,7 +38,7 @@ impl Search<'_> {
             let Some(found) = referee.judge(&plan, arrivals) else { return };
             screen.merit(&workshop.loads(best));
             let moved = self.set_margins(screen, &found);
-            contenders.push(Contender { plan, evaluation: Some(found), is_incumbent: false });
+            contenders.push(Contender { plan, evaluation: Some(found), looked_at: arrivals, is_incumbent: false });
             if !moved {
                 return;
             }

@@ -59,7 +59,8 @@ pub struct Request<'a> {
     pub fixed: &'a [Option<Policy>],
     /// Who has the last word.
     pub referee: &'a dyn Evaluator,
-    /// How much the referee looks at for the final word, and the seed of the search. Its `stop` is asked by the referee only.
+    /// How much the referee looks at for the final word, and the seed of the search. Some 10,000 arrivals per service are the
+    /// least that tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is asked by the referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
     pub budget: Budget<'a>,
@@ -93,6 +94,8 @@ pub enum Method {
 pub(crate) struct Contender {
     pub(crate) plan: Plan,
     pub(crate) evaluation: Option<Evaluation>,
+    /// Arrivals that this evaluation has looked at.
+    pub(crate) looked_at: u64,
     pub(crate) is_incumbent: bool,
 }
 

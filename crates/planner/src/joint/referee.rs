@@ -28,7 +28,10 @@ impl Referee<'_> {
         let effort = EvaluationEffort { arrivals, stop: self.budget.stop.or(self.effort.stop), ..self.effort };
         let call = || self.evaluator.evaluate(self.problem, plan, &effort);
         match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(evaluation)) if !evaluation.replications.is_empty() => Some(evaluation),
+            // What was cut short says less than it seems to: it does not take part.
+            Ok(Ok(evaluation)) if !evaluation.replications.is_empty() && !self.is_cut_short(&evaluation) => {
+                Some(evaluation)
+            }
             Ok(Ok(_)) => None,
             Ok(Err(_)) => {
                 self.is_unable = true;
@@ -41,6 +44,17 @@ impl Referee<'_> {
         }
     }
 
+    fn is_cut_short(&self, evaluation: &Evaluation) -> bool {
+        let stop = self.budget.stop.or(self.effort.stop);
+        evaluation.replications.len() < self.effort.replications.get() as usize && stop.is_some_and(|stop| stop())
+    }
+
+    /// Has a look at a plan.
+    pub(crate) fn look(&mut self, plan: &Plan, arrivals: u64, is_incumbent: bool) -> Contender {
+        let evaluation = self.judge(plan, arrivals);
+        Contender { plan: plan.clone(), evaluation, looked_at: arrivals, is_incumbent }
+    }
+
     /// Successive halving: all are judged, the better half again with four times the arrivals, until one or two are left that
     /// have been judged with `arrivals`. Best first. Those that were not judged come last.
     pub(crate) fn halve(&mut self, mut contenders: Vec<Contender>, arrivals: u64) -> Vec<Contender> {
@@ -50,12 +64,19 @@ impl Referee<'_> {
             let keep =
                 if round == 0 { contenders.len() } else { contenders.len().min(2.max(contenders.len() >> round)) };
             for contender in &mut contenders[..keep] {
+                if contender.evaluation.is_some() && contender.looked_at >= share {
+                    continue;
+                }
                 if let Some(evaluation) = self.judge(&contender.plan, share) {
-                    contender.evaluation = Some(evaluation);
+                    (contender.evaluation, contender.looked_at) = (Some(evaluation), share);
                 }
             }
             self.rank(&mut contenders[..keep]);
         }
+        // Where time was over in between: longer looks are believed, and shorter ones where there is nothing else.
+        contenders.sort_by_key(|contender| {
+            contender.evaluation.as_ref().map_or(u64::MAX, |_| u64::MAX - 1 - contender.looked_at)
+        });
         contenders
     }
 

@@ -28,6 +28,8 @@ const IN_VAIN: usize = 4;
 const WORTH_A_LOOK: f64 = 3e-4;
 /// Merit by which a plan may be behind the best and still be better in truth.
 const MAYBE_BETTER: f64 = 0.02;
+/// Arrivals per service of a short look of the referee, at least: in shorter runs queues that will overflow have not yet.
+const SHORTEST_LOOK: u64 = 10_000;
 /// Softness of targets in the end.
 const SHARP: f64 = 0.01;
 /// Evaluations of a search that does not end by itself, where no budget says.
@@ -112,14 +114,13 @@ impl<'a> Search<'a> {
         let incumbent = request.incumbent.map(|plan| workshop.read(plan));
         let mut contenders = vec![];
         // Short looks of the referee move the limits to where they have to be.
-        let glance = (request.effort.arrivals / 6).max(2_000);
+        let services = request.problem.services.len() as u64;
+        let glance = (request.effort.arrivals / 6).max(SHORTEST_LOOK * services).min(request.effort.arrivals);
         if let Some(plan) = request.incumbent {
-            let evaluation = referee.judge(plan, glance);
-            contenders.push(Contender { plan: plan.clone(), evaluation, is_incumbent: true });
+            contenders.push(referee.look(plan, glance, true));
         }
         for plan in request.rivals {
-            let evaluation = referee.judge(plan, glance);
-            contenders.push(Contender { plan: plan.clone(), evaluation, is_incumbent: false });
+            contenders.push(referee.look(plan, glance, false));
         }
         let starts: Vec<Start> =
             [Start::Simple, Start::Wide(0)].into_iter().chain(incumbent.map(Start::Given)).collect();
@@ -198,8 +199,7 @@ impl<'a> Search<'a> {
             self.calibrate(workshop, screen, referee, &mut candidate, arrivals, CALIBRATIONS, contenders);
             let plan = workshop.plan(&candidate);
             if contenders[known..].iter().all(|contender| contender.plan != plan) {
-                let evaluation = referee.judge(&plan, arrivals);
-                contenders.push(Contender { plan, evaluation, is_incumbent: false });
+                contenders.push(referee.look(&plan, arrivals, false));
             }
             let scores = contenders[known..].iter().filter_map(|one| one.evaluation.as_ref());
             let promises = scores.map(|found| promise(&Score::of(self.request.problem, found)));
@@ -295,17 +295,23 @@ impl<'a> Search<'a> {
     ) -> Vec<Contender> {
         let (incumbent, others): (Vec<_>, Vec<_>) =
             contenders.into_iter().partition(|contender| contender.is_incumbent);
-        let last = Contender { plan: workshop.plan(best), evaluation: None, is_incumbent: false };
+        let last = Contender { plan: workshop.plan(best), evaluation: None, looked_at: 0, is_incumbent: false };
         let newest: Vec<Contender> = others.iter().rev().take(LAST_CORRECTIONS).cloned().collect();
         let mut distinct: Vec<Contender> = vec![];
         for contender in others.into_iter().take(FINALISTS - 1).chain(newest).chain([last]) {
             match distinct.iter_mut().find(|other| other.plan == contender.plan) {
-                Some(same) => same.evaluation = same.evaluation.take().or(contender.evaluation),
+                Some(same) if same.looked_at < contender.looked_at => *same = contender,
+                Some(_) => {}
                 None => distinct.push(contender),
             }
         }
-        let rivals = self.request.rivals.iter();
-        distinct.extend(rivals.map(|plan| Contender { plan: plan.clone(), evaluation: None, is_incumbent: false }));
+        for plan in self.request.rivals {
+            // Those that did badly in short looks get a long one, too: there are few, and somebody wants to know.
+            if distinct.iter().all(|other| other.plan != *plan) {
+                let plan = plan.clone();
+                distinct.push(Contender { plan, evaluation: None, looked_at: 0, is_incumbent: false });
+            }
+        }
         distinct.extend(incumbent);
         referee.halve(distinct, self.request.effort.arrivals)
     }
