@@ -4,7 +4,7 @@ use crate::contenders::Contender;
 use crate::run::Size;
 use domain::{EvaluationEffort, Plan, Policy, Problem, Seconds};
 use planner::single::tracking::{Tracker, Tracking, confidences};
-use planner::{Budget, Method, Request, Scheduler, plan as plan_jointly, retuned, with_rate_table};
+use planner::{Budget, Method, Request, Scheduler, plan as plan_jointly, retuned, settle, with_rate_table};
 use simulator::{Network, Simulation};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -32,10 +32,18 @@ pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
 
 /// The policy of Auto with its table over rates.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    let plan = planned(problem, None, size);
     let rate: f64 = problem.services[0].sources.iter().map(|source| source.rate.get()).sum();
     let window = Seconds::new((50.0 / rate).max(1.0)).expect("a rate above 0 gives a window");
-    with(problem, None, size, |request| with_rate_table(request, &plan, &ratios(), window)).plan.policies.swap_remove(0)
+    let plan = with(problem, None, size, |request| {
+        let planned = plan_jointly(request).plan;
+        if request.rivals.contains(&planned) {
+            return planned;
+        }
+        let tabled = with_rate_table(request, &planned, &ratios(), window).plan;
+        settle(request, &tabled).map_or(tabled, |(rival, _)| rival)
+    });
+    let mut policies = plan.policies;
+    policies.swap_remove(0)
 }
 
 /// A plan, better than `incumbent` or the same.

@@ -23,7 +23,7 @@ struct Options {
     /// A quick pass over everything, to see that it works: few loads, few jobs
     #[arg(long)]
     short: bool,
-    /// Folder for evaluation.md and its files
+    /// Folder for evaluation.md and its files [default: docs; with --short a folder that is removed afterwards]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Only these parts
@@ -66,7 +66,13 @@ fn exec(options: &Options) -> anyhow::Result<PathBuf> {
         arrivals: if options.short { 20_000 } else { 200_000 },
         evaluations: if options.short { 500 } else { 5_000 },
     };
-    let folder = options.out.clone().unwrap_or_else(|| root.join("docs"));
+    // A quick pass must not replace what a long one has found.
+    let scratch = options.short.then(tempfile::tempdir).transpose()?;
+    let folder = match (&options.out, &scratch) {
+        (Some(out), _) => out.clone(),
+        (None, Some(scratch)) => scratch.path().to_owned(),
+        (None, None) => root.join("docs"),
+    };
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let mut out = output::Output::new(&folder)?;
     introduce(&mut out);

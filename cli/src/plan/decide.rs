@@ -157,7 +157,7 @@ pub(super) fn jointly(
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
         method: Method::default(),
     };
-    let planned = planner::plan(&request);
+    let mut planned = planner::plan(&request);
     let search_took = began.elapsed();
     let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
     let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
@@ -167,7 +167,16 @@ pub(super) fn jointly(
     // Rivals have tables over rates already.
     let plan = match rivals.contains(&planned.plan) || !planned.verdict.is_new() {
         true => planned.plan.clone(),
-        false => planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan,
+        false => {
+            let tabled = planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan;
+            match planner::settle(&request, &tabled) {
+                None => tabled,
+                Some((rival, loser)) => {
+                    planned.runner_up = Some(loser);
+                    rival
+                }
+            }
+        }
     };
     (plan, SearchDocument::new(ask, search_took, plans), planned)
 }

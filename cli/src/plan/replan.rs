@@ -3,7 +3,15 @@
 use super::decide::{Ask, checked, jointly, rivals, single};
 use crate::deploy::{Deployment, ServicePlan};
 use crate::exit_code::Outcome;
-use domain::{Choice, Plan, Policy, Problem};
+use crate::format::percent;
+use domain::plan::beats;
+use domain::{Choice, Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
+use simulator::Simulation;
+use std::num::NonZeroU32;
+
+/// How much is simulated to compare two plans.
+const ARRIVALS: u64 = 40_000;
+const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 
 /// What came of planning again.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,19 +38,37 @@ pub(crate) fn replan(problem: &Problem, deployment: &Deployment, incumbent: &Pla
     let fixed = services.map(of_service).collect::<Outcome<Vec<_>>>()?;
     if let Some(policies) = fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         let plan = checked(problem, Plan { policies })?;
-        if plan == *incumbent {
-            return Ok(Replanned::Kept);
-        }
-        return Ok(Replanned::Better { plan, gain: "schedulers solved again for what is known now".to_owned() });
+        return Ok(compared(problem, plan, incumbent, ask));
     }
     let (plan, _, planned) = jointly(problem, &fixed, &rivals(problem, deployment, &fixed), Some(incumbent), ask);
     if !planned.verdict.is_new() {
         return Ok(Replanned::Kept);
     }
-    let before = planned.runner_up.as_ref().filter(|other| other.is_incumbent);
-    let gain =
-        before.map_or("better than the plan before".to_owned(), |other| format!("the plan before: {}", other.why));
+    let gain = planned.evaluations.first().map_or_else(String::new, |(_, found)| expected(found));
     Ok(Replanned::Better { plan: checked(problem, plan)?, gain })
+}
+
+/// Plans of schedulers that ask nobody else: the new one counts only if it beats the one in force.
+fn compared(problem: &Problem, plan: Plan, incumbent: &Plan, ask: &Ask) -> Replanned {
+    let simulation = Simulation { threads: ask.threads };
+    let effort = EvaluationEffort { seed: ask.seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
+    let judge = |plan: &Plan| simulation.evaluate(problem, plan, &effort).ok();
+    match (judge(&plan), judge(incumbent)) {
+        (Some(ours), Some(theirs)) if beats(problem, &ours, &theirs) => {
+            Replanned::Better { gain: expected(&ours), plan }
+        }
+        _ => Replanned::Kept,
+    }
+}
+
+/// What a plan is expected to do, per service.
+fn expected(found: &Evaluation) -> String {
+    let of_service = |service: usize| {
+        let metrics = found.service(service);
+        let (unanswered, accuracy) = (Some(metrics.unanswered()), Some(metrics.accuracy));
+        format!("{} without an answer, accuracy {}", percent(unanswered), percent(accuracy))
+    };
+    format!("expected: {}", (0..found.services()).map(of_service).collect::<Vec<_>>().join("; "))
 }
 
 /// The shares and thresholds of a policy at its forecast, on one line: `60 % left at 0.72 0.81 closed`.
@@ -58,6 +84,7 @@ fn choice(choice: &Choice, policy: &Policy) -> String {
     let threshold = |&value: &f32| match value {
         1.0 => "closed".to_owned(),
         0.0 => "always".to_owned(),
+        value if value > 0.995 => format!("{value:.4}"),
         value => format!("{value:.2}"),
     };
     let (share, chain) = (100.0 * choice.probability.get(), &policy.chains[choice.chain].name);

@@ -18,6 +18,7 @@ use serde::Serialize;
 use simulator::Simulation;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use wire::document::PolicyVersion;
 
@@ -142,7 +143,8 @@ impl Follower {
         let mut mind = self.mind.take().context("the loop has ended by a panic")?;
         let now = at.saturating_duration_since(self.begin).as_secs_f64();
         let (mind, mut look) = tokio::task::spawn_blocking(move || {
-            let look = mind.think(now, &observation);
+            let thought = std::panic::catch_unwind(AssertUnwindSafe(|| mind.think(now, &observation)));
+            let look = thought.unwrap_or_else(|_| mind.stumbled(now));
             (mind, look)
         })
         .await
@@ -170,6 +172,12 @@ impl Follower {
 }
 
 impl Mind {
+    /// Thinking panicked: the plan in force stays, and the next attempt has to wait.
+    fn stumbled(&mut self, now: f64) -> Look {
+        self.drift.reject(now, Held::Failed("planning panicked".to_owned()));
+        Look { messages: self.drift.take_events().iter().map(ToString::to_string).collect(), change: None }
+    }
+
     fn think(&mut self, now: f64, observation: &Observation) -> Look {
         let mut look = Look::default();
         self.drift.observe(now, observation);

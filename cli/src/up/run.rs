@@ -15,6 +15,7 @@ use crate::load::driver::{Shared, Target, drive};
 use crate::load::plan::{Plan, Source};
 use crate::measure::summary::{Run, Summary, summarise};
 use crate::measure::{Account, Stream, gateways, table};
+use crate::plan::in_words;
 use crate::process::{Interrupts, News, Urgency};
 use anyhow::Context;
 use hyper::Uri;
@@ -270,8 +271,17 @@ impl Stage {
         let start = checked.start.as_ref().filter(|_| checked.reoptimizes);
         let follower = start.and_then(|start| Follower::new(start, &checked.deployment, local, begin));
         let Some(mut follower) = follower else { return std::future::pending().await };
+        if let Some(start) = start {
+            let services = checked.deployment.services.iter().zip(&start.plan.policies);
+            services
+                .for_each(|(service, policy)| self.message(&format!("plan 1: {}: {}", service.name, in_words(policy))));
+        }
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            // That nothing is sent any more is no change of the load.
+            if checked.plan.as_ref().is_some_and(|plan| begin.elapsed().as_secs_f64() > plan.seconds()) {
+                return std::future::pending().await;
+            }
             let (observation, versions) = {
                 let board = self.board();
                 let versions = board.gateways().map(|(name, telemetry)| (name.to_owned(), telemetry.policy)).collect();

@@ -70,6 +70,8 @@ struct ServiceTrack {
     sources: BTreeMap<String, SourceTrack>,
     loss: LossTracker,
     lost: Meter,
+    /// Arrivals beside these losses.
+    arrived: Meter,
     accuracy: AccuracyTracker,
     /// Re-weighted samples, where inputs are not those of the exit table.
     samples: Option<(Arc<Samples>, Arc<Samples>)>,
@@ -99,6 +101,7 @@ impl DriftLoop {
             sources: service.sources.iter().map(|source| (source.name.clone(), SourceTrack::default())).collect(),
             loss: LossTracker::default(),
             lost: Meter::default(),
+            arrived: Meter::default(),
             accuracy: AccuracyTracker::new(table_agreement(&service.model.choose.table), options.false_accuracy_alarms),
             samples: None,
             tables_changed: false,
@@ -269,7 +272,8 @@ impl DriftLoop {
         if score.violation.is_nan() || score.violation > domain::plan::WITHIN_VIOLATION {
             return true;
         }
-        let has_room = rates(now).iter().zip(rates(&self.planned)).any(|(now, planned)| *now < planned)
+        // Also where more jobs arrive: a row of the table that keeps targets need not be the best that can be done.
+        let has_room = rates(now).iter().zip(rates(&self.planned)).any(|(now, planned)| *now != planned)
             || now.devices.iter().zip(&self.planned.devices).any(|(now, planned)| now.speed > planned.speed)
             || self.services.iter().any(|track| track.tables_changed || track.confidence.has_shifted());
         has_room && best_accuracy(now) - score.accuracy > self.options.min_accuracy_gain

@@ -191,7 +191,7 @@ impl fmt::Display for Event {
             }
             Self::Replanned { version, reasons, gain } => {
                 let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-                write!(f, "plan {}.{}: {}; {gain}", version.transitions, version.generation, reasons.join(", "))
+                write!(f, "plan {}: {}; {gain}", version.generation, reasons.join(", "))
             }
             Self::HeldBack { why } => write!(f, "plan stays: {why}"),
             Self::Telemetry { present: true } => write!(f, "telemetry is back"),

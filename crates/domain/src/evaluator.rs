@@ -121,6 +121,12 @@ fn weight(metrics: &ServiceMetrics) -> f64 {
 }
 
 impl ServiceMetrics {
+    /// Share of arrivals without an answer, whatever the reason: what a limit of loss is held against. A plan that lets jobs
+    /// wait until their deadline has passed is no better than one that loses them.
+    pub fn unanswered(&self) -> f64 {
+        self.loss + self.failure
+    }
+
     fn add(&mut self, other: &Self, share: f64) {
         let pairs = [
             (&mut self.arrival_rate, other.arrival_rate),

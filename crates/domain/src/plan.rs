@@ -46,7 +46,7 @@ impl Score {
         let (mut score, mut weights) = (Self { violation: 0.0, accuracy: 0.0 }, 0.0);
         for (service, metrics, upper) in services {
             let targets = &problem.services[service].targets;
-            let loss = if upper.is_nan() { metrics.loss } else { upper };
+            let loss = if upper.is_nan() { metrics.unanswered() } else { upper };
             score.violation +=
                 targets.priority * violations(targets, &metrics, loss).iter().map(|one| one.relative).sum::<f64>();
             score.accuracy += targets.priority * if metrics.accuracy.is_nan() { 0.0 } else { metrics.accuracy };
@@ -85,7 +85,7 @@ pub struct Violation {
 /// Kinds of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// Share of jobs lost.
+    /// Share of jobs lost, or failed: without an answer.
     Loss,
     /// Share of right answers.
     Accuracy,
@@ -98,7 +98,7 @@ pub enum Target {
 /// Loss limits and shares of wrong answers below this count as this, so that the relative miss stays finite.
 const SMALLEST_LIMIT: f64 = 1e-4;
 
-/// The targets that predicted metrics miss; `loss` is the loss to judge by (an upper limit, or that of the metrics).
+/// The targets that predicted metrics miss; `loss` is what to judge by: the share of jobs without an answer, or its upper limit.
 pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec<Violation> {
     let at_most = |target, limit: Option<f64>, predicted: f64, smallest: f64| {
         let limit = limit?;
@@ -128,12 +128,12 @@ pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec
     .collect()
 }
 
-/// Upper end of the 95 % interval of a service's loss: from the spread over replications, and never less than what so few
+/// Upper end of the 95 % interval of the share of a service's jobs without an answer: from the spread over replications, and never less than what so few
 /// jobs can show (3 ÷ n where none was lost).
 pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
-    let losses: Vec<f64> = evaluation.replications.iter().map(|services| services[service].loss).collect();
+    let losses: Vec<f64> = evaluation.replications.iter().map(|services| services[service].unanswered()).collect();
     let pooled = evaluation.service(service);
-    let counted = pooled.loss * pooled.jobs;
+    let counted = pooled.unanswered() * pooled.jobs;
     // One-sided 95 % limit of a Poisson count, by the approximation of Wilson and Hilferty; 3.0 at a count of 0.
     let next = counted + 1.0;
     let count = next * (1.0 - 1.0 / (9.0 * next) + 1.645 / (3.0 * next.sqrt())).powi(3);
@@ -221,6 +221,15 @@ mod tests {
         assert_eq!(found, [(Target::Loss, 1.0), (Target::Accuracy, 0.5)]);
         let nan = violations(&targets(), &metrics(f64::NAN, 0.95), f64::NAN);
         assert_eq!(nan[0].relative, f64::INFINITY, "what is not known is not met");
+    }
+
+    #[test]
+    fn jobs_that_fail_count_as_lost() {
+        let evaluation = Evaluation {
+            replications: vec![vec![ServiceMetrics { failure: 0.5, ..metrics(0.0, 0.99) }]],
+            ..Evaluation::default()
+        };
+        assert!(upper_loss(&evaluation, 0) >= 0.5);
     }
 
     #[test]

@@ -122,11 +122,13 @@ fn scale(room: Option<u32>, present: usize) -> f64 {
 fn reward(rules: &AdaEE, exit: usize, confidence: f32, evaluated: &[(usize, f32)]) -> Option<(f64, f64)> {
     let there = *rules.costs.get(exit)?;
     let passed = || evaluated.iter().filter(|&&(passed, _)| passed < exit);
-    let Some((first, _)) = passed().next() else { return Some((0.0, 0.0)) };
+    // An arm that closes the exits on the way has chosen the way as well: it pays for it, and has no gain to show.
+    if passed().next().is_none() {
+        return confidence.is_finite().then_some((0.0, there));
+    }
     let gains = passed().map(|&(_, passed)| f64::from((confidence - passed).max(0.0)));
     let gain = gains.sum::<f64>() / passed().count() as f64;
-    let cost = (there - rules.costs[*first]).max(0.0);
-    (confidence.is_finite() && gain.is_finite()).then_some((gain, cost))
+    (confidence.is_finite() && gain.is_finite()).then_some((gain, there))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::DriftLoop;
 use crate::tilt::{table_agreement, tilt};
-use crate::{DeviceReading, Event, GatewayReading, Observation};
+use crate::{DeviceReading, Event, GatewayReading, Observation, SourceReading};
 use arrivals::{Change, Detector};
 use domain::problem::Samples;
 use std::sync::Arc;
@@ -55,13 +55,16 @@ impl DriftLoop {
         let service = &self.base.services[index];
         let Some(limit) = service.targets.max_loss else { return };
         let track = &mut self.services[index];
-        let sum = |gateway: &GatewayReading| {
-            gateway.sources.values().fold(0, |sum: u64, source| sum.saturating_add(source.lost))
+        let sum = |gateway: &GatewayReading, of: fn(&SourceReading) -> u64| {
+            gateway.sources.values().fold(0, |sum: u64, source| sum.saturating_add(of(source)))
         };
-        let counters = gateways.iter().map(|gateway| (gateway.replica.as_str(), sum(gateway)));
-        let Some(lost) = track.lost.read(now, counters) else { return };
-        let rates = track.sources.values().filter_map(|source| source.detector.as_ref()?.estimate());
-        let arrived = rates.map(|estimate| estimate.rate).sum::<f64>() * lost.seconds;
+        let counters = |of: fn(&SourceReading) -> u64| {
+            gateways.iter().map(move |gateway| (gateway.replica.as_str(), sum(gateway, of)))
+        };
+        let arrived = track.arrived.read(now, counters(|source| source.arrived));
+        let lost = track.lost.read(now, counters(|source| source.lost));
+        let (Some(lost), Some(arrived)) = (lost, arrived) else { return };
+        let arrived = arrived.count as f64;
         let was = track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds);
         track.loss.add(now, lost.seconds, arrived.max(lost.count as f64), lost.count as f64, limit.get());
         let is = track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds);

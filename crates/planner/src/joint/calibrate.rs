@@ -70,7 +70,7 @@ impl Search<'_> {
             // Limits that neither bind the search nor are missed say nothing about what formulas get wrong near them.
             if let Some(limit) = service.targets.max_loss {
                 let limit = limit.get().max(1e-4);
-                let upper = if found.is_sampled { upper_loss(found, index) } else { metrics.loss };
+                let upper = if found.is_sampled { upper_loss(found, index) } else { metrics.unanswered() };
                 if upper > limit || standing.loss > BINDING * before.loss * limit {
                     next.loss = (standing.loss / upper.max(1e-9)).clamp(0.02, 3.0);
                 }

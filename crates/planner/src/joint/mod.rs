@@ -37,7 +37,7 @@ mod starts;
 
 pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
-pub use rate_table::{RatePlan, with_rate_table};
+pub use rate_table::{RatePlan, settle, with_rate_table};
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use std::fmt;
@@ -83,6 +83,8 @@ pub enum Method {
     /// By prices per fragment, which give thresholds and mixtures.
     #[default]
     Prices,
+    /// The same, but from the incumbent only: for a problem that is nearly the one that the incumbent was planned for.
+    Near,
     /// Coordinate by coordinate, over prices of time per chain and chain scores.
     Pattern,
     /// An evolution strategy over thresholds and chain scores.

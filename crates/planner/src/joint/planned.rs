@@ -95,7 +95,7 @@ impl Outcome {
     pub fn of(problem: &Problem, evaluation: &Evaluation) -> Self {
         let of_service = |service: usize| {
             let metrics = evaluation.service(service);
-            let loss = if evaluation.is_sampled { upper_loss(evaluation, service) } else { metrics.loss };
+            let loss = if evaluation.is_sampled { upper_loss(evaluation, service) } else { metrics.unanswered() };
             let missed = violations(&problem.services[service].targets, &metrics, loss);
             missed.into_iter().map(move |one| Missed::new(problem, service, one))
         };

@@ -5,9 +5,10 @@
 //! be planned repeats the last good one. A row that is worse at its own rate than the row of the next higher rate, by
 //! formulas, takes over that one: more load never brings a better plan.
 
-use super::{Budget, Request, Verdict, plan};
+use super::planned::why_lost;
+use super::{Budget, Method, Request, RunnerUp, Verdict, plan};
 use crate::Decomposition;
-use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION};
+use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION, beats};
 use domain::{
     EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
 };
@@ -63,6 +64,23 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     }
 }
 
+/// Whether a rival of the request does better than `tabled`, a plan with its tables over rates: what gateways measure is
+/// rounded up to the next row, which costs accuracy that a plan without a table has not shown. The best such rival by the
+/// referee's word, and what there is to say about the plan that it beats.
+pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
+    let judge = |plan: &Plan| {
+        let found = request.referee.evaluate(request.problem, plan, &request.effort).ok()?;
+        Some((Score::of(request.problem, &found), found))
+    };
+    let (score, evaluation) = judge(tabled)?;
+    let rivals = request.rivals.iter().filter_map(|plan| Some((plan, judge(plan)?)));
+    let (best, (_, found)) = rivals.max_by(|(_, one), (_, other)| one.0.order(&other.0))?;
+    beats(request.problem, &found, &evaluation).then(|| {
+        let why = why_lost(request.problem, &evaluation, &found);
+        (best.clone(), RunnerUp { plan: tabled.clone(), evaluation, score, is_incumbent: false, why })
+    })
+}
+
 fn share_of(budget: Budget<'_>, rows: usize) -> Budget<'_> {
     let rows = NonZeroU64::new(rows as u64).unwrap_or(NonZeroU64::MIN);
     Budget { evaluations: budget.evaluations.map(|all| all / rows), ..budget }
@@ -74,7 +92,10 @@ fn planned_row(request: &Request<'_>, budget: Budget<'_>, ratio: f64, incumbent:
     }
     let problem = request.problem.scaled(ratio);
     // Rivals are for the forecast, and rows hold mixtures only.
-    let found = plan(&Request { problem: &problem, incumbent: Some(&incumbent), rivals: &[], budget, ..*request });
+    // The neighbour was planned for nearly the same rates.
+    let method = if request.method == Method::Prices { Method::Near } else { request.method };
+    let incumbent = Some(&incumbent);
+    let found = plan(&Request { problem: &problem, incumbent, rivals: &[], budget, method, ..*request });
     // A kept neighbour has been compared, so the row is good, unless time ran out.
     let compared = found.verdict.is_new() || matches!(found.verdict, Verdict::Kept(_)) && found.score.is_some();
     (found.plan, compared)

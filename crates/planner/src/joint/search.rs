@@ -122,10 +122,12 @@ impl<'a> Search<'a> {
         for plan in request.rivals {
             contenders.push(referee.look(plan, glance, false));
         }
-        let starts: Vec<Start> =
-            [Start::Simple, Start::Wide(0)].into_iter().chain(incumbent.map(Start::Given)).collect();
+        let starts: Vec<Start> = match (request.method, incumbent) {
+            (Method::Near, Some(incumbent)) => vec![Start::Given(incumbent)],
+            (_, incumbent) => [Start::Simple, Start::Wide(0)].into_iter().chain(incumbent.map(Start::Given)).collect(),
+        };
         let found = match request.method {
-            Method::Prices => self.wave(workshop, screen, &starts, FIRST_LOOK),
+            Method::Prices | Method::Near => self.wave(workshop, screen, &starts, FIRST_LOOK),
             other => vec![self.other_method(other, workshop, screen)],
         };
         // Plans that have been looked at soon, then better ones: whenever time is over, there is something to show.

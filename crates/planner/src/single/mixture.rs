@@ -57,7 +57,11 @@ pub fn best(rated: &Rated<'_>, target: f64) -> Mixed {
     let most_valuable = feasible.iter().copied().max_by(|&a, &b| modes[a].value.total_cmp(&modes[b].value));
     let Some(first) = most_valuable else {
         let least = (0..modes.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b]));
-        return alone(least.expect("a station has modes"), false);
+        let least = least.expect("a station has modes");
+        // Time is as dear as it can be: what the best way to spend it brings.
+        let slope = |mode: usize| (modes[mode].value - modes[least].value) / (rated.means[mode] - rated.means[least]);
+        let slower = (0..modes.len()).filter(|&mode| rated.means[mode] > rated.means[least]);
+        return Mixed { price: slower.map(slope).fold(0.0, f64::max), ..alone(least, false) };
     };
     let mut best = alone(first, true);
     for &safe in &feasible {

@@ -10,6 +10,7 @@
 //!   as all.
 //! * *Room*: jobs that fit into its memory. Under a policy that decides at dispatch the queue of a first fragment is
 //!   in the gateway: its workers, and what fits into the smallest gateway of the service. At most [`MOST_ROOM`].
+//!   Never more than can be answered within half of the deadline, and within the p95 target.
 //! * *Share*: chains get jobs in proportion to the rate at which their bottleneck can send jobs to the last exit.
 
 use super::modes::Server;
@@ -58,9 +59,22 @@ fn bottleneck(problem: &Problem, service: &Service, chain: &Chain, epoch: Epoch)
     let hop = hop.expect("a chain has fragments");
     let at_gateway = hop == 0 && epoch == Epoch::Dispatch;
     let capacity = if at_gateway { dispatch_room(problem, service, chain) } else { room(problem, service, chain, hop) };
+    let capacity = capacity.min(patience(service, server(hop), model));
     // A model without any time is infinitely fast: all chains alike then.
     let rate = 1.0 / time(hop);
     Reduced { server: server(hop), capacity, share: if rate.is_finite() { rate } else { 1.0 } }
+}
+
+/// Jobs that can be answered in time, if all of them leave at the first exit here: more room only lets jobs wait for nothing.
+/// Half of the deadline, because jobs that are served meanwhile take longer than that; latency targets are limits of p95.
+fn patience(service: &Service, server: Server, model: &domain::problem::Model) -> usize {
+    let limits =
+        [service.deadline.map(|limit| limit.get() / 2.0), service.targets.max_p95_latency.map(|limit| limit.get())];
+    let shortest = server.steps(model).into_iter().map(|step| step.segments.0 + step.head.0).find(|time| *time > 0.0);
+    match (limits.into_iter().flatten().reduce(f64::min), shortest) {
+        (Some(limit), Some(shortest)) => ((limit / shortest) as usize).clamp(1, MOST_ROOM),
+        _ => MOST_ROOM,
+    }
 }
 
 /// Jobs that fit into the memory of a fragment.

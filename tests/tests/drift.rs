@@ -1,0 +1,49 @@
+//! `eenn up` under a load that drifts: it notices, plans again, and keeps its loss target where the first plan would not.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do; clippy only knows the latter")]
+
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use system_tests::{binary, build};
+
+const LOAD: &str = "rate=20/s for 12s, then 120/s for 15s";
+
+fn up(arguments: &[&str]) -> (Value, String) {
+    let example = build::file("../examples/two-tier");
+    let output = Command::new(binary("eenn"))
+        .arg("up")
+        .arg("-f")
+        .arg(example)
+        .args(["--load", LOAD, "-o", "json"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    (serde_json::from_slice(&output.stdout).unwrap(), stderr)
+}
+
+#[test]
+fn a_load_that_grows_sixfold_gets_a_new_plan_and_the_first_plan_would_have_lost_most() {
+    let (summary, log) = up(&[]);
+    let again = &summary["reoptimization"];
+    let changes = again["changes"].as_array().unwrap();
+    assert!(!changes.is_empty(), "no new plan\n{log}");
+    assert!(
+        changes[0]["generation"].as_u64().unwrap() >= 2 && changes[0]["at"].as_f64().unwrap() >= 12.0,
+        "{changes:?}"
+    );
+    assert!(log.contains("camera went from"), "the change is told\n{log}");
+    let (loss, without) = (summary["loss_ratio"].as_f64().unwrap(), again["predicted_loss_without"].as_f64().unwrap());
+    assert!(without > 0.3, "the first plan is for 20/s: {without}");
+    assert!(loss < without / 3.0, "{loss} with new plans, {without} without\n{log}");
+    assert_eq!(summary["failed"], 0, "no job fails because of a new plan\n{log}");
+}
+
+#[test]
+fn without_reoptimisation_the_first_plan_stays() {
+    let (summary, log) = up(&["--no-reoptimize"]);
+    assert_eq!(summary["reoptimization"], Value::Null);
+    assert!(summary["loss_ratio"].as_f64().unwrap() > 0.2, "{}\n{log}", summary["loss_ratio"]);
+    assert!(!log.contains("plan 0."), "{log}");
+}
