@@ -58,14 +58,14 @@ const LINKS: [(f64, f64); 2] = [(12.5e6, 0.001), (12.5e6, 0.010)];
 pub(crate) fn tiers(model: &Arc<Model>, beyond: usize, load: f64, arrivals: Arrivals) -> anyhow::Result<Problem> {
     let segments = model.segments();
     let mut builder = Builder::new(model);
-    for device in 0..=beyond {
+    for (device, name) in NAMES.iter().enumerate().take(beyond + 1) {
         let whole = builder.fragment(device, 0, segments - 1);
-        builder.chain(NAMES[device].to_owned(), &[whole]);
+        builder.chain((*name).to_owned(), &[whole]);
     }
-    for device in 1..=beyond {
+    for (device, name) in NAMES.iter().enumerate().take(beyond + 1).skip(1) {
         let third = segments / 3;
         let (head, tail) = (builder.fragment(0, 0, third - 1), builder.fragment(device, third, segments - 1));
-        builder.chain(format!("gateway + {}", NAMES[device]), &[head, tail]);
+        builder.chain(format!("gateway + {name}"), &[head, tail]);
     }
     let rate = load * saturation(model);
     let problem = builder.build(rate, arrivals.at(rate))?;

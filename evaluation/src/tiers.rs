@@ -20,9 +20,9 @@ struct Curve {
 pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) -> anyhow::Result<()> {
     let loads: &[f64] = if short { &[1.0, 3.0] } else { &[0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0] };
     let mut curves = vec![];
-    for beyond in 0..NAMES.len() {
+    for (beyond, name) in NAMES.iter().enumerate() {
         for contender in all().into_iter().filter(|contender| CONTENDERS.contains(&contender.name)) {
-            eprintln!("{}: {}", NAMES[beyond], contender.name);
+            eprintln!("{name}: {}", contender.name);
             let metrics = |&load: &f64| -> anyhow::Result<Metrics> {
                 let problem = tiers(&models.ceed, beyond, load, Arrivals::Poisson)?;
                 let (policy, _) = run::plan(&contender, &problem, size)?;

@@ -119,7 +119,7 @@ pub enum ExitValue {
     /// The exit's accuracy in the exit table.
     #[default]
     Accuracy,
-    /// The exit's mean confidence: needs no labels, and follows the input as it is observed.
+    /// The exit's mean confidence: needs no labels. Taken from the exit table when a plan is made.
     TrackedConfidence,
 }
 

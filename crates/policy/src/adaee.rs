@@ -160,9 +160,9 @@ mod tests {
         // Confidence that was lost on the way counts as none gained, exit by exit.
         check(2, 0.6, &[(0, 0.5), (1, 0.8), (2, 0.6)], Some((0.05, 0.3)));
         check(1, 0.3, &[(0, 0.5)], Some((0.0, 0.1)));
-        // The first exit was closed: what it costs to get to the second is not the job's choice.
-        check(2, 0.9, &[(1, 0.6), (2, 0.9)], Some((0.3, 0.2)));
-        check(2, 0.9, &[(2, 0.9)], Some((0.0, 0.0)));
+        // The first exit was closed: the arm has chosen the way past it as well.
+        check(2, 0.9, &[(1, 0.6), (2, 0.9)], Some((0.3, 0.3)));
+        check(2, 0.9, &[(2, 0.9)], Some((0.0, 0.3)));
         check(7, 0.9, &[(0, 0.9)], None);
         check(2, f32::NAN, &[(0, 0.9)], None);
         check(2, 0.9, &[(0, f32::NEG_INFINITY)], None);

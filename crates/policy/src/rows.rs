@@ -2,9 +2,7 @@
 //!
 //! A row is the first one that reaches up to the measured rate ÷ forecast. It rises at once, because too many jobs are
 //! lost sooner than too few leave late, and falls only when the ratio is below the middle of the next lower row: half a
-//! row of hysteresis. Differences that a window of arrivals at the forecast has by chance (two standard deviations) come on
-//! top on both sides: rows lie closer together than a window can tell apart, and with 50 arrivals, which are known to
-//! 14 %, a gateway would otherwise be in any row but the one of the forecast most of the time. Under
+//! row of hysteresis, so that noise at a boundary does not make a gateway change its thresholds with every job. Under
 //! [`Measured::Phases`] the ratio is that of the likelier phase.
 //!
 //! Cost: a look at ten counters or one exponential, and a search among the rows, per decision.
@@ -99,9 +97,7 @@ impl Rows {
     pub(crate) fn row(&mut self, table: &RateTable, now: f64) -> usize {
         if !self.retired {
             let ratio = self.ratio(table, now);
-            let (rises_at, falls_at) = (table.rows[self.row].up_to, falls_at(table, self.row));
-            let noise = noise(table);
-            let stays = ratio <= rises_at * (1.0 + noise) && ratio > falls_at * (1.0 - noise);
+            let stays = ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row);
             // Phases have no noise at a boundary: their ratio is one of two.
             if !stays || matches!(self.meter, Meter::Phases(_)) {
                 self.row = reaching(table, ratio);
@@ -141,18 +137,6 @@ impl Rows {
         }
     }
 }
-
-/// What a window of arrivals at the forecast is off by in 19 of 20 looks: two standard deviations of its count, relative to
-/// it. Smaller differences are no reason to leave a row.
-fn noise(table: &RateTable) -> f64 {
-    match table.measured {
-        Measured::Window(length) => (2.0 / (table.forecast.get() * length.get()).sqrt()).min(MOST_NOISE),
-        Measured::Phases { .. } => 0.0,
-    }
-}
-
-/// However short a window is, a rate half as high again is a higher rate.
-const MOST_NOISE: f64 = 0.5;
 
 /// The first row that reaches up to a ratio; the last one for all higher ratios.
 fn reaching(table: &RateTable, ratio: f64) -> usize {

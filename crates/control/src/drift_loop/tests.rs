@@ -459,7 +459,7 @@ fn events_speak() {
     world.run(30.0, |_| 20.0);
     world.run(30.0, |_| 120.0);
     let story = world.story();
-    assert!(story.contains("camera: door went from ") && story.contains("plan 0.1: door of camera sends "), "{story}");
+    assert!(story.contains("camera: door went from ") && story.contains("plan 1: door of camera sends "), "{story}");
 }
 
 #[test]
