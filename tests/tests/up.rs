@@ -429,7 +429,7 @@ fn options_that_are_wrong_are_refused_with_what_is_allowed() {
         (&["--load", "rate=40/s for 30"][..], 2, "\n                  ^ s, m (or min), h or jobs"),
         (&["--load", "door: 5/s for 1s"], 2, "--load names source \"door\"; there are fashion-mnist/camera"),
         (&["--load", "trace=/nowhere"], 2, "/nowhere"),
-        (&["--scheduler", "Best"], 2, "available are ExitFirst, ExitLast, Fixed"),
+        (&["--scheduler", "Best"], 2, "available are Auto, ExitFirst, ExitLast, Fixed"),
         (&["--scheduler", "Fixed"], 2, "--scheduler Fixed needs --thresholds"),
         (&["--thresholds", "0.5,0.5"], 2, "--thresholds (for EENNService/fashion-mnist): has 2 thresholds"),
         (&["--thresholds", "0.5,2"], 2, "write numbers from 0 to 1"),
