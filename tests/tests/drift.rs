@@ -3,11 +3,16 @@
 
 use serde_json::Value;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use system_tests::{binary, build};
 
 const LOAD: &str = "rate=20/s for 12s, then 120/s for 15s";
 
+/// Plans are made by the clock, and emulated devices keep their pace by it: one run at a time.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 fn up(arguments: &[&str]) -> (Value, String) {
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let example = build::file("../examples/two-tier");
     let output = Command::new(binary("eenn"))
         .arg("up")
@@ -24,15 +29,16 @@ fn up(arguments: &[&str]) -> (Value, String) {
 }
 
 #[test]
-fn a_load_that_grows_sixfold_gets_a_new_plan_and_the_first_plan_would_have_lost_most() {
+fn a_load_that_grows_sixfold_is_noticed_and_met_where_the_first_plan_would_have_lost_most() {
     let (summary, log) = up(&[]);
     let again = &summary["reoptimization"];
     let changes = again["changes"].as_array().unwrap();
-    assert!(!changes.is_empty(), "no new plan\n{log}");
-    assert!(
-        changes[0]["generation"].as_u64().unwrap() >= 2 && changes[0]["at"].as_f64().unwrap() >= 12.0,
-        "{changes:?}"
-    );
+    // A new plan, or the word that none beats the one in force: its table over rates may do as well.
+    assert!(!changes.is_empty() || log.contains("plan stays: "), "nobody thought of a new plan\n{log}");
+    for change in changes {
+        assert!(change["generation"].as_u64().unwrap() >= 2 && change["at"].as_f64().unwrap() >= 12.0, "{change}");
+        assert!(log.contains(&format!("plan {}: ", change["generation"])), "{change}\n{log}");
+    }
     assert!(log.contains("camera went from"), "the change is told\n{log}");
     let (loss, without) = (summary["loss_ratio"].as_f64().unwrap(), again["predicted_loss_without"].as_f64().unwrap());
     assert!(without > 0.3, "the first plan is for 20/s: {without}");
