@@ -2,8 +2,8 @@
 //!
 //! * [`options`]: the options, and what is done in which order.
 //! * [`rates`]: other arrival rates than those of the manifests.
-//! * [`decide`]: asks the planner, then the evaluators; [`decision`] is what comes out.
-//! * [`replan`]: the same while gateways serve.
+//! * [`mod@decide`]: asks the planner, then the evaluators; [`decision`] is what comes out.
+//! * [`mod@replan`]: the same while gateways serve.
 //! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people.
 //! * [`manifest`]: the decision as EENNPlan objects, in [`yaml`].
 //! * [`explain`]: the second command.

@@ -3,7 +3,7 @@
 //! Pure: time and randomness are arguments. The same code is driven by a gateway and by the simulator, so that what was
 //! simulated is what runs.
 //!
-//! * [`read`] and [`write`]: a policy document (its outer form, in `wire`) as a checked [`domain::Policy`], and back.
+//! * [`read`] and [`write()`]: a policy document (its outer form, in `wire`) as a checked [`domain::Policy`], and back.
 //! * [`Scheduler`]: what decides about jobs, for those who drive it.
 //! * [`Gatekeeper`]: the scheduler that runs a policy: its mixtures, its tables over rates (with [`RateEstimator`] or a
 //!   filter for the phase of a burst) and over jobs present, and its learners (Reactive, AdaEE).
