@@ -21,11 +21,6 @@ const STEPS: &[Step] = &[
         arguments: &["doc", "--release", "--workspace", "--no-deps"],
         flags: Some(("RUSTDOCFLAGS", "-D warnings")),
     },
-    Step {
-        name: "evaluation, in short",
-        arguments: &["run", "--release", "--workspace", "--bin", "evaluation", "--", "--short"],
-        flags: None,
-    },
 ];
 
 struct Step {

@@ -14,6 +14,7 @@ pub(crate) fn exec(root: &Path, options: &Options) -> anyhow::Result<()> {
     const CARGO: &str = "install Rust with rustup, https://rustup.rs";
     // All of the workspace, so that nothing is compiled twice for other features.
     process::run(process::cargo(root).args(["build", "--release", "--workspace", "--bins"]), CARGO)?;
-    let run = ["run", "--release", "--workspace", "--bin", "evaluation", "--"];
-    process::run(process::cargo(root).args(run).args(&options.options), CARGO)
+    // Beside this program: `cargo run` of one package would compile shared dependencies again, for other features.
+    let program = std::env::current_exe()?.with_file_name("evaluation");
+    process::run(std::process::Command::new(program).current_dir(root).args(&options.options), CARGO)
 }
