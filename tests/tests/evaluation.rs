@@ -1,5 +1,4 @@
 //! The short form of the evaluation: every part runs, and leaves a report with its pictures and numbers.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do; clippy only knows the latter")]
 
 use std::fs;
 use std::process::Command;
