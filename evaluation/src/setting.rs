@@ -140,6 +140,7 @@ impl<'a> Builder<'a> {
                 device: NAMES[0].to_owned(),
                 memory_budget: Bytes((ROOM - 1) * (self.model.tensor_bytes[0] + JOB_STATE)),
                 links: self.first_links,
+                turnaround: Seconds::ZERO,
             }],
             sources: vec![Source { name: "source".to_owned(), gateway: 0, rate: PerSecond::new(rate)?, burstiness }],
             targets: Targets { max_loss: Some(Probability::new(LOSS_TARGET)?), ..Targets::default() },

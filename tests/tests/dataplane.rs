@@ -643,9 +643,30 @@ async fn large_batches_stay_within_the_memory_of_the_gateway() {
         });
     }
     let statuses = all.join_all().await;
-    assert!(statuses.iter().flatten().any(|status| *status == StatusCode::OK), "{statuses:?}");
+    let statuses: Vec<StatusCode> = statuses.into_iter().map(|status| status.expect("all are answered")).collect();
+    assert!(statuses.contains(&StatusCode::OK), "{statuses:?}");
     let peak = cluster.gateway_process.memory().0;
     assert!(peak <= idle + BUDGET + (20 << 20), "idle {idle}, peak {peak}: {statuses:?}");
+}
+
+/// A refusal comes before the body has been sent, and must not be lost with the connection.
+#[tokio::test]
+async fn clients_that_are_still_sending_get_their_refusal() {
+    let (devices, mut gateway) = build::trivial();
+    gateway.memory_budget_bytes = 8 << 20;
+    gateway.max_body_bytes = 4 << 20;
+    let cluster = Cluster::start(devices, gateway);
+    let body = bytes::Bytes::from(vec![b' '; 32 << 20]);
+    for (path, want) in [
+        ("/v2/models/trivial/infer", StatusCode::PAYLOAD_TOO_LARGE),
+        ("/v2/models/another/infer", StatusCode::NOT_FOUND),
+        ("/v2/nowhere", StatusCode::NOT_FOUND),
+    ] {
+        for _ in 0..10 {
+            let reply = cluster.client().send(Method::POST, path, &[], body.clone()).await.expect("it is answered");
+            assert_eq!(reply.status, want, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

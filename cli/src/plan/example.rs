@@ -73,6 +73,7 @@ pub(super) fn problem() -> Problem {
             device: "camera".to_owned(),
             memory_budget: Bytes(64_000),
             links: vec![None, Some(1)],
+            turnaround: Seconds::ZERO,
         }],
         sources: vec![source("street", 75.0), source("door", 25.0)],
         targets: Targets {

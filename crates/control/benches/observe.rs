@@ -49,7 +49,12 @@ fn problem() -> Problem {
         name: "camera".into(),
         model: Arc::new(model),
         chains: vec![Chain { name: "only".into(), hops: vec![Hop { device: 0, fragment: 0, link: None }] }],
-        gateways: vec![Gateway { device: "box".into(), memory_budget: Bytes(10_000), links: vec![None] }],
+        gateways: vec![Gateway {
+            device: "box".into(),
+            memory_budget: Bytes(10_000),
+            links: vec![None],
+            turnaround: Seconds::ZERO,
+        }],
         sources: (0..SOURCES).map(source).collect(),
         targets: Targets { max_loss: Probability::new(0.01).ok(), ..Targets::default() },
         overflow: Overflow::Drop,

@@ -144,6 +144,9 @@ pub struct Gateway {
     pub memory_budget: Bytes,
     /// Per chain of the service the link to its first hop; `None` at host speed.
     pub links: Vec<Option<usize>>,
+    /// Time beside links from the end of a service at a first fragment until the gateway's next job begins there, if it
+    /// is sent only then: what processes and sockets take. It takes capacity where thresholds are fixed at dispatch.
+    pub turnaround: Seconds,
 }
 
 /// A stream of arrivals.

@@ -50,6 +50,11 @@ quantity!(
     Probability, "probability", "between 0 and 1", |value| (0.0..=1.0).contains(&value)
 );
 
+impl Seconds {
+    /// No time.
+    pub const ZERO: Self = Self(0.0);
+}
+
 /// A size in memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Bytes(pub u64);

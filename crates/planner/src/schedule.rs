@@ -61,13 +61,13 @@ pub enum ScheduleError {
     Argument(#[from] ArgumentError),
 }
 
-/// The policy of a scheduler for one service (by index) of a problem that has passed its check. Chains get jobs in
-/// proportion to the rate that their bottleneck can serve.
+/// The policy of a scheduler for one service (by index) of a problem that has passed its check. Chains get jobs so
+/// that most can go to the last exit.
 ///
 /// # Errors
 /// [`ScheduleError`].
 pub fn schedule(scheduler: &Scheduler, problem: &Problem, service: usize) -> Result<Policy, ScheduleError> {
-    scheduled(scheduler, problem, &problem.services[service], None)
+    scheduled(scheduler, problem, service, None)
 }
 
 /// As [`schedule`] for schedulers that track confidence, with confidences (one per exit) as they were observed instead
@@ -81,19 +81,19 @@ pub fn retuned(
     service: usize,
     confidences: &[f64],
 ) -> Result<Policy, ScheduleError> {
-    let service = &problem.services[service];
-    expect_exits("confidences", confidences.len(), service.model.exits())?;
+    expect_exits("confidences", confidences.len(), problem.services[service].model.exits())?;
     scheduled(scheduler, problem, service, Some(confidences))
 }
 
 fn scheduled(
     scheduler: &Scheduler,
     problem: &Problem,
-    service: &Service,
+    index: usize,
     confidences: Option<&[f64]>,
 ) -> Result<Policy, ScheduleError> {
+    let service = &problem.services[index];
     let exits = service.model.exits();
-    let on = |epoch: Epoch| Draft { problem, service, epoch, chains: reduce(problem, service, epoch) };
+    let on = |epoch: Epoch| Draft { problem, service, epoch, chains: reduce(problem, index, epoch) };
     let values = |tracks: bool| match confidences {
         _ if !tracks => Values::Accuracy,
         None => Values::Confidence,
@@ -202,7 +202,8 @@ impl<'a> Draft<'a> {
 
     fn mixture(&self, treat: impl Fn(usize) -> Result<Treatment, ArgumentError>) -> Result<Mixture, ArgumentError> {
         let mut choices = vec![];
-        for (chain, reduced) in self.chains.iter().enumerate() {
+        let used = self.chains.iter().enumerate().filter(|(_, reduced)| reduced.share > 0.0);
+        for (chain, reduced) in used {
             let Treatment { shares, by_present } = treat(chain)?;
             choices.extend(shares.into_iter().map(|(share, thresholds)| Choice {
                 by_present: by_present.clone(),

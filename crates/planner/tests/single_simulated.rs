@@ -5,7 +5,7 @@ mod single_common;
 
 use domain::problem::{Burstiness, Chain, Device, Fragment, Gateway, Hop, Model, Service, Source, Targets};
 use domain::{
-    Bytes, Epoch, FragmentRange, Learning, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem,
+    Bytes, Epoch, FragmentRange, Learning, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem, Seconds,
     Thresholds,
 };
 use planner::single::modes::{self, Server, Worth};
@@ -42,6 +42,7 @@ fn problem(model: Arc<Model>, rate: f64, burstiness: Burstiness) -> Problem {
             // Nine wait in the gateway while one is served; 4 KiB of state each.
             memory_budget: Bytes((1000 + 4096) * (ROOM as u64 - 1)),
             links: vec![None],
+            turnaround: Seconds::ZERO,
         }],
         sources: vec![Source {
             name: "yard".to_owned(),
@@ -286,6 +287,60 @@ fn chains_get_jobs_in_proportion_to_the_speed_of_their_bottleneck() {
     }
 }
 
+/// A second device and a third chain over both, whose fragments share devices with those of the others.
+fn overlapping(rate: f64) -> Problem {
+    let mut problem = problem(exact_model(), rate, Burstiness::Poisson);
+    let whole = problem.devices[0].fragments[0].clone();
+    problem.devices.push(Device { name: "box".to_owned(), speed: 1.8, ..problem.devices[0].clone() });
+    let part =
+        |first, last| Fragment { name: "part".to_owned(), range: FragmentRange { first, last }, ..whole.clone() };
+    problem.devices[0].fragments.push(part(0, 4));
+    problem.devices[1].fragments.push(part(5, 8));
+    let hop = |device, fragment| Hop { device, fragment, link: None };
+    let service = &mut problem.services[0];
+    service.chains.push(Chain { name: "split".to_owned(), hops: vec![hop(0, 1), hop(1, 1)] });
+    service.chains.push(Chain { name: "box".to_owned(), hops: vec![hop(1, 0)] });
+    service.gateways[0].links.extend([None, None]);
+    problem.check().expect("what the test sets up is sound");
+    problem
+}
+
+#[test]
+fn chains_that_overlap_are_balanced_and_keep_the_loss_target() {
+    // Twice what both devices can run to the last exit.
+    let problem = overlapping(2.0 * 2.8 / 0.805);
+    for scheduler in schedulers() {
+        let policy = schedule(&scheduler, &problem, 0).expect("what the test sets up is sound");
+        let of = |chain: usize| -> f64 {
+            let all = policy.default.choices().iter().filter(|choice| choice.chain == chain);
+            all.map(|choice| choice.probability.get()).sum()
+        };
+        let shares = [of(0), of(1), of(2)];
+        assert!(shares[1] == 0.0 && (shares[0] - 1.0 / 2.8).abs() < 2e-3, "{scheduler:?}: {shares:?}");
+        let has_target = !matches!(scheduler, Scheduler::ExitLast | Scheduler::Fixed(_) | Scheduler::Random)
+            && !matches!(scheduler, Scheduler::FixedDistribution(_));
+        let loss = simulated(&problem, policy).loss.value;
+        // Knapsack has no target; at the gateway the queues of both chains share one memory, of which each is given a part.
+        assert!(!has_target || loss < 0.02, "{scheduler:?} loses {loss}");
+    }
+}
+
+#[test]
+fn the_way_of_answers_counts_where_jobs_wait_in_the_gateway() {
+    // A fifth of the time of the whole network for each round trip.
+    let mut problem = problem(exact_model(), 2.0 / 0.805, Burstiness::Poisson);
+    problem.services[0].gateways[0].turnaround = Seconds::new(0.16).expect("it is a time");
+    for scheduler in [Scheduler::Knapsack { tracks_confidence: false }, Scheduler::SMDP] {
+        let fates = simulated(&problem, schedule(&scheduler, &problem, 0).expect("what the test sets up is sound"));
+        assert!(fates.loss.value < 0.011, "{scheduler:?} loses {}", fates.loss.value);
+        let mut unaware = problem.clone();
+        unaware.services[0].gateways[0].turnaround = Seconds::ZERO;
+        let policy = schedule(&scheduler, &unaware, 0).expect("what the test sets up is sound");
+        let worse = simulated(&problem, policy).loss.value;
+        assert!(worse > 2.0 * fates.loss.value, "{scheduler:?}: {worse} without knowing it");
+    }
+}
+
 #[test]
 fn several_fragments_are_seen_as_their_slowest_one() {
     let mut problem = problem(exact_model(), 2.0, Burstiness::Poisson);
@@ -301,7 +356,7 @@ fn several_fragments_are_seen_as_their_slowest_one() {
     let policy = schedule(&lp, &problem, 0).expect("what the test sets up is sound");
     policy.check(9, 9).expect("what the test sets up is sound");
     let model = &problem.services[0].model;
-    let server = Server { range: FragmentRange { first: 7, last: 8 }, speed: 1.0 };
+    let server = Server { range: FragmentRange { first: 7, last: 8 }, speed: 1.0, turnaround: 0.0 };
     let station = Station {
         capacity: ROOM,
         modes: modes::exits(model, server, Worth::Accuracy).expect("what the test sets up is sound"),

@@ -271,6 +271,9 @@ pub struct Scheduling {
     /// Memory of its gateway, and what a job holds there until its first fragment has taken it over. Bounds the queue of
     /// dispatch policies; not looked at for jobs whose thresholds are fixed at arrival.
     pub gateway: Option<(usize, u64)>,
+    /// Seconds beside links until the gateway has sent the next job, of those whose thresholds are fixed at dispatch,
+    /// after it was told that a first fragment is done with one.
+    pub turnaround: f64,
     /// Makes the scheduler of a replication, given its number.
     pub make: MakeScheduler,
 }

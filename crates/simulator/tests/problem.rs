@@ -78,7 +78,12 @@ fn problem(rate: f64) -> Problem {
                 Chain { name: "alone".to_owned(), hops: vec![hop(0, 0, None)] },
                 Chain { name: "far".to_owned(), hops: vec![hop(0, 1, None), hop(1, 0, Some(0))] },
             ],
-            gateways: vec![Gateway { device: "pi".to_owned(), memory_budget: Bytes(1 << 20), links: vec![None, None] }],
+            gateways: vec![Gateway {
+                device: "pi".to_owned(),
+                memory_budget: Bytes(1 << 20),
+                links: vec![None, None],
+                turnaround: Seconds::ZERO,
+            }],
             sources: vec![source("left", rate), source("right", 0.0)],
             targets: Targets::default(),
             overflow: Overflow::Drop,

@@ -205,6 +205,17 @@ fn the_queue_of_a_gateway_is_bounded_by_its_memory() {
 }
 
 #[test]
+fn the_next_job_is_sent_a_turnaround_after_the_answer() {
+    let scheduler = Logging::new(true, &[1.0]);
+    let mut network = gateway(scheduler, &[0.0, 0.5, 1.0, 9.0]);
+    network.schedulers[0].turnaround = 0.25;
+    let answered = Fate::Answered { exit: 1, on_overflow: false, correct: Some(true) };
+    // Busy for 2 of each 2.25 s while jobs wait; the last one finds nobody.
+    let rows = [(0, 0.0, 2.0, answered), (0, 0.5, 4.25, answered), (0, 1.0, 6.5, answered), (0, 9.0, 11.0, answered)];
+    assert_jobs(&network, &rows);
+}
+
+#[test]
 fn outcomes_of_jobs_that_were_never_sent_carry_the_tag_of_their_arrival() {
     let scheduler = Logging::new(true, &[1.0]);
     let mut network = gateway(scheduler.clone(), &[0.0, 0.5, 1.0, 1.5, 2.5, 2.6]);

@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::body::{Decoded, ReadFailure, read};
 use super::job::{Ask, End, run};
+use super::linger::lingering;
 use super::response::{error, json, lost, respond, unavailable};
 use crate::oip::{self, Request};
 use axum::Router;
@@ -105,6 +106,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .method_not_allowed_fallback(|| async {
             error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
+        .layer(axum::middleware::from_fn(lingering))
         .with_state(gateway)
 }
 

@@ -6,6 +6,7 @@ mod dispatch;
 mod http;
 mod job;
 mod ledger;
+mod linger;
 mod response;
 mod routes;
 mod store;

@@ -58,7 +58,12 @@ fn problem(rate: f64, max_loss: f64) -> Problem {
         name: "camera".into(),
         model: Arc::new(model),
         chains: vec![Chain { name: "only".into(), hops: vec![Hop { device: 0, fragment: 0, link: None }] }],
-        gateways: vec![Gateway { device: "pi".into(), memory_budget: Bytes(1_000_000), links: vec![None] }],
+        gateways: vec![Gateway {
+            device: "pi".into(),
+            memory_budget: Bytes(1_000_000),
+            links: vec![None],
+            turnaround: Seconds::ZERO,
+        }],
         sources: vec![Source {
             name: "door".into(),
             gateway: 0,

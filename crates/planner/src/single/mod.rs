@@ -14,6 +14,7 @@
 //! to a policy: [`crate::schedule`].
 
 pub mod adaee;
+mod balance;
 pub mod data_driven;
 pub mod embedded;
 pub mod frontier;

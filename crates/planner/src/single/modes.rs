@@ -20,6 +20,8 @@ pub struct Server {
     pub range: FragmentRange,
     /// Core seconds of the profiled machine per second; > 0.
     pub speed: f64,
+    /// Seconds after each service in which it can do nothing, whatever the exit; they count as service.
+    pub turnaround: f64,
 }
 
 /// By what answers are valued.
@@ -34,7 +36,7 @@ pub enum Worth {
 impl Server {
     /// The whole model on a machine of this speed.
     pub fn whole(model: &Model, speed: f64) -> Self {
-        Self { range: FragmentRange { first: 0, last: model.segments() - 1 }, speed }
+        Self { range: FragmentRange { first: 0, last: model.segments() - 1 }, speed, turnaround: 0.0 }
     }
 
     /// Mean and variance, in seconds, of what happens here between `exit` (from 0) and the exit before: segments, and
@@ -56,6 +58,13 @@ impl Server {
         model.exit_segments.iter().enumerate().map(step).collect()
     }
 
+    /// Seconds for a job that goes to the last exit, with all heads of before closed, and without the turnaround.
+    pub(super) fn longest(&self, model: &Model) -> f64 {
+        let steps = self.steps(model);
+        let last = steps.last().map_or(0.0, |step| step.head.0);
+        steps.iter().map(|step| step.segments.0).sum::<f64>() + last
+    }
+
     /// The law of service under `thresholds` that do `behaviour`.
     ///
     /// # Errors
@@ -66,7 +75,7 @@ impl Server {
         thresholds: &Thresholds,
         behaviour: &ExitBehaviour,
     ) -> Result<Service, ArgumentError> {
-        service(&self.steps(model), thresholds, behaviour)
+        service(&self.steps(model), self.turnaround, thresholds, behaviour)
     }
 }
 
@@ -82,7 +91,12 @@ const NOTHING: f64 = 1e-6;
 /// Shares below this are rounding of the sum to one, not jobs.
 const NOBODY: f64 = 1e-12;
 
-fn service(steps: &[Step], thresholds: &Thresholds, behaviour: &ExitBehaviour) -> Result<Service, ArgumentError> {
+fn service(
+    steps: &[Step],
+    turnaround: f64,
+    thresholds: &Thresholds,
+    behaviour: &ExitBehaviour,
+) -> Result<Service, ArgumentError> {
     let longest: f64 = steps.iter().map(|step| step.segments.0 + step.head.0).sum();
     let (mut mean, mut variance) = (0.0, 0.0);
     let mut laws = vec![];
@@ -92,7 +106,7 @@ fn service(steps: &[Step], thresholds: &Thresholds, behaviour: &ExitBehaviour) -
         mean += step.segments.0 + open.0;
         variance += step.segments.1 + open.1;
         if share > NOBODY {
-            let time = f64::max(mean, NOTHING * longest);
+            let time = f64::max(mean, NOTHING * longest) + turnaround;
             laws.push((share / all, Law::gamma(time, variance / (time * time))?));
         }
     }

@@ -59,6 +59,7 @@ pub(crate) fn problem(shape: &Shape) -> Problem {
                 device: devices[home].name.clone(),
                 memory_budget: Bytes(16 << 20),
                 links: first_links,
+                turnaround: Seconds::ZERO,
             }],
             sources: vec![Source {
                 name: "camera".to_owned(),

@@ -15,6 +15,9 @@ impl Network {
                 let owned = owner[chain].replace(number).is_some();
                 require(!owned, &place, "is a chain that a scheduler has already; give each its own")?;
             }
+            let turnaround = scheduling.turnaround;
+            let place_of = format!("{place}.turnaround");
+            require(turnaround >= 0.0 && turnaround.is_finite(), &place_of, "must be a finite number ≥ 0")?;
             if let Some((region, _)) = scheduling.gateway {
                 known(&format!("{place}.gateway"), region, self.regions.len(), "region")?;
             }

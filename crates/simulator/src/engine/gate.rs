@@ -74,8 +74,9 @@ impl Engine<'_> {
         self.jobs.get_mut(id).turn = false;
         let step = &self.plan.steps[self.jobs.get(id).step as usize];
         let gate = self.plan.chains[step.chain as usize].gate;
-        if heard > self.now {
-            self.timers.push(heard, Timer::Turn { gate });
+        let again = heard + self.plan.gates[gate as usize].turnaround;
+        if again > self.now {
+            self.timers.push(again, Timer::Turn { gate });
             return self.calendar.set(self.slots.timers, self.timers.due());
         }
         self.free_turn(gate);

@@ -137,6 +137,8 @@ pub(crate) struct GatePlan {
     pub(crate) workers: u32,
     pub(crate) region: u32,
     pub(crate) memory: u64,
+    /// Ticks from the word that a job is done to the next one.
+    pub(crate) turnaround: f64,
 }
 
 impl Plan {
@@ -174,7 +176,7 @@ impl Plan {
             horizon: horizon(network).map_or(f64::INFINITY, ticks),
         };
         plan.add_chains(network, &priorities);
-        plan.add_gates(network);
+        plan.add_gates(network, ticks);
         plan.add_sources(network);
         plan
     }
@@ -231,7 +233,7 @@ impl Plan {
     }
 
     /// One gate per scheduler and first fragment.
-    fn add_gates(&mut self, network: &Network) {
+    fn add_gates(&mut self, network: &Network, ticks: impl Fn(f64) -> f64) {
         for (scheduler, scheduling) in network.schedulers.iter().enumerate() {
             let mut gates = BTreeMap::new();
             for &chain in &scheduling.chains {
@@ -245,7 +247,8 @@ impl Plan {
                 };
                 let gate = *gates.entry((first.station, first.lane)).or_insert_with(|| {
                     let (region, memory) = scheduling.gateway.map_or((NONE, 0), |(region, size)| (region as u32, size));
-                    self.gates.push(GatePlan { scheduler: scheduler as u32, workers, region, memory });
+                    let turnaround = ticks(scheduling.turnaround);
+                    self.gates.push(GatePlan { scheduler: scheduler as u32, workers, region, memory, turnaround });
                     self.gates.len() as u32 - 1
                 });
                 self.chains[chain].gate = gate;

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 pub(crate) enum Timer {
     /// A lost job tries again.
     Retry { job: u32 },
-    /// A gateway hears that a first fragment is done with a job.
+    /// A gateway has heard that a first fragment is done with a job, and sends the next.
     Turn { gate: u32 },
     /// A device goes down or comes back.
     Outage { device: u32 },

@@ -119,7 +119,7 @@ impl Decider {
         let make = Arc::new(move |_| {
             Box::new(policy::Gatekeeper::new(Arc::clone(&policy), 0.0)) as Box<dyn policy::Scheduler>
         });
-        Scheduling { name: self.model, chains: self.chains, gateway: None, make }
+        Scheduling { name: self.model, chains: self.chains, gateway: None, turnaround: 0.0, make }
     }
 }
 

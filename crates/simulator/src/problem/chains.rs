@@ -55,6 +55,7 @@ impl Ways {
             name: format!("{}@{}", service.name, gateway.device),
             chains: (first..self.chains.len()).collect(),
             gateway: Some((region, service.model.tensor_bytes[0] + JOB_STATE)),
+            turnaround: gateway.turnaround.get(),
             make: Arc::new(move |_| scheduler(&policy)),
         });
     }

@@ -209,7 +209,7 @@ pub(crate) fn policy(epoch: Epoch, choices: &[(f64, usize, &[f32])]) -> Policy {
 
 pub(crate) fn scheduling<S: policy::Scheduler + Clone + Sync + 'static>(chains: &[usize], scheduler: S) -> Scheduling {
     let make: MakeScheduler = Arc::new(move |_| Box::new(scheduler.clone()));
-    Scheduling { name: "service".to_owned(), chains: chains.to_vec(), gateway: None, make }
+    Scheduling { name: "service".to_owned(), chains: chains.to_vec(), gateway: None, turnaround: 0.0, make }
 }
 
 /// A policy, with fresh state in each replication.
