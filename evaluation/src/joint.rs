@@ -58,9 +58,7 @@ fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl Fn
         arrivals: ARRIVALS,
         stop: None,
     };
-    // Formulas cannot say what a table over jobs present does; the referee can.
-    let table = planner::schedule(&Scheduler::SMDP, problem, 0).ok();
-    let rivals: Vec<Plan> = table.into_iter().map(|policy| Plan { policies: vec![policy] }).collect();
+    let rivals = planner::rivals(problem, &[], true);
     act(&Request {
         problem,
         incumbent,

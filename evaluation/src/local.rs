@@ -83,8 +83,8 @@ pub(crate) fn run(root: &Path, short: bool, out: &mut Output) -> anyhow::Result<
     out.say(table.text());
     out.say(
         "Why they differ. A run of some seconds is one draw of arrivals: its loss has an interval of its own, which the prediction, \
-         a mean over many draws, has not. Schedulers that hold the queue in the gateway send the next job only when the \
-         one before has been answered: a round trip of about 0.6 ms per job that the simulator does not charge. And a bandit \
+         a mean over many draws, has not. A job takes about 0.6 ms between processes, which delays its answer and is not \
+         predicted; where the queue is held in the gateway it also takes capacity, and that is. And a bandit \
          that learns during the run is still exploring in a short one.",
     );
     out.list("local-mode", &numbers)

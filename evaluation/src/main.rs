@@ -1,6 +1,7 @@
 //! Regenerates docs/evaluation.md: every scheduler against every other, on measured models.
 
 mod contenders;
+mod decisions;
 mod figure;
 mod follow;
 mod joint;

@@ -1,11 +1,12 @@
 //! One device: accuracy and loss against load, for every scheduler.
 
 use crate::contenders::{Contender, all};
+use crate::decisions::seconds_per_job;
 use crate::figure::{Figure, Line, Panel};
 use crate::models::Models;
 use crate::output::{Csv, Output, Table, percent};
 use crate::run::{self, Metrics, Size};
-use crate::setting::{Arrivals, LOSS_TARGET, ROOM, one_device};
+use crate::setting::{Arrivals, LOSS_TARGET, ROOM, one_device, saturation};
 use domain::problem::Model;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ struct Curve {
     metrics: Vec<Metrics>,
     /// Seconds to plan, mean over loads.
     planning: f64,
+    /// Seconds per decision, mean over loads.
+    deciding: f64,
 }
 
 /// A model under arrivals of a kind.
@@ -67,21 +70,26 @@ pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) ->
         },
     ];
     let loads: &[f64] = if short { &[1.0, 3.0] } else { &[0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0] };
-    let mut planning: Vec<(String, Vec<f64>)> = vec![];
+    let mut times: Vec<(&str, Vec<(f64, f64)>)> = vec![];
     for sweep in sweeps.into_iter().take(if short { 1 } else { 4 }) {
         let curves = sweep.curves(loads, size)?;
         sweep.report(loads, &curves, out)?;
         for (index, curve) in curves.iter().enumerate() {
-            planning.resize(planning.len().max(index + 1), (curve.contender.name.to_owned(), vec![]));
-            planning[index].0 = curve.contender.name.to_owned();
-            planning[index].1.push(curve.planning);
+            times.resize(times.len().max(index + 1), (curve.contender.name, vec![]));
+            times[index].1.push((curve.planning, curve.deciding));
         }
     }
-    out.say("### Time to plan");
-    out.say("For one device: the policy at the forecast rate with its table over other rates, on this machine.");
-    let mut table = Table::new(&["scheduler", "milliseconds"]);
-    for (name, seconds) in planning {
-        table.row(&[name, format!("{:.1}", 1e3 * seconds.iter().sum::<f64>() / seconds.len() as f64)]);
+    out.say("### Time to plan, and to decide");
+    out.say(
+        "*To plan*: the policy for one device at the forecast rate, with its table over other rates. *To decide*: what a \
+         gateway spends on a job from its arrival to the word of its end, with the row of the table, jobs present, random numbers \
+         and what is learnt. Means over loads and kinds of arrivals, on one core of the machine that wrote this report.",
+    );
+    let mut table = Table::new(&["scheduler", "to plan, ms", "to decide, µs"]);
+    for (name, seconds) in times {
+        let mean = |of: fn(&(f64, f64)) -> f64| seconds.iter().map(of).sum::<f64>() / seconds.len() as f64;
+        let (planning, deciding) = (mean(|times| times.0), mean(|times| times.1));
+        table.row(&[name.to_owned(), format!("{:.1}", 1e3 * planning), format!("{:.2}", 1e6 * deciding)]);
     }
     out.say(table.text());
     Ok(())
@@ -91,14 +99,17 @@ impl Sweep<'_> {
     fn curves(&self, loads: &[f64], size: Size) -> anyhow::Result<Vec<Curve>> {
         let curve = |contender: Contender| -> anyhow::Result<Curve> {
             eprintln!("{}: {}", self.title, contender.name);
-            let (mut metrics, mut planning) = (vec![], 0.0);
+            let (mut metrics, mut planning, mut deciding) = (vec![], 0.0, 0.0);
             for &load in loads {
                 let problem = one_device(self.model, load, self.arrivals)?;
                 let (policy, seconds) = run::plan(&contender, &problem, size)?;
                 planning += seconds / loads.len() as f64;
-                metrics.push(run::simulate(&run::network(&contender, &problem, policy), size)?);
+                let network = run::network(&contender, &problem, policy);
+                let (rate, exits) = (load * saturation(self.model), self.model.exits());
+                deciding += seconds_per_job(&network, rate, exits, ROOM as usize) / loads.len() as f64;
+                metrics.push(run::simulate(&network, size)?);
             }
-            Ok(Curve { contender, metrics, planning })
+            Ok(Curve { contender, metrics, planning, deciding })
         };
         all().into_iter().map(curve).collect()
     }

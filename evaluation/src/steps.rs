@@ -7,7 +7,7 @@ use crate::joint;
 use crate::models::{Distortion, Models};
 use crate::output::{Csv, Output, Table, percent};
 use crate::run::{self, Size};
-use crate::setting::{Arrivals, one_device, saturation, tiers};
+use crate::setting::{Arrivals, LOSS_TARGET, one_device, saturation, tiers};
 use domain::{Plan, Probability, Thresholds};
 use policy::{Arriving, Dispatching, Outcome, Selected};
 use rand::Rng;
@@ -27,6 +27,8 @@ const DISTORTED_LOAD: f64 = 2.0;
 const AUDITED: f64 = 0.02;
 /// Loads of the parts, over three tiers.
 const TIER_LOADS: [f64; 3] = [1.0, 3.6, 2.0];
+/// Accuracy below which a scheduler is not worth a word for losing little.
+const LEAST_ACCURATE: f64 = 0.77;
 /// What the second source is called.
 const DISTORTED: &str = "distorted";
 
@@ -82,6 +84,11 @@ fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyho
         TIER_LOADS[0], TIER_LOADS[1], TIER_LOADS[2]
     ));
     out.show("tier-steps", &figure("Steps of the load over three tiers", &courses), &numbers(&courses))?;
+    let says = |course: &Course| format!("{} {}", course.name, course.says(Part::Rest));
+    out.say(format!(
+        "Once the first twelfth of the highest load is over, loss / accuracy are: {}.",
+        courses.iter().map(says).collect::<Vec<_>>().join(", ")
+    ));
     out.say(parts_table(&courses).text());
     Ok(())
 }
@@ -108,6 +115,7 @@ fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Ou
         LOADS.0, LOADS.1
     ));
     out.show("load-step", &figure("A step in the load", &courses), &numbers(&courses))?;
+    out.say(words(&courses));
     out.say(parts_table(&courses).text());
     Ok(())
 }
@@ -143,6 +151,7 @@ fn distorted(
         distortion.name
     ));
     out.show(&format!("{}-input", distortion.name), &figure(&title, &courses), &numbers(&courses))?;
+    out.say(words(&courses));
     out.say(parts_table(&courses).text());
     Ok(())
 }
@@ -298,27 +307,97 @@ fn numbers(courses: &[Course]) -> Csv {
     csv
 }
 
-/// Loss and accuracy before, during (first tenth apart) and after the change.
+/// Parts of a course that are told apart.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Before,
+    /// The first twelfth of the change.
+    First,
+    /// All the others.
+    Rest,
+    After,
+}
+
+const PARTS: [Part; 4] = [Part::Before, Part::First, Part::Rest, Part::After];
+
+impl Course {
+    /// Loss and accuracy.
+    fn part(&self, part: Part) -> (f64, f64) {
+        let points = POINTS as usize;
+        let range = match part {
+            Part::Before => 0..points,
+            Part::First => points..points + 1,
+            Part::Rest => points + 1..2 * points,
+            Part::After => 2 * points..3 * points,
+        };
+        let sum = self.intervals[range].iter().fold(Interval::default(), |mut sum, one| {
+            (sum.arrived, sum.answered) = (sum.arrived + one.arrived, sum.answered + one.answered);
+            (sum.lost, sum.correct) = (sum.lost + one.lost, sum.correct + one.correct);
+            sum
+        });
+        (loss(&sum), accuracy(&sum))
+    }
+
+    /// Both in words.
+    fn says(&self, part: Part) -> String {
+        let (loss, accuracy) = self.part(part);
+        format!("{} / {}", percent(loss), percent(accuracy))
+    }
+}
+
 fn parts_table(courses: &[Course]) -> Table {
     let mut table =
         Table::new(&["scheduler", "before: loss / accuracy", "first twelfth of the change", "rest of it", "after"]);
-    let points = POINTS as usize;
     for course in courses {
-        let cell = |range: std::ops::Range<usize>| {
-            let sum = course.intervals[range].iter().fold(Interval::default(), |mut sum, one| {
-                (sum.arrived, sum.answered) = (sum.arrived + one.arrived, sum.answered + one.answered);
-                (sum.lost, sum.correct) = (sum.lost + one.lost, sum.correct + one.correct);
-                sum
-            });
-            format!("{} / {}", percent(loss(&sum)), percent(accuracy(&sum)))
-        };
-        table.row(&[
-            course.name.to_owned(),
-            cell(0..points),
-            cell(points..points + 1),
-            cell(points + 1..2 * points),
-            cell(2 * points..3 * points),
-        ]);
+        let cells = PARTS.map(|part| course.says(part));
+        table.row(&std::iter::once(course.name.to_owned()).chain(cells).collect::<Vec<_>>());
     }
     table
+}
+
+/// What the figure shows, in words, also where ours loses.
+fn words(courses: &[Course]) -> String {
+    let mut lines = vec![];
+    let ours = |course: &&Course| course.name.starts_with("Auto") || course.name == "SMDP";
+    for course in courses.iter().filter(ours) {
+        lines.push(format!(
+            "{} goes from {} (loss / accuracy) before to {} in the first twelfth of the change and {} in the rest of it, and is \
+             at {} after.",
+            course.name,
+            course.says(Part::Before),
+            course.says(Part::First),
+            course.says(Part::Rest),
+            course.says(Part::After),
+        ));
+    }
+    let keeps = |course: &&Course| course.part(Part::Rest).0 <= 1.1 * LOSS_TARGET;
+    let best = |of: &dyn Fn(&&Course) -> bool| {
+        let accuracy = |course: &&Course| course.part(Part::Rest).1;
+        courses.iter().filter(|course| of(course)).max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)))
+    };
+    if let Some(first) = best(&keeps) {
+        let of_ours = best(&|course| ours(course) && keeps(course));
+        let beside = match of_ours {
+            Some(same) if same.name == first.name => ", one of ours".to_owned(),
+            Some(other) => format!("; of ours it is {} with {}", other.name, percent(other.part(Part::Rest).1)),
+            None => "; none of ours keeps it".to_owned(),
+        };
+        lines.push(format!(
+            "Of those that keep the loss target in the rest of the change the most accurate is {} with {}{beside}.",
+            first.name,
+            percent(first.part(Part::Rest).1),
+        ));
+    }
+    let quick = courses.iter().filter(|course| course.part(Part::Rest).1 > LEAST_ACCURATE);
+    if let Some(quick) = quick.min_by(|a, b| a.part(Part::First).0.total_cmp(&b.part(Part::First).0)) {
+        let loss = percent(quick.part(Part::First).0);
+        lines.push(format!("Least is lost in the first twelfth by {} ({loss}), ExitFirst apart.", quick.name));
+    }
+    let learns = |course: &&Course| course.name.contains("AdaEE") || course.name.contains("confidence");
+    let learners: Vec<String> =
+        courses.iter().filter(learns).map(|course| format!("{} {}", course.name, course.says(Part::Rest))).collect();
+    if !learners.is_empty() {
+        lines.push(format!("Those that learn while they serve, in the rest of the change: {}.", learners.join(", ")));
+    }
+    lines.join(" ")
 }

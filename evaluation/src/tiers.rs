@@ -36,8 +36,8 @@ pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) ->
     out.say(format!(
         "CEED times at the gateway, a near edge of {} times its speed and a far edge of {} times; links of 100 Mbit/s, 1 ms and 10 ms away. \
          Chains: all on one device, or the first third of the segments on the gateway and the rest on one of the others. Load \
-         factor 1 saturates the gateway alone in all three. Knapsack and AdaEE share jobs among chains by the speed of each \
-         chain's slowest device; Auto decides shares and thresholds together.",
+         factor 1 saturates the gateway alone in all three. Knapsack and AdaEE see one chain at a time; jobs are shared among chains so that \
+         most could go to the last exit. Auto decides shares and thresholds together.",
         SPEEDS[1], SPEEDS[2]
     ));
     out.show("tiers", &figure(loads, &curves), &numbers(loads, &curves))?;

@@ -107,7 +107,7 @@ pub(super) fn single(problem: &Problem, service: &ServicePlan, index: usize) -> 
     }
 }
 
-/// A plan that formulas cannot predict, for the referee: optimal tables over jobs present, wherever Auto may look at them.
+/// What schedulers of one device make of it, for the referee.
 pub(super) fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) -> Vec<Plan> {
     let may_dispatch = |service: &ServicePlan| {
         !matches!(
@@ -115,16 +115,7 @@ pub(super) fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option
             ResolvedScheduler::Planned(PlannedScheduler::Auto { may_dispatch: false })
         )
     };
-    if !deployment.services.iter().all(may_dispatch) {
-        return vec![];
-    }
-    let policy = |(index, fixed): (usize, &Option<Policy>)| match fixed {
-        Some(policy) => Some(policy.clone()),
-        // What cannot be made is no rival.
-        None => planner::schedule(&Scheduler::SMDP, problem, index).ok(),
-    };
-    let policies = fixed.iter().enumerate().map(policy).collect::<Option<Vec<_>>>();
-    policies.map(|policies| Plan { policies }).into_iter().collect()
+    planner::rivals(problem, fixed, deployment.services.iter().all(may_dispatch))
 }
 
 /// All services together, but for those that keep a policy of their own.

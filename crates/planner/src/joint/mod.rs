@@ -30,6 +30,7 @@ mod planned;
 mod pricing;
 mod rate_table;
 mod referee;
+mod rivals;
 mod screen;
 mod search;
 mod shift;
@@ -38,6 +39,7 @@ mod starts;
 pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
 pub use rate_table::{RatePlan, settle, with_rate_table};
+pub use rivals::rivals;
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use std::fmt;
