@@ -3,7 +3,8 @@
 //! A row is the first one that reaches up to the measured rate ÷ forecast. It rises at once, because too many jobs are
 //! lost sooner than too few leave late, and falls only when the ratio is below the middle of the next lower row: half a
 //! row of hysteresis, so that noise at a boundary does not make a gateway change its thresholds with every job. Under
-//! [`Measured::Phases`] the ratio is that of the likelier phase.
+//! [`Measured::Phases`] the ratio is that of the likelier phase, under [`Measured::Belief`] the mean over both by what is
+//! believed of them; there rows follow at once, up and down, because a belief is no noise.
 //!
 //! Cost: a look at ten counters or one exponential, and a search among the rows, per decision.
 
@@ -47,7 +48,7 @@ impl Rows {
             Measured::Window(length) => {
                 Meter::Window { length, rate: RateEstimator::new(time(length.get()), time(now)) }
             }
-            Measured::Phases { rates, switch } => {
+            Measured::Phases { rates, switch } | Measured::Belief { rates, switch } => {
                 let forecast = table.forecast.get();
                 Meter::Phases(PhaseFilter::new(rates.map(|rate| rate * forecast), switch, now))
             }
@@ -98,7 +99,7 @@ impl Rows {
         if !self.retired {
             let ratio = self.ratio(table, now);
             let stays = ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row);
-            // Phases have no noise at a boundary: their ratio is one of two.
+            // Phases have no noise at a boundary: what is believed of them is all that can be known.
             if !stays || matches!(self.meter, Meter::Phases(_)) {
                 self.row = reaching(table, ratio);
             }
@@ -111,7 +112,7 @@ impl Rows {
         let row = self.row(table, now);
         let forecast = table.forecast.get();
         let (rate, burst) = match (&mut self.meter, table.measured) {
-            (Meter::Phases(filter), Measured::Phases { rates, .. }) => {
+            (Meter::Phases(filter), Measured::Phases { rates, .. } | Measured::Belief { rates, .. }) => {
                 let burst = filter.burst_at(now);
                 (forecast * (rates[0] + burst * (rates[1] - rates[0])), Some(burst))
             }
@@ -129,6 +130,9 @@ impl Rows {
     fn ratio(&mut self, table: &RateTable, now: f64) -> f64 {
         match (&mut self.meter, table.measured) {
             (Meter::Phases(filter), Measured::Phases { rates, .. }) => rates[usize::from(filter.burst_at(now) > 0.5)],
+            (Meter::Phases(filter), Measured::Belief { rates, .. }) => {
+                rates[0] + filter.burst_at(now) * (rates[1] - rates[0])
+            }
             (Meter::Window { rate, .. }, _) => {
                 let forecast = table.forecast.get();
                 rate.rate_since(time(now), forecast) / forecast
