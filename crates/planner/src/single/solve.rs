@@ -1,5 +1,6 @@
 //! From a scheduler and a station to what is done with its jobs, at any arrival rate.
 
+use super::bursts::{self, Bursts, Course, Phased};
 use super::data_driven::{self, Objective};
 use super::modes::{self, Worth};
 use super::reduce::Reduced;
@@ -24,7 +25,7 @@ pub(crate) type Solve<'a> = Box<dyn Fn(f64) -> Result<Treatment, ArgumentError> 
 
 /// Evaluations of a search for thresholds, per arrival rate: as many as published.
 pub(crate) const EVALUATIONS: usize = 105;
-/// Seed of the Bayesian search: the same for all rates, so that they differ by what they are, not by chance.
+/// Seed of the Bayesian search and of courses of arrivals: the same for all rates, so that they differ by what they are, not by chance.
 const SEED: u64 = 1;
 
 /// Values for the modes of single exits: accuracies of the exit table, confidences of the exit table, or confidences as
@@ -100,11 +101,24 @@ impl<'a> Chain<'a> {
     }
 
     /// Exits and the frontier.
-    pub(crate) fn smdp(self) -> Result<Solve<'a>, ArgumentError> {
+    fn all_modes(&self) -> Result<Station, ArgumentError> {
         let mut station = self.exits(Values::Accuracy)?;
         station.modes.extend(self.frontier(Worth::Accuracy)?);
         // What is both slower and worse than something else may only be better by its variability: not worth the time.
         station.modes = frontier::monotone(station.modes);
+        Ok(station)
+    }
+
+    /// By what is believed of the phase of `bursts`, one treatment per belief of [`bursts::edges`].
+    pub(crate) fn smdp_in_bursts(self, bursts: Bursts) -> Result<Vec<Treatment>, ArgumentError> {
+        let station = self.all_modes()?;
+        let course = Course::new(bursts, SEED);
+        let found = bursts::on_target(&Phased::new(&station, bursts)?, &course, self.target);
+        Ok(found.table.0.iter().map(|table| by_present(&station, table)).collect())
+    }
+
+    pub(crate) fn smdp(self) -> Result<Solve<'a>, ArgumentError> {
+        let station = self.all_modes()?;
         Ok(Box::new(move |rate| {
             let found = smdp::on_target(&station.at(rate)?, self.target);
             Ok(by_present(&station, &found.table))
