@@ -35,3 +35,57 @@ fn table_over_loads() {
         }
     }
 }
+
+#[test]
+#[ignore = "diagnosis"]
+fn diagnose() {
+    use domain::problem::Model;
+    use std::sync::Arc;
+    let own = |model: Arc<Model>| {
+        let model = Arc::unwrap_or_clone(model);
+        Arc::new(Model { judge: model.choose.clone(), ..model })
+    };
+    for model in [ceed(), own(ceed()), fashion(), own(fashion())] {
+        for load in [1.0, 1.5, 3.0, 5.0] {
+            let problem = problem(&model, load);
+            let policy = schedule(&Scheduler::SMDP, &problem, 0).expect("what the test sets up is sound");
+            let found = simulated(&problem, policy, 11, 3_000_000);
+            println!("{} load {load}: loss {:.3} % ± {:.3}", model.name, 100.0 * found.loss.value, 100.0 * found.loss.ci99);
+        }
+    }
+}
+
+#[expect(dead_code, reason = "every test binary uses a part of it")]
+mod single_common;
+
+#[test]
+#[ignore = "diagnosis"]
+fn big() {
+    use planner::single::bursts::{Bursts, Course, Phased, on_target};
+    use planner::single::frontier::{frontier, monotone};
+    use planner::single::modes::{self, Server, Worth};
+    use planner::single::Station;
+    let skills: Vec<f64> = (0..24).map(|exit| 0.95 - 0.45 * 0.87f64.powi(exit)).collect();
+    let samples = || single_common::table(5000, &skills, 1);
+    let model = single_common::model(&[(0.033, 0.05); 24], 0.001, samples(), samples());
+    let server = Server::whole(&model, 1.0);
+    let mut all = modes::exits(&model, server, Worth::Accuracy).expect("times are times");
+    all.extend(frontier(&model, server, Worth::Accuracy).expect("times are times"));
+    let modes = monotone(all);
+    for capacity in [10, 32, 100, 128] {
+    for load in [0.7, 1.0, 3.0, 8.0] {
+        let station = Station { capacity, modes: modes.clone() };
+        let rate = load / 0.8;
+        let low = 1.0 / 2.8;
+        let leave = 10.0 * low * rate / 40.0;
+        let bursts = Bursts { rates: [low * rate, 10.0 * low * rate], switch: [leave / 4.0, leave] };
+        let a = Instant::now();
+        let phased = Phased::new(&station, bursts).unwrap();
+        let b = Instant::now();
+        let course = Course::new(bursts, 1);
+        let c = Instant::now();
+        let found = on_target(&phased, &course, 0.009);
+        println!("K {capacity} load {load} modes {}: kernels {:.0?} course {:.0?} target {:.0?}: {:?} {:?}", station.modes.len(), b - a, c - b, c.elapsed(), found.predicted, found.measured);
+    }
+    }
+}

@@ -19,6 +19,9 @@ pub struct Phased<'a> {
     pub(super) idle_time: Row,
 }
 
+/// Probability of more arrivals that is left out.
+const HARDLY_EVER: f64 = 1e-14;
+
 /// What one service in a mode does. Rows are by belief at its start, then by arrivals 0..=K (the last: K or more), each with
 /// the probabilities of the beliefs at its end.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub(super) struct Kernel {
     pub(super) at_least: Vec<Row>,
     /// Per belief at the start and room m = 0..=K: E(A − m)⁺.
     pub(super) overflow: Vec<f64>,
+    /// Arrivals beyond which there are hardly ever more, ≤ K.
+    pub(super) reach: usize,
     pub(super) mean: f64,
     pub(super) value: f64,
 }
@@ -67,6 +72,7 @@ impl Kernel {
             exactly: vec![[0.0; BELIEFS]; size],
             at_least: vec![[0.0; BELIEFS]; size],
             overflow: vec![0.0; size],
+            reach: capacity,
             mean,
             value,
         }
@@ -98,6 +104,10 @@ impl Kernel {
                 super::belief::add(&mut self.at_least[start * levels + level], 1.0, &above);
             }
         }
+        let matters = |level: &usize| {
+            (0..BELIEFS).any(|start| self.at_least[start * levels + level].iter().sum::<f64>() > HARDLY_EVER)
+        };
+        self.reach = (0..=capacity).take_while(matters).last().unwrap_or(0);
     }
 }
 

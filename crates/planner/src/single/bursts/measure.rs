@@ -18,8 +18,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Phase cycles of a course, and the bounds of its arrivals.
-const CYCLES: f64 = 3000.0;
-const ARRIVALS: std::ops::RangeInclusive<f64> = 50_000.0..=200_000.0;
+const CYCLES: f64 = 6000.0;
+const ARRIVALS: std::ops::RangeInclusive<f64> = 50_000.0..=400_000.0;
 
 /// Arrivals with what a gateway believes at each.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@
 //! ([`measure`]), and moves the target of the model until the measured loss is on target.
 //!
 //! # Cost
-//! O(B²·K²·(M + B)) per round of policy iteration for M modes and B = 12 beliefs, some dozens of rounds per target; the
+//! O(B²·K²·(M + B)) per round of policy iteration for M modes and B = 8 beliefs, some dozens of rounds per target; the
 //! measurement takes a fixed number of arrivals.
 //!
 //! # Reference

@@ -13,24 +13,39 @@ const NO_GAIN: f64 = 1e-11;
 
 /// The table that is optimal for `penalty` per lost job, begun from `start`.
 pub(super) fn optimal(phased: &Phased<'_>, penalty: f64, start: &[usize]) -> Modes {
+    let found = iterate(phased, penalty, start.to_vec());
+    if found.lowest == 0 {
+        return found.modes;
+    }
+    // Where the station never becomes empty, nothing is known of the levels below: they may be better.
+    let other = iterate(phased, penalty, vec![phased.station.fastest(); start.len()]);
+    if other.gain > found.gain { other.modes } else { found.modes }
+}
+
+struct Found {
+    modes: Modes,
+    gain: f64,
+    lowest: usize,
+}
+
+fn iterate(phased: &Phased<'_>, penalty: f64, mut modes: Modes) -> Found {
     let reward = |mode: usize, lost: f64| phased.kernels[mode].value - penalty * lost;
-    let mut modes = start.to_vec();
-    let mut best: Option<(f64, Modes)> = None;
+    let mut best = Found { modes: modes.clone(), gain: f64::NEG_INFINITY, lowest: 0 };
     for _ in 0..MOST_ROUNDS {
         let passages = Passages::new(phased, &always(&modes), reward);
         let [time, gathered, ..] = passages.long_run();
         let gain = gathered / time;
-        let improves = best.as_ref().is_none_or(|(most, _)| gain > most + NO_GAIN * (1.0 + most.abs()));
+        let improves = gain > best.gain + NO_GAIN * (1.0 + gain.abs());
         if !improves {
             break;
         }
-        best = Some((gain, modes.clone()));
+        best = Found { modes: modes.clone(), gain, lowest: passages.lowest };
         let worth = worth(phased, &passages, gain);
         if !improve(phased, penalty, gain, (&worth, passages.lowest), &mut modes) {
             break;
         }
     }
-    best.map_or(modes, |(_, modes)| modes)
+    best
 }
 
 /// What a lottery does in the long run.
@@ -115,7 +130,8 @@ fn improve(
                 let to = if top == 0 {
                     inner(&kernel.at_least[at], &worth[capacity - 1])
                 } else {
-                    dot(kernel.exactly[at..at + top].as_flattened(), ahead)
+                    let levels = top.min(kernel.reach + 1);
+                    dot(kernel.exactly[at..at + levels].as_flattened(), &ahead[..levels * BELIEFS])
                         + inner(&kernel.at_least[at + top], &worth[capacity - 1])
                 };
                 kernel.value - penalty * kernel.overflow[at + top] - gain * kernel.mean + to

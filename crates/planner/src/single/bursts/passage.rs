@@ -65,11 +65,14 @@ impl Passages {
             cycle: NO_WAY,
             cycle_sums: NO_SUMS,
         };
-        // P_{m,n+1} and R_{m,n+1} per level m.
+        let reach = |modes: &Modes| modes.iter().map(|&mode| phased.kernels[mode].reach).max().unwrap_or(0);
+        let reach = reach(&table.safe).max(if table.share > 0.0 { reach(&table.risky) } else { 0 });
+        // P_{m,n+1} and R_{m,n+1} per level m, as far up as a service below n may lead.
         let mut ways = vec![NO_WAY; capacity];
         let mut sums = vec![NO_SUMS; capacity];
         for present in (1..=capacity).rev() {
             let Service { below, onto, mut gathered } = service(phased, table, present, &reward);
+            let own_time = gathered[0];
             let mut again = onto.first().copied().unwrap_or(NO_WAY);
             for (level, onto) in (present + 1..capacity).zip(onto.iter().skip(1)) {
                 for (belief, row) in onto.iter().enumerate() {
@@ -79,12 +82,11 @@ impl Passages {
                     }
                 }
             }
-            let one = gathered;
-            let Some((down, total)) = leave(&again, &below, &gathered) else {
-                (passages.lowest, passages.cycle, passages.cycle_sums) = (present, stochastic(&again), one);
+            let Some((down, total)) = leave(&again, &below, &gathered, &own_time) else {
+                (passages.lowest, passages.cycle, passages.cycle_sums) = (present, stochastic(&again), gathered);
                 return passages;
             };
-            for level in present + 1..capacity {
+            for level in present + 1..capacity.min(present + reach) {
                 for (quantity, own) in total.iter().enumerate() {
                     for belief in 0..BELIEFS {
                         sums[level][quantity][belief] += inner(&ways[level][belief], own);
@@ -121,7 +123,7 @@ fn service(phased: &Phased<'_>, table: &Lottery, present: usize, reward: &impl F
     let capacity = phased.station.capacity;
     let levels = capacity + 1;
     let mut service =
-        Service { below: NO_WAY, onto: vec![NO_WAY; capacity.saturating_sub(present)], gathered: NO_SUMS };
+        Service { below: NO_WAY, onto: Vec::with_capacity(capacity - present), gathered: NO_SUMS };
     for belief in 0..BELIEFS {
         let at = belief * capacity + present - 1;
         let draws = [(1.0 - table.share, table.safe[at]), (table.share, table.risky[at])];
@@ -132,7 +134,8 @@ fn service(phased: &Phased<'_>, table: &Lottery, present: usize, reward: &impl F
             // Level K − 1 takes all that arrive beyond it.
             let top = capacity - present;
             add(&mut service.below[belief], share, if top == 0 { &at_least[0] } else { &exactly[0] });
-            for arrivals in 1..=top {
+            service.onto.resize(service.onto.len().max(top.min(kernel.reach)), NO_WAY);
+            for arrivals in 1..=top.min(kernel.reach) {
                 let row = if arrivals == top { &at_least[top] } else { &exactly[arrivals] };
                 add(&mut service.onto[arrivals - 1][belief], share, row);
             }
@@ -146,8 +149,9 @@ fn service(phased: &Phased<'_>, table: &Lottery, present: usize, reward: &impl F
     service
 }
 
-/// G and W from U, the way below and what is gathered; nothing where the level below is never reached.
-fn leave(again: &Square, below: &Square, gathered: &Sums) -> Option<(Square, Sums)> {
+/// G and W from U, the way below and what is gathered; nothing where the level below is never reached, against the time of
+/// one service.
+fn leave(again: &Square, below: &Square, gathered: &Sums, own_time: &Row) -> Option<(Square, Sums)> {
     let (mut again, mut down, mut sums) = (*again, *below, *gathered);
     let mut leaves: Row = std::array::from_fn(|belief| below[belief].iter().sum());
     let mut scale = [0.0; BELIEFS];
@@ -174,7 +178,7 @@ fn leave(again: &Square, below: &Square, gathered: &Sums) -> Option<(Square, Sum
         down[state].iter_mut().for_each(|value| *value /= scale[state]);
         sums.iter_mut().for_each(|sum| sum[state] /= scale[state]);
     }
-    let is_left = (0..BELIEFS).all(|belief| sums[0][belief] < NEVER * gathered[0][belief]);
+    let is_left = (0..BELIEFS).all(|belief| sums[0][belief] < NEVER * own_time[belief]);
     is_left.then_some((down, sums))
 }
 

@@ -27,22 +27,32 @@ pub struct OnTarget {
 
 /// Prices above the largest value that are tried.
 const PRICES: std::ops::RangeInclusive<f64> = 1e-6..=1e7;
-/// Halvings of the range of ln price.
-const HALVINGS: usize = 18;
+/// The first price, and the step of ln price to further ones until the target lies between two.
+const FIRST_PRICE: f64 = 1.0;
+const STRIDE: f64 = 2.0;
+/// Halvings of such a step.
+const HALVINGS: usize = 8;
 /// Halvings of the share of the riskier table.
-const MIX_HALVINGS: usize = 7;
+const MIX_HALVINGS: usize = 14;
 /// Times that the target of the model is moved.
-const CORRECTIONS: usize = 5;
-/// Measured losses this close below the target are on target.
+const CORRECTIONS: usize = 3;
+/// Losses of the model this close below what is aimed at will do, and measured ones below the target: they are not known
+/// better than that.
 const CLOSE: f64 = 0.97;
+const CLOSE_MEASURED: f64 = 0.94;
 
 /// The most valuable table whose loss, as measured with the gateway's filter on `course`, is at most `target`.
 pub fn on_target(phased: &Phased<'_>, course: &Course, target: f64) -> OnTarget {
     let mut search = Search::new(phased);
     let mut aim = target;
     let mut best: Option<OnTarget> = None;
+    let mut tried: Vec<Lottery> = vec![];
     for _ in 0..=CORRECTIONS {
         let (lottery, predicted) = search.at(aim);
+        if tried.contains(&lottery) {
+            break;
+        }
+        tried.push(lottery.clone());
         let table = table(&lottery, phased.station.capacity);
         let measured = course.measure(phased, &table);
         let is_met = measured.loss <= target;
@@ -55,12 +65,12 @@ pub fn on_target(phased: &Phased<'_>, course: &Course, target: f64) -> OnTarget 
             best = Some(OnTarget { table, predicted, measured, is_met });
         }
         let is_safest = predicted.loss > aim;
-        let is_free = is_met && predicted.loss < 0.9 * aim;
-        if (is_met && measured.loss > CLOSE * target) || is_safest || is_free {
+        let is_free = is_met && predicted.loss < FREE * aim;
+        if (is_met && measured.loss > CLOSE_MEASURED * target) || is_safest || is_free {
             break;
         }
         // Losses move together; not quite to the target, so that the next one is below it.
-        let ratio = (target * (1.0 + CLOSE) / 2.0 / measured.loss.max(1e-9)).clamp(0.1, 4.0);
+        let ratio = (target * (1.0 + CLOSE_MEASURED) / 2.0 / measured.loss.max(1e-9)).clamp(0.1, 4.0);
         aim *= ratio;
     }
     best.expect("at least one table was tried")
@@ -70,6 +80,9 @@ pub fn on_target(phased: &Phased<'_>, course: &Course, target: f64) -> OnTarget 
 pub fn predicted(phased: &Phased<'_>, modes: &[usize]) -> Performance {
     performance(phased, &always(modes))
 }
+
+/// Where the model loses less than this share of what it may, the most valuable table loses less than it may.
+const FREE: f64 = 0.9;
 
 /// Tables by price, kept from one target to the next.
 struct Search<'a, 'b> {
@@ -82,37 +95,55 @@ struct Search<'a, 'b> {
 impl<'a, 'b> Search<'a, 'b> {
     fn new(phased: &'a Phased<'b>) -> Self {
         let values = phased.station.modes.iter().map(|mode| mode.value);
-        let largest = values.fold(f64::NEG_INFINITY, f64::max);
-        let mut search = Self { phased, known: vec![], largest };
-        let fastest = vec![phased.station.fastest(); phased.station.capacity * BELIEFS];
-        search.solve(PRICES.start().ln(), &fastest);
-        search.solve(PRICES.end().ln(), &fastest);
-        search
+        Self { phased, known: vec![], largest: values.fold(f64::NEG_INFINITY, f64::max) }
     }
 
-    fn solve(&mut self, price: f64, start: &[usize]) {
-        let modes = optimal(self.phased, price.exp() - self.largest, start);
+    /// Begins with the table of the nearest price.
+    fn solve(&mut self, price: f64) {
+        let far = |known: &(f64, Modes, Performance)| (known.0 - price).abs();
+        let nearest = self.known.iter().min_by(|one, other| far(one).total_cmp(&far(other)));
+        let fastest = || vec![self.phased.station.fastest(); self.phased.station.capacity * BELIEFS];
+        let start = nearest.map_or_else(fastest, |(_, modes, _)| modes.clone());
+        let modes = optimal(self.phased, price.exp() - self.largest, &start);
         let performance = performance(self.phased, &always(&modes));
         let at = self.known.partition_point(|(known, ..)| *known < price);
         self.known.insert(at, (price, modes, performance));
     }
 
+    /// Prices on both sides of `aim`, or one end of all prices.
+    fn bracket(&mut self, aim: f64) {
+        let (least, most) = (PRICES.start().ln(), PRICES.end().ln());
+        if self.known.is_empty() {
+            self.solve(FIRST_PRICE.ln());
+        }
+        while self.known[0].2.loss <= aim && self.known[0].0 > least {
+            self.solve((self.known[0].0 - STRIDE).max(least));
+        }
+        while let Some((price, _, performance)) = self.known.last()
+            && performance.loss > aim
+            && *price < most
+        {
+            self.solve((price + STRIDE).min(most));
+        }
+    }
+
     /// The table of largest value whose loss by the model is at most `aim`; the safest where none is.
     fn at(&mut self, aim: f64) -> (Lottery, Performance) {
+        self.bracket(aim);
         for _ in 0..HALVINGS {
             let Some((risky, safe)) = self.around(aim) else { break };
-            let ((low, riskier, _), (high, safer, _)) = (&self.known[risky], &self.known[safe]);
-            if riskier == safer || high - low < 2e-3 {
+            let ((low, riskier, _), (high, safer, found)) = (&self.known[risky], &self.known[safe]);
+            if riskier == safer || found.loss > CLOSE * aim {
                 break;
             }
-            let (middle, start) = (f64::midpoint(*low, *high), safer.clone());
-            self.solve(middle, &start);
+            let middle = f64::midpoint(*low, *high);
+            self.solve(middle);
         }
         match self.around(aim) {
             Some((risky, safe)) => self.mix(risky, safe, aim),
             None if self.known[0].2.loss <= aim => (always(&self.known[0].1), self.known[0].2),
             None => {
-                let (_, modes, performance) = self.known.last().expect("both ends are known");
+                let (_, modes, performance) = self.known.last().expect("a price was tried");
                 (always(modes), *performance)
             }
         }
@@ -127,7 +158,7 @@ impl<'a, 'b> Search<'a, 'b> {
     fn mix(&self, risky: usize, safe: usize, aim: f64) -> (Lottery, Performance) {
         let lottery = |share: f64| Lottery { safe: self.known[safe].1.clone(), risky: self.known[risky].1.clone(), share };
         let mut best = (lottery(0.0), self.known[safe].2);
-        if self.known[safe].1 == self.known[risky].1 {
+        if self.known[safe].1 == self.known[risky].1 || best.1.loss > CLOSE * aim {
             return best;
         }
         let (mut low, mut high) = (0.0, 1.0);
@@ -139,6 +170,9 @@ impl<'a, 'b> Search<'a, 'b> {
                 low = middle;
                 if found.value > best.1.value {
                     best = (table, found);
+                }
+                if found.loss > CLOSE * aim {
+                    break;
                 }
             } else {
                 high = middle;
