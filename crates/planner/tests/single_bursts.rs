@@ -89,3 +89,30 @@ fn big() {
     }
     }
 }
+
+#[test]
+#[ignore = "diagnosis"]
+fn others() {
+    let model = ceed();
+    for load in [5.0, 6.0, 8.0] {
+        let problem = problem(&model, load);
+        for scheduler in [Scheduler::AdaEE { buffer_aware: true }, Scheduler::SMDP] {
+            let policy = schedule(&scheduler, &problem, 0).expect("what the test sets up is sound");
+            let found = simulated(&problem, policy.clone(), 7, 400_000);
+            println!("{scheduler:?} load {load}: loss {:.2} % ± {:.2}, accuracy {:.2} %", 100.0 * found.loss.value, 100.0 * found.loss.ci99, 100.0 * found.accuracy.value);
+            if let Some(domain::Learning::AdaEE(rules)) = &policy.learning {
+                use planner::single::modes::{mode, Server, Worth};
+                for arm in &rules.arms {
+                    let mode = mode(&model, Server::whole(&model, 1.0), Worth::Accuracy, arm.clone()).unwrap();
+                    println!("  {:.4} {:.4} {:?}", mode.service.mean(), mode.value, arm.as_slice());
+                }
+            }
+        }
+    }
+    use planner::single::modes::{exits, Server, Worth};
+    use planner::single::frontier::{frontier, monotone};
+    let server = Server::whole(&model, 1.0);
+    let mut modes = exits(&model, server, Worth::Accuracy).unwrap();
+    modes.extend(frontier(&model, server, Worth::Accuracy).unwrap());
+    for mode in monotone(modes) { println!("  {:.4} {:.4} {:?}", mode.service.mean(), mode.value, mode.thresholds.as_slice()); }
+}

@@ -5,7 +5,8 @@ use super::data_driven::{self, Objective};
 use super::modes::{self, Worth};
 use super::reduce::Reduced;
 use super::station::{Mode, Station};
-use super::{Table, frontier, knapsack, mixture, published, smdp};
+use super::frontier::{self, Bend};
+use super::{Table, knapsack, mixture, published, smdp};
 use crate::ThresholdSearch;
 use domain::problem::Model;
 use domain::{Lottery, Probability, Thresholds};
@@ -27,6 +28,9 @@ pub(crate) type Solve<'a> = Box<dyn Fn(f64) -> Result<Treatment, ArgumentError> 
 pub(crate) const EVALUATIONS: usize = 105;
 /// Seed of the Bayesian search and of courses of arrivals: the same for all rates, so that they differ by what they are, not by chance.
 const SEED: u64 = 1;
+
+/// Powers of time by which services cost.
+const BENDS: [f64; 3] = [1.0, 2.0, 4.0];
 
 /// Values for the modes of single exits: accuracies of the exit table, confidences of the exit table, or confidences as
 /// tracked (one per exit).
@@ -109,9 +113,19 @@ impl<'a> Chain<'a> {
         Ok(station)
     }
 
+    /// As [`Self::all_modes`] with modes of little variability: in a burst a long service loses more than it is worth.
+    fn steady_modes(&self) -> Result<Station, ArgumentError> {
+        let mut station = self.exits(Values::Accuracy)?;
+        for bend in BENDS {
+            station.modes.extend(frontier::bent(self.model, self.reduced.server, Worth::Accuracy, Bend(bend))?);
+        }
+        station.modes = frontier::undominated(station.modes);
+        Ok(station)
+    }
+
     /// By what is believed of the phase of `bursts`, one treatment per belief of [`bursts::edges`].
     pub(crate) fn smdp_in_bursts(self, bursts: Bursts) -> Result<Vec<Treatment>, ArgumentError> {
-        let station = self.all_modes()?;
+        let station = self.steady_modes()?;
         let course = Course::new(bursts, SEED);
         let found = bursts::on_target(&Phased::new(&station, bursts)?, &course, self.target);
         Ok(found.table.0.iter().map(|table| by_present(&station, table)).collect())
