@@ -320,7 +320,11 @@ impl<'a> Draft<'a> {
                 Some(known) => known,
                 None => {
                     let bursts = Bursts { rates: rates.map(|rate| rate * forecast * reduced.share), switch };
-                    solved.push((reduced, Chain { target: BURST_MARGIN / MARGIN * self.target(), ..self.chain(reduced) }.smdp_in_bursts(bursts)?));
+                    solved.push((
+                        reduced,
+                        Chain { target: BURST_MARGIN / MARGIN * self.target(), ..self.chain(reduced) }
+                            .smdp_in_bursts(bursts)?,
+                    ));
                     solved.len() - 1
                 }
             };

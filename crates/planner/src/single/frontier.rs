@@ -72,8 +72,7 @@ pub fn bent(model: &Model, server: Server, worth: Worth, bend: Bend) -> Result<V
     let longest: f64 = search.steps.iter().map(|step| step.segments.0 + step.head.0).sum();
     let starts = [Thresholds::exit_first(exits), Thresholds::exit_last(exits)];
     let valuable = search.best_of(CHEAPEST / longest, [starts[0].as_slice(), starts[1].as_slice()]);
-    let mut points =
-        increasing(vec![mode(starts[0].as_slice())?, mode(starts[1].as_slice())?, mode(&valuable)?], cost);
+    let mut points = increasing(vec![mode(starts[0].as_slice())?, mode(starts[1].as_slice())?, mode(&valuable)?], cost);
     // Pairs of neighbours between which there may be more, by their thresholds.
     let mut open: Vec<[Mode; 2]> = points.windows(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect();
     let area = |[low, high]: &[Mode; 2]| (high.value - low.value) * (cost(high) - cost(low));
@@ -166,8 +165,7 @@ fn increasing(mut modes: Vec<Mode>, cost: impl Fn(&Mode) -> f64) -> Vec<Mode> {
 pub fn undominated(modes: Vec<Mode>) -> Vec<Mode> {
     let moment = |(share, law): &(f64, queueing::Law)| share * (law.variance() + law.mean().powi(2));
     let second = |mode: &Mode| mode.service.exits().iter().map(moment).sum::<f64>();
-    let facts: Vec<[f64; 3]> =
-        modes.iter().map(|mode| [-mode.value, mode.service.mean(), second(mode)]).collect();
+    let facts: Vec<[f64; 3]> = modes.iter().map(|mode| [-mode.value, mode.service.mean(), second(mode)]).collect();
     let beats = |one: usize, other: usize| {
         let (one_facts, other_facts) = (facts[one], facts[other]);
         // Of two alike the first.

@@ -2,10 +2,10 @@
 
 use super::bursts::{self, Bursts, Course, Phased};
 use super::data_driven::{self, Objective};
+use super::frontier::{self, Bend};
 use super::modes::{self, Worth};
 use super::reduce::Reduced;
 use super::station::{Mode, Station};
-use super::frontier::{self, Bend};
 use super::{Table, knapsack, mixture, published, smdp};
 use crate::ThresholdSearch;
 use domain::problem::Model;

@@ -1,10 +1,10 @@
 //! The models and settings of the evaluation: one device with room for ten jobs, a fifth of the time at ten times the rate of
 //! the rest.
 
-use domain::problem::{Burstiness, Chain, Device, Fragment, Gateway, Hop, Model, Problem, Samples, Service, Source, Targets};
-use domain::{
-    Bytes, ExitTable, FragmentRange, Overflow, PerSecond, Probability, Seconds, ServiceTime, ServiceTimes,
+use domain::problem::{
+    Burstiness, Chain, Device, Fragment, Gateway, Hop, Model, Problem, Samples, Service, Source, Targets,
 };
+use domain::{Bytes, ExitTable, FragmentRange, Overflow, PerSecond, Probability, Seconds, ServiceTime, ServiceTimes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ fn exit_table(name: &str) -> Arc<Samples> {
     };
     let number = |bytes: &[u8]| u16::from_le_bytes(bytes.try_into().expect("two bytes"));
     let numbers = |name: &str| part(name).chunks_exact(2).map(number).collect::<Vec<u16>>();
-    let confidence = part("confidence").chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four")));
+    let confidence =
+        part("confidence").chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four")));
     let exits = header["confidence"]["shape"][1].as_u64().expect("a shape") as usize;
     let table = ExitTable::new(exits, confidence.collect(), numbers("prediction"), numbers("label"));
     Arc::new(Samples::new(table.expect("lengths fit")))

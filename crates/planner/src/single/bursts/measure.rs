@@ -103,7 +103,13 @@ impl Course {
             let lottery = &table.0[grid.nearest(belief)].0[present - 1];
             let mode = match &lottery[..] {
                 [(_, mode)] => *mode,
-                [(share, first), .., (_, second)] => if f64::from(job.lottery) < *share { *first } else { *second },
+                [(share, first), .., (_, second)] => {
+                    if f64::from(job.lottery) < *share {
+                        *first
+                    } else {
+                        *second
+                    }
+                }
                 [] => 0,
             };
             *value += phased.station.modes[mode].value;

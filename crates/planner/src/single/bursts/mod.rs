@@ -31,16 +31,16 @@
 //! Operations Research 39 (1991), for grids.
 
 mod belief;
+mod iteration;
 mod kernel;
 mod measure;
-mod optimum;
 mod passage;
 mod target;
 
 pub use belief::{BELIEFS, edges, grid};
 pub use kernel::Phased;
 pub use measure::{Course, Measured};
-pub use target::{BeliefTable, OnTarget, on_target, predicted};
+pub use target::{BeliefTable, OnTarget, on_target, optimum, predicted};
 
 use queueing::{ArgumentError, map::ArrivalProcess};
 

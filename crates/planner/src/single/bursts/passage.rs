@@ -122,8 +122,7 @@ impl Passages {
 fn service(phased: &Phased<'_>, table: &Lottery, present: usize, reward: &impl Fn(usize, f64) -> f64) -> Service {
     let capacity = phased.station.capacity;
     let levels = capacity + 1;
-    let mut service =
-        Service { below: NO_WAY, onto: Vec::with_capacity(capacity - present), gathered: NO_SUMS };
+    let mut service = Service { below: NO_WAY, onto: Vec::with_capacity(capacity - present), gathered: NO_SUMS };
     for belief in 0..BELIEFS {
         let at = belief * capacity + present - 1;
         let draws = [(1.0 - table.share, table.safe[at]), (table.share, table.risky[at])];

@@ -1,9 +1,9 @@
 //! From a loss target to a table.
 
 use super::belief::BELIEFS;
+use super::iteration::{always, optimal, performance};
 use super::kernel::Phased;
 use super::measure::{Course, Measured};
-use super::optimum::{always, optimal, performance};
 use super::passage::{Lottery, Modes};
 use crate::single::Table;
 use crate::single::embedded::Performance;
@@ -27,6 +27,9 @@ pub struct OnTarget {
 
 /// Prices above the largest value that are tried.
 const PRICES: std::ops::RangeInclusive<f64> = 1e-6..=1e7;
+/// Losing a job must bring at least this share of the best answer, even where the target would allow it for less: what one
+/// table is better by than the next is then noise of the samples that choose.
+const WORTHLESS: f64 = 0.1;
 /// The first price, and the step of ln price to further ones until the target lies between two.
 const FIRST_PRICE: f64 = 1.0;
 const STRIDE: f64 = 2.0;
@@ -76,6 +79,11 @@ pub fn on_target(phased: &Phased<'_>, course: &Course, target: f64) -> OnTarget 
     best.expect("at least one table was tried")
 }
 
+/// The table that is optimal by the model for `penalty` per lost job: a mode per belief and jobs present.
+pub fn optimum(phased: &Phased<'_>, penalty: f64) -> Vec<usize> {
+    optimal(phased, penalty, &vec![phased.station.fastest(); phased.station.capacity * BELIEFS])
+}
+
 /// What the model says of a table without lotteries, a mode per belief and jobs present.
 pub fn predicted(phased: &Phased<'_>, modes: &[usize]) -> Performance {
     performance(phased, &always(modes))
@@ -112,7 +120,7 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// Prices on both sides of `aim`, or one end of all prices.
     fn bracket(&mut self, aim: f64) {
-        let (least, most) = (PRICES.start().ln(), PRICES.end().ln());
+        let (least, most) = ((WORTHLESS * self.largest).max(*PRICES.start()).ln(), PRICES.end().ln());
         if self.known.is_empty() {
             self.solve(FIRST_PRICE.ln());
         }
@@ -156,7 +164,8 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     fn mix(&self, risky: usize, safe: usize, aim: f64) -> (Lottery, Performance) {
-        let lottery = |share: f64| Lottery { safe: self.known[safe].1.clone(), risky: self.known[risky].1.clone(), share };
+        let lottery =
+            |share: f64| Lottery { safe: self.known[safe].1.clone(), risky: self.known[risky].1.clone(), share };
         let mut best = (lottery(0.0), self.known[safe].2);
         if self.known[safe].1 == self.known[risky].1 || best.1.loss > CLOSE * aim {
             return best;

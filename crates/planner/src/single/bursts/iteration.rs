@@ -64,7 +64,8 @@ pub(super) fn always(modes: &[usize]) -> Lottery {
 /// What it is worth to be at a level 0..K with a belief, against the level at the bottom of the cycle.
 fn worth(phased: &Phased<'_>, passages: &Passages, gain: f64) -> Vec<Row> {
     let capacity = phased.station.capacity;
-    let net = |[time, reward, ..]: &[Row; 4]| -> Row { std::array::from_fn(|belief| reward[belief] - gain * time[belief]) };
+    let net =
+        |[time, reward, ..]: &[Row; 4]| -> Row { std::array::from_fn(|belief| reward[belief] - gain * time[belief]) };
     let mut worth = vec![relative(&passages.cycle, &net(&passages.cycle_sums)); capacity + 1];
     for level in passages.lowest + 1..=capacity {
         let below = worth[level - 1];
