@@ -176,6 +176,22 @@ mod tests {
         table(Measured::Window(Seconds::new(1.0).unwrap()), &[0.5, 1.0, 1.5, 2.0])
     }
 
+    #[test]
+    fn rows_for_beliefs_follow_how_sure_the_filter_is() {
+        let belief = |rates, rows: &[f64]| table(Measured::Belief { rates, switch: [0.1, 0.4] }, rows);
+        let table = belief([0.5, 5.0], &[1.0, 2.0, 4.0, 5.0]);
+        let mut rows = Rows::new(&table, 0.0);
+        // A fifth of the time in bursts: 0.5 + 0.2 · 4.5.
+        assert_eq!(rows.row(&table, 0.0), 1);
+        let volley: Vec<usize> = (1..40).map(|job| rows.arrive(&table, f64::from(job) * 0.005)).collect();
+        assert!(volley.is_sorted() && volley.contains(&2) && volley[38] == 3, "{volley:?}");
+        let found = rows.in_force(&table, 0.195);
+        let burst = found.burst.unwrap().get();
+        assert!((found.rate.get() - 20.0 * (0.5 + burst * 4.5)).abs() < 1e-9 && burst > 0.9, "{found:?}");
+        let silence: Vec<usize> = (0..40).map(|step| rows.row(&table, 0.2 + f64::from(step) * 0.02)).collect();
+        assert!(silence.is_sorted_by(|a, b| a >= b) && silence[39] == 0, "{silence:?}");
+    }
+
     /// Arrivals at an even pace; the row after each.
     fn rows_at(rows: &mut Rows, table: &RateTable, now: &mut f64, ratio: f64, seconds: f64) -> Vec<usize> {
         let gap = 1.0 / (20.0 * ratio);
