@@ -4,9 +4,8 @@
 //! Counted in cycles of both phases, losses of one percent are known to about a tenth after three thousand (measured, K = 10, ten
 //! times the rate in bursts of 40 arrivals).
 
-use domain::EvaluationEffort;
-use domain::Problem;
 use domain::problem::{Burstiness, Source};
+use domain::{EvaluationEffort, Problem};
 
 /// Cycles of both phases that the last word is about, at least.
 const CYCLES: f64 = 3000.0;

@@ -134,9 +134,12 @@ fn service(phased: &Phased<'_>, table: &Lottery, present: usize, reward: &impl F
             let top = capacity - present;
             add(&mut service.below[belief], share, if top == 0 { &at_least[0] } else { &exactly[0] });
             service.onto.resize(service.onto.len().max(top.min(kernel.reach)), NO_WAY);
-            for arrivals in 1..=top.min(kernel.reach) {
-                let row = if arrivals == top { &at_least[top] } else { &exactly[arrivals] };
-                add(&mut service.onto[arrivals - 1][belief], share, row);
+            let below_top = exactly[1..].iter().take(kernel.reach.min(top.saturating_sub(1)));
+            for (onto, row) in service.onto.iter_mut().zip(below_top) {
+                add(&mut onto[belief], share, row);
+            }
+            if (1..=kernel.reach).contains(&top) {
+                add(&mut service.onto[top - 1][belief], share, &at_least[top]);
             }
             let lost = kernel.overflow[belief * levels + top];
             let own = [kernel.mean, reward(mode, lost), lost, 1.0];
@@ -158,9 +161,7 @@ fn leave(again: &Square, below: &Square, gathered: &Sums, own_time: &Row) -> Opt
         scale[state] = again[state][..state].iter().sum::<f64>() + leaves[state];
         for from in 0..state {
             let visits = again[from][state] / scale[state];
-            for to in 0..state {
-                again[from][to] += visits * again[state][to];
-            }
+            detour(&mut again, from, visits, state);
             leaves[from] += visits * leaves[state];
             let row = down[state];
             add(&mut down[from], visits, &row);
@@ -181,6 +182,12 @@ fn leave(again: &Square, below: &Square, gathered: &Sums, own_time: &Row) -> Opt
     is_left.then_some((down, sums))
 }
 
+/// Ways from a state that lead over `over`, so often, go on to the states before it.
+fn detour(chain: &mut Square, from: usize, visits: f64, over: usize) {
+    let row = chain[over];
+    chain[from].iter_mut().zip(row).take(over).for_each(|(to, share)| *to += visits * share);
+}
+
 fn stochastic(chain: &Square) -> Square {
     chain.map(|row| {
         let total: f64 = row.iter().sum();
@@ -196,9 +203,7 @@ fn stationary(chain: &Square) -> Row {
         scale[state] = chain[state][..state].iter().sum::<f64>().max(f64::MIN_POSITIVE);
         for from in 0..state {
             let visits = chain[from][state] / scale[state];
-            for to in 0..state {
-                chain[from][to] += visits * chain[state][to];
-            }
+            detour(&mut chain, from, visits, state);
         }
     }
     let mut probabilities = [0.0; BELIEFS];
