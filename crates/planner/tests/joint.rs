@@ -305,7 +305,7 @@ impl Evaluator for Counts {
 
     fn evaluate(&self, _: &Problem, _: &Plan, effort: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
         self.0.lock().expect("nobody panics").push(effort.arrivals);
-        Err(Unsupported { evaluator: self.name(), what: "anything" })
+        Err(Unsupported { evaluator: self.name(), what: "anything".to_owned() })
     }
 }
 
