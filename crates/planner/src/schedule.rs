@@ -25,8 +25,8 @@ use queueing::ArgumentError;
 pub const DEFAULT_LOSS: f64 = 0.01;
 /// Share of the loss target that plans aim at.
 pub const MARGIN: f64 = 0.9;
-/// The same for SMDP in bursts, where a loss is known less well: a run sees few bursts, each with many losses, and the shares
-/// in which jobs leave are those of the samples that choose.
+/// The same for SMDP in bursts, where a loss is known less well: a run sees few bursts, each with many losses, and jobs unlike
+/// the samples that choose lose more (up to 9 % in the evaluation's setting).
 const BURST_MARGIN: f64 = 0.8;
 /// Rows of a table over rates on either side of the forecast. Row u of −7..=7 is for ratios up to 2^(3·(u/7)·|u/7|):
 /// from 1/8 to 8, closer together around the forecast, where a row too high costs accuracy all the time.
