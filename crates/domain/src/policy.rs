@@ -113,6 +113,14 @@ pub enum Measured {
         /// Changes per second out of each phase; > 0.
         switch: [f64; 2],
     },
+    /// The same process and filter; the measured rate is the mean over what is believed of the phases, so that rows can
+    /// tell how sure the gateway is.
+    Belief {
+        /// Rate of each phase ÷ forecast, the lower one first; > 0.
+        rates: [f64; 2],
+        /// Changes per second out of each phase; > 0.
+        switch: [f64; 2],
+    },
 }
 
 /// Thresholds that a gateway finds by itself, from how jobs end.
@@ -319,7 +327,7 @@ impl RateTable {
         positive("the forecast of the rate table", self.forecast.get())?;
         match self.measured {
             Measured::Window(window) => positive("the window of the rate table", window.get())?,
-            Measured::Phases { rates, switch } => {
+            Measured::Phases { rates, switch } | Measured::Belief { rates, switch } => {
                 for value in [rates, switch].concat() {
                     positive("a rate of the phases", value)?;
                 }

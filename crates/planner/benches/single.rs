@@ -6,8 +6,9 @@
 mod single_common;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use planner::single::bursts::{self, Bursts, Course, Phased};
 use planner::single::data_driven::{Objective, bayesian, direct};
-use planner::single::frontier::{frontier, monotone};
+use planner::single::frontier::{self, Bend, frontier, monotone};
 use planner::single::modes::{self, Server, Worth};
 use planner::single::{Station, adaee, knapsack, mixture, published, smdp};
 use std::hint::black_box;
@@ -23,6 +24,9 @@ fn updates(criterion: &mut Criterion) {
     let mut all = exits.modes.clone();
     all.extend(points.clone());
     let all = Station { capacity: 100, modes: monotone(all) };
+    let bent = |bend: f64| frontier::bent(&model, server, Worth::Accuracy, Bend(bend)).expect("times are times");
+    let steady = [exits.modes.clone(), points.clone(), bent(2.0), bent(4.0)].concat();
+    let steady = Station { capacity: 100, modes: frontier::undominated(steady) };
     let rate = 3.0 / 0.8;
     let mut group = criterion.benchmark_group("update, 24 exits, K = 100");
     group.sample_size(20);
@@ -41,6 +45,15 @@ fn updates(criterion: &mut Criterion) {
     });
     group.bench_function(format!("SMDP, on target, {modes} modes"), |bencher| {
         bencher.iter(|| smdp::on_target(&all.at(black_box(rate)).expect("a rate"), 0.01));
+    });
+    // A fifth of the time at ten times the rate of the rest, 40 arrivals per burst; all that a policy update takes.
+    let low = rate / 2.8;
+    let bursts = Bursts { rates: [low, 10.0 * low], switch: [low / 16.0, low / 4.0] };
+    group.bench_function("SMDP in bursts, on target, frontiers given", |bencher| {
+        bencher.iter(|| {
+            let phased = Phased::new(&steady, black_box(bursts)).expect("rates");
+            bursts::on_target(&phased, &Course::new(bursts, 1), 0.008)
+        });
     });
     group.bench_function("AdaEE, frontier given", |bencher| {
         bencher.iter(|| adaee::bandit(&model, server, &points, (100, black_box(rate)), 0.01, true));

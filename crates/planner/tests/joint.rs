@@ -294,3 +294,34 @@ fn what_limits_a_service_is_named() {
     let words = first.in_words(&problem);
     assert!(words.starts_with("service-0 is limited by the speed of device-0, which is busy "), "{words}");
 }
+
+/// Says nothing but how much it was asked to look at.
+struct Counts(std::sync::Mutex<Vec<u64>>);
+
+impl Evaluator for Counts {
+    fn name(&self) -> &'static str {
+        "counts"
+    }
+
+    fn evaluate(&self, _: &Problem, _: &Plan, effort: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
+        self.0.lock().expect("nobody panics").push(effort.arrivals);
+        Err(Unsupported { evaluator: self.name(), what: "anything".to_owned() })
+    }
+}
+
+#[test]
+fn the_last_word_is_about_thousands_of_bursts_where_there_are_any() {
+    let most = |problem: &Problem| {
+        let counts = Counts(std::sync::Mutex::new(vec![]));
+        plan(&request(problem, &counts, 500));
+        counts.0.into_inner().expect("nobody panics").into_iter().max().expect("it was asked")
+    };
+    let mut problem = small();
+    let plain = most(&problem);
+    let source = &mut problem.services[0].sources[0];
+    // Forty arrivals per burst, as many between two.
+    let (rates, rate) = ([0.5, 1.5], source.rate.get());
+    source.burstiness = domain::problem::Burstiness::Phases { rates, switch: [rate * 0.5 / 40.0, rate * 0.5 / 40.0] };
+    problem.check().expect("what the test sets up is sound");
+    assert!(plain <= 40_000 && most(&problem) > 2 * plain, "{plain} {}", most(&problem));
+}

@@ -175,11 +175,14 @@ fn tables_for_phases_lose_less_in_bursts_than_one_for_the_mean() {
     // A fifth of the time at ten times the rate of the rest.
     let burstiness = Burstiness::Phases { rates: [10.0 / 2.8, 1.0 / 2.8], switch: [0.2, 0.05] };
     let problem = problem(published_model(1000), saturation(), burstiness);
-    let policy = schedule(&Scheduler::SMDP, &problem, 0).expect("what the test sets up is sound");
-    let rates = policy.rates.clone().expect("what the test sets up is sound");
-    let Measured::Phases { rates: phases, switch } = rates.measured else { panic!("{:?}", rates.measured) };
+    let policy = |scheduler| schedule(&scheduler, &problem, 0).expect("what the test sets up is sound");
+    let packed = policy(Scheduler::Knapsack { tracks_confidence: false }).rates.expect("there are arrivals");
+    let Measured::Phases { rates: phases, switch } = packed.measured else { panic!("{:?}", packed.measured) };
     assert!(phases[0] < phases[1] && switch == [0.05, 0.2], "the slower one first: {phases:?} {switch:?}");
-    assert_eq!(rates.rows.len(), 2);
+    assert_eq!(packed.rows.len(), 2);
+    let policy = policy(Scheduler::SMDP);
+    let believed = policy.rates.as_ref().expect("there are arrivals");
+    assert_eq!(believed.measured, Measured::Belief { rates: phases, switch });
     let with = simulated(&problem, policy.clone());
     let without = simulated(&problem, Policy { rates: None, ..policy });
     println!("phases {:?} {:?}, mean rate {:?} {:?}", with.loss, with.accuracy, without.loss, without.accuracy);

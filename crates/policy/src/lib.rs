@@ -20,6 +20,7 @@ mod scheduler;
 
 pub use document::{Deployed, DocumentError, Place, read, write};
 pub use gatekeeper::Gatekeeper;
+pub use phases::PhaseFilter;
 pub use rate::RateEstimator;
 pub use rows::RowInForce;
 pub use scheduler::{Arriving, Dispatching, End, Outcome, Scheduler, Selected};

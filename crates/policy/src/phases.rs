@@ -22,7 +22,7 @@
 
 /// A Bayes filter for the phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct PhaseFilter {
+pub struct PhaseFilter {
     rates: [f64; 2],
     switch: [f64; 2],
     /// h ÷ d.
@@ -37,12 +37,18 @@ pub(crate) struct PhaseFilter {
 impl PhaseFilter {
     /// A process with these arrivals per second in each phase and these changes per second out of it, all > 0, seen from
     /// `now` on; before, it is in the long-run mixture of its phases.
-    pub(crate) fn new(rates: [f64; 2], switch: [f64; 2], now: f64) -> Self {
+    pub fn new(rates: [f64; 2], switch: [f64; 2], now: f64) -> Self {
         // M₀₀ − M₁₁ = (λ₁ + σ₁) − (λ₀ + σ₀).
         let h = ((rates[1] - rates[0]) + (switch[1] - switch[0])) / 2.0;
         let d = h.hypot(switch[0].sqrt() * switch[1].sqrt());
         let burst = switch[0] / (switch[0] + switch[1]);
         Self { rates, switch, tilt: h / d, d, burst: if burst.is_finite() { burst } else { 0.5 }, last: now }
+    }
+
+    /// The same process with this belief just after an arrival at `last`.
+    #[must_use]
+    pub fn with(self, burst: f64, last: f64) -> Self {
+        Self { burst, last, ..self }
     }
 
     /// The same belief about a process with other numbers.
@@ -51,7 +57,7 @@ impl PhaseFilter {
     }
 
     /// An arrival. Time that runs backwards counts as no time.
-    pub(crate) fn arrive(&mut self, now: f64) {
+    pub fn arrive(&mut self, now: f64) {
         let burst = self.burst_at(now);
         let (calm, burst) = ((1.0 - burst) * self.rates[0], burst * self.rates[1]);
         self.keep(burst / (calm + burst));
@@ -59,7 +65,7 @@ impl PhaseFilter {
     }
 
     /// P(burst) at `now`, after the silence since the last arrival.
-    pub(crate) fn burst_at(&self, now: f64) -> f64 {
+    pub fn burst_at(&self, now: f64) -> f64 {
         let silence = (now - self.last).max(0.0);
         let ([calm_ends, burst_ends], d) = (self.switch, self.d);
         // 1 − t, then t itself.

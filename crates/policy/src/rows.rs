@@ -3,7 +3,8 @@
 //! A row is the first one that reaches up to the measured rate ÷ forecast. It rises at once, because too many jobs are
 //! lost sooner than too few leave late, and falls only when the ratio is below the middle of the next lower row: half a
 //! row of hysteresis, so that noise at a boundary does not make a gateway change its thresholds with every job. Under
-//! [`Measured::Phases`] the ratio is that of the likelier phase.
+//! [`Measured::Phases`] the ratio is that of the likelier phase, under [`Measured::Belief`] the mean over both by what is
+//! believed of them; there rows follow at once, up and down, because a belief is no noise.
 //!
 //! Cost: a look at ten counters or one exponential, and a search among the rows, per decision.
 
@@ -47,7 +48,7 @@ impl Rows {
             Measured::Window(length) => {
                 Meter::Window { length, rate: RateEstimator::new(time(length.get()), time(now)) }
             }
-            Measured::Phases { rates, switch } => {
+            Measured::Phases { rates, switch } | Measured::Belief { rates, switch } => {
                 let forecast = table.forecast.get();
                 Meter::Phases(PhaseFilter::new(rates.map(|rate| rate * forecast), switch, now))
             }
@@ -98,7 +99,7 @@ impl Rows {
         if !self.retired {
             let ratio = self.ratio(table, now);
             let stays = ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row);
-            // Phases have no noise at a boundary: their ratio is one of two.
+            // Phases have no noise at a boundary: what is believed of them is all that can be known.
             if !stays || matches!(self.meter, Meter::Phases(_)) {
                 self.row = reaching(table, ratio);
             }
@@ -111,7 +112,7 @@ impl Rows {
         let row = self.row(table, now);
         let forecast = table.forecast.get();
         let (rate, burst) = match (&mut self.meter, table.measured) {
-            (Meter::Phases(filter), Measured::Phases { rates, .. }) => {
+            (Meter::Phases(filter), Measured::Phases { rates, .. } | Measured::Belief { rates, .. }) => {
                 let burst = filter.burst_at(now);
                 (forecast * (rates[0] + burst * (rates[1] - rates[0])), Some(burst))
             }
@@ -129,6 +130,9 @@ impl Rows {
     fn ratio(&mut self, table: &RateTable, now: f64) -> f64 {
         match (&mut self.meter, table.measured) {
             (Meter::Phases(filter), Measured::Phases { rates, .. }) => rates[usize::from(filter.burst_at(now) > 0.5)],
+            (Meter::Phases(filter), Measured::Belief { rates, .. }) => {
+                rates[0] + filter.burst_at(now) * (rates[1] - rates[0])
+            }
             (Meter::Window { rate, .. }, _) => {
                 let forecast = table.forecast.get();
                 rate.rate_since(time(now), forecast) / forecast
@@ -170,6 +174,22 @@ mod tests {
 
     fn window() -> RateTable {
         table(Measured::Window(Seconds::new(1.0).unwrap()), &[0.5, 1.0, 1.5, 2.0])
+    }
+
+    #[test]
+    fn rows_for_beliefs_follow_how_sure_the_filter_is() {
+        let belief = |rates, rows: &[f64]| table(Measured::Belief { rates, switch: [0.1, 0.4] }, rows);
+        let table = belief([0.5, 5.0], &[1.0, 2.0, 4.0, 5.0]);
+        let mut rows = Rows::new(&table, 0.0);
+        // A fifth of the time in bursts: 0.5 + 0.2 · 4.5.
+        assert_eq!(rows.row(&table, 0.0), 1);
+        let volley: Vec<usize> = (1..40).map(|job| rows.arrive(&table, f64::from(job) * 0.005)).collect();
+        assert!(volley.is_sorted() && volley.contains(&2) && volley[38] == 3, "{volley:?}");
+        let found = rows.in_force(&table, 0.195);
+        let burst = found.burst.unwrap().get();
+        assert!((found.rate.get() - 20.0 * (0.5 + burst * 4.5)).abs() < 1e-9 && burst > 0.9, "{found:?}");
+        let silence: Vec<usize> = (0..40).map(|step| rows.row(&table, 0.2 + f64::from(step) * 0.02)).collect();
+        assert!(silence.is_sorted_by(|a, b| a >= b) && silence[39] == 0, "{silence:?}");
     }
 
     /// Arrivals at an even pace; the row after each.

@@ -34,6 +34,7 @@ pub mod map;
 pub mod mg1k;
 pub mod mmck;
 mod numeric;
+mod phased;
 pub mod ps;
 mod service;
 pub mod smith;
@@ -41,5 +42,6 @@ mod solution;
 
 pub use counts::ArrivalCounts;
 pub use error::{ArgumentError, MOST_JOBS, PROBABILITY_TOLERANCE};
+pub use phased::{PhasedArrivals, PhasedCounts};
 pub use service::{Law, Service};
 pub use solution::{Metrics, Solution};

@@ -43,10 +43,10 @@ const SMALLEST_EMPTY: f64 = 1e-140;
 /// Probability of more steps than are followed, where it can be had: below the smallest loss of interest.
 const CUT: f64 = 1e-32;
 
-type Block = [[f64; 2]; 2];
-type Row = [f64; 2];
+pub(crate) type Block = [[f64; 2]; 2];
+pub(crate) type Row = [f64; 2];
 
-const ZERO: Block = [[0.0; 2]; 2];
+pub(crate) const ZERO: Block = [[0.0; 2]; 2];
 
 /// A Markovian arrival process of two phases.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,17 +95,17 @@ impl ArrivalProcess {
         [out(1) / total, out(0) / total]
     }
 
-    fn arrival_rate(&self, phase: usize) -> f64 {
+    pub(crate) fn arrival_rate(&self, phase: usize) -> f64 {
         self.arriving[phase][0] + self.arriving[phase][1]
     }
 
     /// Rate of the events by which the process is watched.
-    fn events(&self) -> f64 {
+    pub(crate) fn events(&self) -> f64 {
         (0..2).map(|phase| self.silent[phase][1 - phase] + self.arrival_rate(phase)).fold(0.0, f64::max)
     }
 
     /// Probabilities per event: of no arrival, of one.
-    fn per_event(&self) -> (Block, Block) {
+    pub(crate) fn per_event(&self) -> (Block, Block) {
         let events = self.events();
         let (mut none, mut one) = (ZERO, ZERO);
         for phase in 0..2 {
@@ -117,8 +117,9 @@ impl ArrivalProcess {
         (none, one)
     }
 
-    /// Time in each phase until the next arrival, (−D₀)⁻¹; positive, since silent phases lead to one with arrivals.
-    fn until_arrival(&self) -> Block {
+    /// `[i][k]`: mean time in phase k until the next arrival, from phase i on; (−D₀)⁻¹, positive, since silent phases lead
+    /// to one with arrivals.
+    pub fn until_arrival(&self) -> Block {
         let [first, second] = [self.arrival_rate(0), self.arrival_rate(1)];
         let [to_second, to_first] = [self.silent[0][1], self.silent[1][0]];
         let determinant = first * second + first * to_first + second * to_second;
@@ -304,7 +305,7 @@ fn normalise(levels: &mut [Row]) {
     }
 }
 
-fn multiply(left: &Block, right: &Block) -> Block {
+pub(crate) fn multiply(left: &Block, right: &Block) -> Block {
     [0, 1].map(|row: usize| apply(&left[row], right))
 }
 
@@ -318,11 +319,11 @@ fn accumulate(sum: &mut Row, row: &Row, block: &Block) {
     sum[1] += term[1];
 }
 
-fn sum(left: &Block, right: &Block) -> Block {
+pub(crate) fn sum(left: &Block, right: &Block) -> Block {
     [0, 1].map(|row: usize| [left[row][0] + right[row][0], left[row][1] + right[row][1]])
 }
 
-fn add(sum: &mut Block, factor: f64, block: &Block) {
+pub(crate) fn add(sum: &mut Block, factor: f64, block: &Block) {
     for (sums, values) in sum.iter_mut().zip(block) {
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum += factor * value;

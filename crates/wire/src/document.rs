@@ -208,6 +208,8 @@ pub enum MeasuredDocument {
     Window(WindowDocument),
     /// As that of the likelier of two phases.
     Phases(PhasesDocument),
+    /// As the mean of that of two phases, by what is believed of them.
+    Belief(PhasesDocument),
 }
 
 /// A sliding window.

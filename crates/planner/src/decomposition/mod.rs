@@ -106,7 +106,7 @@ fn supports(policy: &Policy) -> Result<(), &'static str> {
         return Err("thresholds that gateways find by themselves");
     }
     match policy.rates.as_ref().map(|table| table.measured) {
-        Some(Measured::Phases { .. }) => Err("a rate table over phases"),
+        Some(Measured::Phases { .. } | Measured::Belief { .. }) => Err("a rate table over phases"),
         _ => Ok(()),
     }
 }

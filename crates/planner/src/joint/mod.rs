@@ -34,6 +34,7 @@ mod rivals;
 mod screen;
 mod search;
 mod shift;
+mod span;
 mod starts;
 
 pub use explain::{Limit, Limiting, explain};
@@ -62,7 +63,8 @@ pub struct Request<'a> {
     /// Who has the last word.
     pub referee: &'a dyn Evaluator,
     /// How much the referee looks at for the final word, and the seed of the search. Some 10,000 arrivals per service are the
-    /// least that tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is asked by the referee only.
+    /// least that tells plans apart: in shorter runs queues that will overflow have not yet. Where jobs come in bursts it is
+    /// raised, eight times at most, to some thousand bursts. Its `stop` is asked by the referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
     pub budget: Budget<'a>,
@@ -105,7 +107,7 @@ pub(crate) struct Contender {
 
 /// Plans. Never fails: where nothing better is found, or an evaluator cannot be trusted, the incumbent stays.
 pub fn plan(request: &Request<'_>) -> Planned {
-    search::plan(request)
+    search::plan(&Request { effort: span::spanning(request.problem, request.effort), ..*request })
 }
 
 impl Budget<'_> {

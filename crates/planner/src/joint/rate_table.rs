@@ -6,7 +6,9 @@
 //! formulas, takes over that one: more load never brings a better plan.
 
 use super::planned::why_lost;
-use super::{Budget, Method, Request, RunnerUp, Verdict, plan};
+use super::search::plan;
+use super::span::spanning;
+use super::{Budget, Method, Request, RunnerUp, Verdict};
 use crate::Decomposition;
 use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION, beats};
 use domain::{
@@ -68,8 +70,9 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
 /// rounded up to the next row, which costs accuracy that a plan without a table has not shown. The best such rival by the
 /// referee's word, and what there is to say about the plan that it beats.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
+    let effort = spanning(request.problem, request.effort);
     let judge = |plan: &Plan| {
-        let found = request.referee.evaluate(request.problem, plan, &request.effort).ok()?;
+        let found = request.referee.evaluate(request.problem, plan, &effort).ok()?;
         Some((Score::of(request.problem, &found), found))
     };
     let (score, evaluation) = judge(tabled)?;

@@ -47,9 +47,19 @@ const SWEEPS: usize = 4;
 /// # Errors
 /// Times that are none.
 pub fn frontier(model: &Model, server: Server, worth: Worth) -> Result<Vec<Mode>, ArgumentError> {
+    bent(model, server, worth, Bend(1.0))
+}
+
+/// The same where a service of time t costs t to the power of a bend: 2 for little variability, 4 for hardly any service
+/// that takes much longer than the others. Modes of increasing mean cost.
+///
+/// # Errors
+/// Times that are none.
+pub fn bent(model: &Model, server: Server, worth: Worth, bend: Bend) -> Result<Vec<Mode>, ArgumentError> {
     let fold = model.choose.table.halves();
     let halves = fold.as_ref().map_or([&*model.choose.table; 2], |(search, value)| [search, value]);
     let mut search = Search::new(model, halves[0], server, worth);
+    search.bend(bend);
     let evaluator = ExitEvaluator::new(halves[0]);
     let exits = model.exits();
     let mode = |values: &[f32]| {
@@ -58,20 +68,24 @@ pub fn frontier(model: &Model, server: Server, worth: Worth) -> Result<Vec<Mode>
         let service = server.service(model, &thresholds, &behaviour)?;
         Ok(Mode { value: worth.of(&behaviour), thresholds, service })
     };
+    let cost = |mode: &Mode| bend.cost(mode);
     let longest: f64 = search.steps.iter().map(|step| step.segments.0 + step.head.0).sum();
     let starts = [Thresholds::exit_first(exits), Thresholds::exit_last(exits)];
     let valuable = search.best_of(CHEAPEST / longest, [starts[0].as_slice(), starts[1].as_slice()]);
-    let mut points = monotone(vec![mode(starts[0].as_slice())?, mode(starts[1].as_slice())?, mode(&valuable)?]);
+    let mut points = increasing(vec![mode(starts[0].as_slice())?, mode(starts[1].as_slice())?, mode(&valuable)?], cost);
     // Pairs of neighbours between which there may be more, by their thresholds.
     let mut open: Vec<[Mode; 2]> = points.windows(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect();
+    let area = |[low, high]: &[Mode; 2]| (high.value - low.value) * (cost(high) - cost(low));
     while points.len() < MOST_POINTS
         && let Some(widest) = (0..open.len()).max_by(|&a, &b| area(&open[a]).total_cmp(&area(&open[b])))
     {
         let [low, high] = open.swap_remove(widest);
-        let slope = (high.value - low.value) / (high.service.mean() - low.service.mean());
+        let slope = (high.value - low.value) / (cost(&high) - cost(&low));
         let between = mode(&search.best_of(slope, [low.thresholds.as_slice(), high.thresholds.as_slice()]))?;
-        let gain = |mode: &Mode| mode.value - slope * mode.service.mean();
-        if gain(&between) > gain(&low) + NO_GAIN && is_between(&low, &between, &high) {
+        let gain = |mode: &Mode| mode.value - slope * cost(mode);
+        let is_between = cost(&low) < cost(&between) && cost(&between) < cost(&high);
+        let is_better = low.value < between.value && between.value < high.value;
+        if gain(&between) > gain(&low) + NO_GAIN && is_between && is_better {
             points.push(between.clone());
             open.push([low, between.clone()]);
             open.push([between, high]);
@@ -84,7 +98,25 @@ pub fn frontier(model: &Model, server: Server, worth: Worth) -> Result<Vec<Mode>
         let mode = modes::mode(model, server, worth, point.thresholds)?;
         Ok(Mode { value: values.of(&mode), ..mode })
     });
-    Ok(monotone(all.collect::<Result<_, _>>()?))
+    Ok(increasing(all.collect::<Result<_, _>>()?, cost))
+}
+
+/// By which power of its time a service costs; 1 for its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bend(pub f64);
+
+impl Bend {
+    fn of(self, time: f64) -> f64 {
+        if self.0 == 1.0 { time } else { time.powf(self.0) }
+    }
+
+    /// The mean cost of a service, from the mean times of its exits.
+    fn cost(self, mode: &Mode) -> f64 {
+        if self.0 == 1.0 {
+            return mode.service.mean();
+        }
+        mode.service.exits().iter().map(|(share, law)| share * self.of(law.mean())).sum()
+    }
 }
 
 /// Honest values: of thresholds that were tuned to one half of the samples by the other half.
@@ -112,18 +144,14 @@ impl Values {
 /// Gains in value below this are rounding.
 const NO_GAIN: f64 = 1e-9;
 
-fn is_between(low: &Mode, between: &Mode, high: &Mode) -> bool {
-    let time = between.service.mean();
-    low.service.mean() < time && time < high.service.mean() && low.value < between.value && between.value < high.value
-}
-
-fn area([low, high]: &[Mode; 2]) -> f64 {
-    (high.value - low.value) * (high.service.mean() - low.service.mean())
-}
-
 /// Keeps what is better than everything faster.
-pub fn monotone(mut modes: Vec<Mode>) -> Vec<Mode> {
-    modes.sort_by(|a, b| a.service.mean().total_cmp(&b.service.mean()).then(b.value.total_cmp(&a.value)));
+pub fn monotone(modes: Vec<Mode>) -> Vec<Mode> {
+    increasing(modes, |mode| mode.service.mean())
+}
+
+/// Keeps what is better than everything that costs less.
+fn increasing(mut modes: Vec<Mode>, cost: impl Fn(&Mode) -> f64) -> Vec<Mode> {
+    modes.sort_by(|a, b| cost(a).total_cmp(&cost(b)).then(b.value.total_cmp(&a.value)));
     let mut kept: Vec<Mode> = vec![];
     for mode in modes {
         if kept.last().is_none_or(|last| mode.value > last.value) {
@@ -131,6 +159,26 @@ pub fn monotone(mut modes: Vec<Mode>) -> Vec<Mode> {
         }
     }
     kept
+}
+
+/// Keeps what nothing else is at least as good as, in value, mean time and second moment of time.
+pub fn undominated(modes: Vec<Mode>) -> Vec<Mode> {
+    let moment = |(share, law): &(f64, queueing::Law)| share * (law.variance() + law.mean().powi(2));
+    let second = |mode: &Mode| mode.service.exits().iter().map(moment).sum::<f64>();
+    let facts: Vec<[f64; 3]> = modes.iter().map(|mode| [-mode.value, mode.service.mean(), second(mode)]).collect();
+    let beats = |one: usize, other: usize| {
+        let (one_facts, other_facts) = (facts[one], facts[other]);
+        // Of two alike the first.
+        one_facts.iter().zip(&other_facts).all(|(a, b)| a <= b) && (one_facts != other_facts || one < other)
+    };
+    let kept: Vec<bool> = (0..modes.len()).map(|mode| !(0..modes.len()).any(|other| beats(other, mode))).collect();
+    let kept = modes.into_iter().zip(kept).filter_map(|(mode, is_kept)| is_kept.then_some(mode));
+    monotone_order(kept.collect())
+}
+
+fn monotone_order(mut modes: Vec<Mode>) -> Vec<Mode> {
+    modes.sort_by(|a, b| a.service.mean().total_cmp(&b.service.mean()).then(b.value.total_cmp(&a.value)));
+    modes
 }
 
 /// Columns are kept in the order of samples, and once more in the order of confidence: what is read together lies
@@ -176,6 +224,17 @@ impl Search {
         let sorted = worth.iter().zip(&confidence).map(sorted).collect();
         let (leaves, ahead) = (vec![0; samples], vec![0.0; samples]);
         Self { samples, steps: server.steps(model), worth, confidence, sorted, leaves, ahead }
+    }
+
+    /// Times as they cost: each step what it adds to a job that has skipped all heads before it.
+    fn bend(&mut self, bend: Bend) {
+        let mut time = 0.0;
+        for step in &mut self.steps {
+            let (segment, head) = (step.segments.0, step.head.0);
+            step.segments.0 = bend.of(time + segment) - bend.of(time);
+            time += segment;
+            step.head.0 = bend.of(time + head) - bend.of(time);
+        }
     }
 
     /// The better of what is climbed to from two starts.

@@ -7,7 +7,7 @@
 //! * [`mixture`]: the mixture of modes whose exact loss is on target, and [`published`], its published approximation;
 //! * [`data_driven`]: one threshold vector per arrival rate;
 //! * [`adaee`]: arms and costs of a bandit;
-//! * [`smdp`]: the optimal table over jobs present;
+//! * [`smdp`]: the optimal table over jobs present, and [`bursts`], the same where jobs arrive in bursts;
 //! * [`tracking`]: confidences as they are observed instead of accuracies of the exit table.
 //!
 //! [`reduce`] makes stations of the chains of a service; [`embedded`] says exactly what any table does. From a problem
@@ -15,6 +15,7 @@
 
 pub mod adaee;
 mod balance;
+pub mod bursts;
 pub mod data_driven;
 pub mod embedded;
 pub mod frontier;

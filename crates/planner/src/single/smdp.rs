@@ -22,8 +22,7 @@
 //! sides are mixed so that the loss is on target: the constrained optimum is such a mixture.
 //!
 //! # Assumptions
-//! Poisson arrivals, one server. For bursts the table is computed for each phase's rate and the gateway tells phases
-//! apart ([`domain::Measured::Phases`]); the chance that the phase changes during a busy period is neglected.
+//! Poisson arrivals, one server. For arrivals in two phases: [`super::bursts`].
 //!
 //! # Cost
 //! O(M·K²) per round for M modes, a handful of rounds.

@@ -1,10 +1,12 @@
 //! From a scheduler and a station to what is done with its jobs, at any arrival rate.
 
+use super::bursts::{self, Bursts, Course, Phased};
 use super::data_driven::{self, Objective};
+use super::frontier::{self, Bend};
 use super::modes::{self, Worth};
 use super::reduce::Reduced;
 use super::station::{Mode, Station};
-use super::{Table, frontier, knapsack, mixture, published, smdp};
+use super::{Table, knapsack, mixture, published, smdp};
 use crate::ThresholdSearch;
 use domain::problem::Model;
 use domain::{Lottery, Probability, Thresholds};
@@ -24,8 +26,11 @@ pub(crate) type Solve<'a> = Box<dyn Fn(f64) -> Result<Treatment, ArgumentError> 
 
 /// Evaluations of a search for thresholds, per arrival rate: as many as published.
 pub(crate) const EVALUATIONS: usize = 105;
-/// Seed of the Bayesian search: the same for all rates, so that they differ by what they are, not by chance.
+/// Seed of the Bayesian search and of courses of arrivals: the same for all rates, so that they differ by what they are, not by chance.
 const SEED: u64 = 1;
+
+/// Powers of time by which services cost.
+const BENDS: [f64; 3] = [1.0, 2.0, 4.0];
 
 /// Values for the modes of single exits: accuracies of the exit table, confidences of the exit table, or confidences as
 /// tracked (one per exit).
@@ -100,11 +105,34 @@ impl<'a> Chain<'a> {
     }
 
     /// Exits and the frontier.
-    pub(crate) fn smdp(self) -> Result<Solve<'a>, ArgumentError> {
+    fn all_modes(&self) -> Result<Station, ArgumentError> {
         let mut station = self.exits(Values::Accuracy)?;
         station.modes.extend(self.frontier(Worth::Accuracy)?);
         // What is both slower and worse than something else may only be better by its variability: not worth the time.
         station.modes = frontier::monotone(station.modes);
+        Ok(station)
+    }
+
+    /// As [`Self::all_modes`] with modes of little variability: in a burst a long service loses more than it is worth.
+    fn steady_modes(&self) -> Result<Station, ArgumentError> {
+        let mut station = self.exits(Values::Accuracy)?;
+        for bend in BENDS {
+            station.modes.extend(frontier::bent(self.model, self.reduced.server, Worth::Accuracy, Bend(bend))?);
+        }
+        station.modes = frontier::undominated(station.modes);
+        Ok(station)
+    }
+
+    /// By what is believed of the phase of `bursts`, one treatment per belief of [`bursts::edges`].
+    pub(crate) fn smdp_in_bursts(self, bursts: Bursts) -> Result<Vec<Treatment>, ArgumentError> {
+        let station = self.steady_modes()?;
+        let course = Course::new(bursts, SEED);
+        let found = bursts::on_target(&Phased::new(&station, bursts)?, &course, self.target);
+        Ok(found.table.0.iter().map(|table| by_present(&station, table)).collect())
+    }
+
+    pub(crate) fn smdp(self) -> Result<Solve<'a>, ArgumentError> {
+        let station = self.all_modes()?;
         Ok(Box::new(move |rate| {
             let found = smdp::on_target(&station.at(rate)?, self.target);
             Ok(by_present(&station, &found.table))

@@ -108,6 +108,9 @@ pub(super) fn rates(table: &RateTableDocument, chains: &[Chain]) -> Result<RateT
             MeasuredDocument::Phases(phases) => {
                 Measured::Phases { rates: phases.rates, switch: phases.switch_per_second }
             }
+            MeasuredDocument::Belief(phases) => {
+                Measured::Belief { rates: phases.rates, switch: phases.switch_per_second }
+            }
         },
         rows: rows.collect::<Result<_, DocumentError>>()?,
     })

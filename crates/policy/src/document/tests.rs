@@ -112,6 +112,20 @@ fn what_is_written_is_read_as_the_same() {
 }
 
 #[test]
+fn phases_are_read_with_either_way_to_look_at_them() {
+    for name in ["phases", "belief"] {
+        let measured = format!("{{\"{name}\": {{\"rates\": [0.5, 2], \"switchPerSecond\": [0.1, 0.2]}}}}");
+        let text = FULL.replace("{\"window\": {\"seconds\": 5}}", &measured);
+        let deployed = read_text(&text).unwrap();
+        let written = serde_json::to_string(&deployed.document()).unwrap();
+        assert!(written.contains(name), "{written}");
+        assert_eq!(read_text(&written).unwrap(), deployed, "{written}");
+        check_in(&text, "[0.5, 2]", "[2, 0.5]", "the rate of the first phase");
+        check_in(&text, "[0.1, 0.2]", "[0.1, 0]", "a rate of the phases");
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let good: PolicyDocument = serde_json::from_str(FULL).unwrap();
     let error = |document: &PolicyDocument| read(document, 3, 6).unwrap_err().to_string();

@@ -96,6 +96,9 @@ fn rates(table: &RateTable, policy: &Policy) -> RateTableDocument {
             Measured::Phases { rates, switch } => {
                 MeasuredDocument::Phases(PhasesDocument { rates, switch_per_second: switch })
             }
+            Measured::Belief { rates, switch } => {
+                MeasuredDocument::Belief(PhasesDocument { rates, switch_per_second: switch })
+            }
         },
         rows: table.rows.iter().map(row).collect(),
     }
