@@ -8,7 +8,7 @@ use crate::exit_code::{Failure, Outcome};
 use api::{PlannedScheduler, ResolvedScheduler};
 use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Seconds};
 use planner::checker::{self, Severity};
-use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch};
+use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch, Verdict};
 use simulator::Simulation;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -171,9 +171,13 @@ pub(super) fn jointly(
             let tabled = planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan;
             match planner::settle(&request, &tabled) {
                 None => tabled,
-                Some((rival, loser)) => {
+                Some((winner, loser)) => {
                     planned.runner_up = Some(loser);
-                    rival
+                    if incumbent == Some(&winner) {
+                        let why = "with its table over rates the new plan does not beat it";
+                        planned.verdict = Verdict::Kept(why.to_owned());
+                    }
+                    winner
                 }
             }
         }
