@@ -10,6 +10,8 @@
 //! with all of them ([`crate::retuned`]). Changes of the arrival rate need no new policy: its table over rates serves
 //! them.
 //!
+//! [`Tracking`] does so job by job, in a simulation. Where gateways run, the drift loop does, from their telemetry.
+//!
 //! # Limits
 //! Largest probabilities are biased upwards under a shift, and exits that are not taken are never refreshed. Audits (a
 //! share of jobs that runs to the last exit) measure agreement instead.
