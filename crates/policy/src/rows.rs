@@ -39,7 +39,7 @@ pub(crate) struct Rows {
 
 #[derive(Debug, Clone)]
 enum Meter {
-    Window { length: Seconds, memory: Memory },
+    Window { length: Seconds, memory: Box<Memory> },
     Phases(PhaseFilter),
 }
 
@@ -47,7 +47,9 @@ impl Rows {
     /// Begins with the row of the forecast.
     pub(crate) fn new(table: &RateTable, now: f64) -> Self {
         let meter = match table.measured {
-            Measured::Window(length) => Meter::Window { length, memory: Memory::new(time(length.get()), time(now)) },
+            Measured::Window(length) => {
+                Meter::Window { length, memory: Box::new(Memory::new(time(length.get()), time(now))) }
+            }
             Measured::Phases { rates, switch } => {
                 let forecast = table.forecast.get();
                 Meter::Phases(PhaseFilter::new(rates.map(|rate| rate * forecast), switch, now))
