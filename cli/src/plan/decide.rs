@@ -8,7 +8,7 @@ use crate::exit_code::{Failure, Outcome};
 use api::{PlannedScheduler, ResolvedScheduler};
 use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Seconds};
 use planner::checker::{self, Severity};
-use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch};
+use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch, Verdict};
 use simulator::Simulation;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ pub(crate) struct Found {
 /// The policies of all services.
 pub(crate) fn decide(problem: &Problem, deployment: &Deployment, ask: &Ask) -> Outcome<Found> {
     let services = deployment.services.iter().enumerate();
-    let fixed = services.map(|(index, service)| single(problem, service, index)).collect::<Outcome<Vec<_>>>()?;
+    let fixed = services.map(|(index, service)| single(problem, service, index, None)).collect::<Outcome<Vec<_>>>()?;
     let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         Some(policies) => {
             let search = SearchDocument::new(ask, Duration::ZERO, 0);
@@ -93,18 +93,40 @@ pub(super) fn checked(problem: &Problem, plan: Plan) -> Outcome<Plan> {
     }
 }
 
-/// The policy of a service that is planned by itself; `None` for Auto.
-pub(super) fn single(problem: &Problem, service: &ServicePlan, index: usize) -> Outcome<Option<Policy>> {
+/// The policy of a service that is planned by itself; `None` for Auto. Schedulers that track confidence take `confidences`
+/// as they are observed for those of the exit table.
+pub(super) fn single(
+    problem: &Problem,
+    service: &ServicePlan,
+    index: usize,
+    confidences: Option<&[f64]>,
+) -> Outcome<Option<Policy>> {
     let planned = match &service.resolved.scheduler {
         ResolvedScheduler::Given(policy) => return Ok(Some(policy.clone())),
         ResolvedScheduler::Planned(PlannedScheduler::Auto { .. }) => return Ok(None),
         ResolvedScheduler::Planned(planned) => planned,
     };
-    match planner::schedule(&scheduler(planned), problem, index) {
+    let scheduler = scheduler(planned);
+    let policy = match confidences {
+        Some(confidences) => planner::retuned(&scheduler, problem, index, confidences),
+        None => planner::schedule(&scheduler, problem, index),
+    };
+    match policy {
         // A scheduler that decides at arrival may also decide when a job is sent, if the manifest says so.
         Ok(policy) => Ok(Some(Policy { epoch: service.resolved.epoch, ..policy })),
         Err(error) => Err(Failure::input(format!("service {:?}: {:#}", service.name, anyhow::Error::new(error)))),
     }
+}
+
+/// Whether the policy of a service depends on the confidences that its gateways observe.
+pub(crate) fn tracks_confidence(service: &ServicePlan) -> bool {
+    matches!(
+        service.resolved.scheduler,
+        ResolvedScheduler::Planned(
+            PlannedScheduler::Knapsack { tracks_confidence: true }
+                | PlannedScheduler::QueueingLP { tracks_confidence: true, .. }
+        )
+    )
 }
 
 /// What schedulers of one device make of it, for the referee.
@@ -162,9 +184,13 @@ pub(super) fn jointly(
             let tabled = planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan;
             match planner::settle(&request, &tabled) {
                 None => tabled,
-                Some((rival, loser)) => {
+                Some((winner, loser)) => {
                     planned.runner_up = Some(loser);
-                    rival
+                    if incumbent == Some(&winner) {
+                        let why = "with its table over rates the new plan does not beat it";
+                        planned.verdict = Verdict::Kept(why.to_owned());
+                    }
+                    winner
                 }
             }
         }

@@ -25,7 +25,7 @@ mod tests;
 mod words;
 mod yaml;
 
-pub(crate) use decide::{Ask, decide};
+pub(crate) use decide::{Ask, decide, tracks_confidence};
 pub(crate) use document::schema;
 pub(crate) use options::{Explain, Options};
-pub(crate) use replan::{Replanned, in_words, replan};
+pub(crate) use replan::{Replanned, in_words, replan, retune};

@@ -28,11 +28,18 @@ pub(crate) enum Replanned {
 }
 
 /// Plans again for a problem that has changed. Services that want no new plans keep what `incumbent` gives them.
-pub(crate) fn replan(problem: &Problem, deployment: &Deployment, incumbent: &Plan, ask: &Ask) -> Outcome<Replanned> {
+/// `confidences`: per service as they are observed, where its scheduler tracks them.
+pub(crate) fn replan(
+    problem: &Problem,
+    deployment: &Deployment,
+    incumbent: &Plan,
+    confidences: &[Option<Vec<f64>>],
+    ask: &Ask,
+) -> Outcome<Replanned> {
     let of_service =
         |(index, (service, policy)): (usize, (&ServicePlan, &Policy))| match service.resolved.reoptimization {
             None => Ok(Some(policy.clone())),
-            Some(_) => single(problem, service, index),
+            Some(_) => single(problem, service, index, confidences.get(index).and_then(Option::as_deref)),
         };
     let services = deployment.services.iter().zip(&incumbent.policies).enumerate();
     let fixed = services.map(of_service).collect::<Outcome<Vec<_>>>()?;
@@ -46,6 +53,29 @@ pub(crate) fn replan(problem: &Problem, deployment: &Deployment, incumbent: &Pla
     }
     let gain = planned.evaluations.first().map_or_else(String::new, |(_, found)| expected(found));
     Ok(Replanned::Better { plan: checked(problem, plan)?, gain })
+}
+
+/// Policies of services (by index) whose schedulers track confidence, for what is observed. Nobody compares them with those in
+/// force: exit tables, by which plans are judged, are what they do not trust.
+pub(crate) fn retune(
+    problem: &Problem,
+    deployment: &Deployment,
+    incumbent: &Plan,
+    confidences: &[(usize, Vec<f64>)],
+) -> Outcome<Vec<(usize, Policy)>> {
+    let mut plan = incumbent.clone();
+    let mut retuned = vec![];
+    for (index, confidences) in confidences {
+        let (Some(service), Some(place)) = (deployment.services.get(*index), plan.policies.get_mut(*index)) else {
+            continue;
+        };
+        if let Some(policy) = single(problem, service, *index, Some(confidences))? {
+            place.clone_from(&policy);
+            retuned.push((*index, policy));
+        }
+    }
+    checked(problem, plan)?;
+    Ok(retuned)
 }
 
 /// Plans of schedulers that ask nobody else: the new one counts only if it beats the one in force.

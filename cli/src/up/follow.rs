@@ -10,7 +10,7 @@ use crate::load::client::Client;
 use crate::plan::{self, Ask, Replanned};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use control::{Accepted, Decision, DriftLoop, Held, LoopOptions, Observation};
+use control::{Accepted, Decision, DriftLoop, Held, LoopOptions, Observation, Reason};
 use domain::{EvaluationEffort, Plan, Problem};
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
@@ -107,7 +107,11 @@ impl Follower {
         let addresses = local.devices.iter();
         deployment
             .with_addresses(&addresses.map(|(name, started)| (name.clone(), started.ready.address.clone())).collect());
-        let drift = DriftLoop::new(start.problem.clone(), start.plan.clone(), version, options);
+        let services = deployment.services.iter().enumerate();
+        let tracking =
+            services.filter(|(_, one)| one.resolved.reoptimization.is_some() && plan::tracks_confidence(one));
+        let tracking: Vec<usize> = tracking.map(|(index, _)| index).collect();
+        let drift = DriftLoop::new(start.problem.clone(), start.plan.clone(), version, options).tracking(tracking);
         let gateways = local.gateways.iter();
         Some(Self {
             mind: Some(Box::new(Mind { drift, deployment, seed: start.seed })),
@@ -183,31 +187,78 @@ impl Mind {
         self.drift.observe(now, observation);
         let effort = EvaluationEffort { seed: self.seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
         let began = Instant::now();
-        if let Decision::Replan { problem, reasons } = self.drift.decide(now, &Simulation { threads: 1 }, &effort) {
-            let ask = Ask { budget: BUDGET, seed: self.seed, threads: 1 };
-            match plan::replan(&problem, &self.deployment, self.drift.plan(), &ask) {
-                Ok(Replanned::Better { plan, gain }) => {
-                    self.deployment.with_new_plan(&plan);
-                    let accepted = Accepted { problem: *problem, plan, gain: gain.clone() };
-                    let version = self.drift.accept(now, accepted);
-                    self.deployment.with_version(version);
-                    look.change = Some(Change {
-                        at: now,
-                        generation: version.generation,
-                        reasons: reasons.iter().map(ToString::to_string).collect(),
-                        gain,
-                        milliseconds: began.elapsed().as_secs_f64() * 1e3,
-                    });
-                }
-                Ok(Replanned::Kept) => self.drift.reject(now, Held::DidNotBeat),
-                Err(error) => self.drift.reject(now, Held::Failed(error.to_string())),
+        look.change = match self.drift.decide(now, &Simulation { threads: 1 }, &effort) {
+            Decision::Keep => None,
+            Decision::Replan { problem, reasons } => self.replan(now, *problem, &reasons, began),
+            Decision::Retune { problem, confidences, reasons } => {
+                self.retune(now, &problem, &confidences, &reasons, began)
             }
-        }
+        };
         look.messages.extend(self.drift.take_events().iter().map(ToString::to_string));
         if look.change.is_some() {
             look.messages.extend(self.in_words());
         }
         look
+    }
+
+    fn replan(&mut self, now: f64, problem: Problem, reasons: &[Reason], began: Instant) -> Option<Change> {
+        let ask = Ask { budget: BUDGET, seed: self.seed, threads: 1 };
+        let services = 0..self.deployment.services.len();
+        let confidences: Vec<_> = services.map(|index| self.drift.confidences(index).map(<[f64]>::to_vec)).collect();
+        match plan::replan(&problem, &self.deployment, self.drift.plan(), &confidences, &ask) {
+            Ok(Replanned::Better { plan, gain }) => {
+                let version = self.drift.accept(now, Accepted { problem, plan, gain: gain.clone() });
+                Some(self.changed(now, version, reasons, gain, began))
+            }
+            Ok(Replanned::Kept) => {
+                self.drift.reject(now, Held::DidNotBeat);
+                None
+            }
+            Err(error) => {
+                self.drift.reject(now, Held::Failed(error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn retune(
+        &mut self,
+        now: f64,
+        problem: &Problem,
+        confidences: &[(usize, Vec<f64>)],
+        reasons: &[Reason],
+        began: Instant,
+    ) -> Option<Change> {
+        match plan::retune(problem, &self.deployment, self.drift.plan(), confidences) {
+            Ok(policies) => {
+                let version = self.drift.retuned(now, policies)?;
+                Some(self.changed(now, version, reasons, "confidences as observed".to_owned(), began))
+            }
+            Err(error) => {
+                self.drift.reject(now, Held::Failed(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// The loop has a new plan: gateways are to have it, too.
+    fn changed(
+        &mut self,
+        now: f64,
+        version: PolicyVersion,
+        reasons: &[Reason],
+        gain: String,
+        began: Instant,
+    ) -> Change {
+        self.deployment.with_new_plan(self.drift.plan());
+        self.deployment.with_version(version);
+        Change {
+            at: now,
+            generation: version.generation,
+            reasons: reasons.iter().map(ToString::to_string).collect(),
+            gain,
+            milliseconds: began.elapsed().as_secs_f64() * 1e3,
+        }
     }
 
     /// The plan in force: shares and thresholds, per service.

@@ -4,12 +4,14 @@ mod observe;
 mod reasons;
 
 use crate::confidence::ConfidenceTracker;
+use crate::running::RunningConfidences;
 use crate::tilt::table_agreement;
 use crate::{AccuracyTracker, Event, Gate, Held, LoopOptions, LossTracker, Reason, SpeedTracker};
 use arrivals::{Detector, Meter, RateEstimate};
 use domain::plan::{Plan, Score};
 use domain::problem::{Problem, Samples};
-use domain::{EvaluationEffort, Evaluator, PerSecond};
+use domain::{EvaluationEffort, Evaluator, PerSecond, Policy};
+use planner::single::tracking::confidences;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::document::PolicyVersion;
@@ -23,6 +25,16 @@ pub enum Decision {
     Replan {
         /// The problem as it is now: rates, bursts, speeds and exit tables corrected.
         problem: Box<Problem>,
+        /// Why.
+        reasons: Vec<Reason>,
+    },
+    /// Policies of schedulers that track confidence are wanted, nothing else: no evaluator can say what they gain, because exit
+    /// tables are what they do not trust.
+    Retune {
+        /// The problem as it is now.
+        problem: Box<Problem>,
+        /// Services (by index) with the confidences of their exits.
+        confidences: Vec<(usize, Vec<f64>)>,
         /// Why.
         reasons: Vec<Reason>,
     },
@@ -77,6 +89,8 @@ struct ServiceTrack {
     samples: Option<(Arc<Samples>, Arc<Samples>)>,
     tables_changed: bool,
     confidence: ConfidenceTracker,
+    /// Where the scheduler tracks confidence.
+    running: Option<RunningConfidences>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +120,7 @@ impl DriftLoop {
             samples: None,
             tables_changed: false,
             confidence: ConfidenceTracker::default(),
+            running: None,
         };
         let devices = problem.devices.iter();
         let devices = devices.map(|device| DeviceTrack { tracker: SpeedTracker::default(), speed: device.speed });
@@ -126,6 +141,23 @@ impl DriftLoop {
             vain: None,
             held: None,
         }
+    }
+
+    /// Follows the confidences of services (by index) whose schedulers track them; their policies in force were made with those
+    /// of their exit tables.
+    #[must_use]
+    pub fn tracking(mut self, services: impl IntoIterator<Item = usize>) -> Self {
+        for index in services {
+            if let (Some(track), Some(service)) = (self.services.get_mut(index), self.base.services.get(index)) {
+                track.running = Some(RunningConfidences::new(confidences(&service.model)));
+            }
+        }
+        self
+    }
+
+    /// Confidences of the exits of a service as they are observed, where its scheduler tracks them.
+    pub fn confidences(&self, service: usize) -> Option<&[f64]> {
+        Some(self.services.get(service)?.running.as_ref()?.now())
     }
 
     /// The plan in force.
@@ -155,7 +187,8 @@ impl DriftLoop {
     }
 
     /// Whether a new plan is wanted. `evaluator` predicts what the plan in force does now; where it cannot say, a reason is
-    /// enough. After [`Decision::Replan`] comes [`DriftLoop::accept`] or [`DriftLoop::reject`].
+    /// enough. After [`Decision::Replan`] comes [`DriftLoop::accept`] or [`DriftLoop::reject`], after [`Decision::Retune`]
+    /// [`DriftLoop::retuned`] or [`DriftLoop::reject`]. Plans of the former are to be made with [`DriftLoop::confidences`], too.
     pub fn decide(&mut self, now: f64, evaluator: &dyn Evaluator, effort: &EvaluationEffort<'_>) -> Decision {
         if self.silent || !now.is_finite() {
             return Decision::Keep;
@@ -171,6 +204,10 @@ impl DriftLoop {
         if let Some(held) = self.gate.held(now, &self.options) {
             return self.hold(held);
         }
+        let is_due = |running: &RunningConfidences| running.moved().is_some();
+        if self.services.iter().any(|track| track.running.as_ref().is_some_and(is_due)) {
+            return self.retune(reasons);
+        }
         let violated = reasons.iter().any(|reason| matches!(reason, Reason::Violation { .. }));
         if !violated && self.was_weighed(now) {
             return Decision::Keep;
@@ -181,7 +218,20 @@ impl DriftLoop {
             return self.hold(Held::GoodEnough);
         }
         self.offered.clone_from(&reasons);
+        self.services.iter_mut().filter_map(|track| track.running.as_mut()).for_each(|running| _ = running.offer());
         Decision::Replan { problem: Box::new(problem), reasons }
+    }
+
+    fn retune(&mut self, mut reasons: Vec<Reason>) -> Decision {
+        // What else there is remains a reason afterwards.
+        reasons.retain(|reason| matches!(reason, Reason::TrackedConfidence { .. }));
+        self.offered.clone_from(&reasons);
+        let due = self.services.iter_mut().enumerate().filter_map(|(index, track)| {
+            let running = track.running.as_mut().filter(|running| running.moved().is_some())?;
+            Some((index, running.offer()))
+        });
+        let confidences = due.collect();
+        Decision::Retune { problem: Box::new(self.current()), confidences, reasons }
     }
 
     /// Whether rates are no longer those of the last attempt in vain. Right after a change an estimate is rough, and a plan for
@@ -214,13 +264,48 @@ impl DriftLoop {
             track.loss.restart();
             track.tables_changed = false;
             track.confidence.restart();
+            if let Some(running) = &mut track.running {
+                running.taken();
+            }
         }
         self.planned = accepted.problem;
         self.plan = accepted.plan;
+        self.replanned(accepted.gain)
+    }
+
+    /// Policies were made anew for the problem and the confidences that [`Decision::Retune`] gave, and are going to be published.
+    /// Returns the version; `None` if they are what they were, so that there is nothing to publish.
+    pub fn retuned(&mut self, now: f64, policies: Vec<(usize, Policy)>) -> Option<PolicyVersion> {
+        let problem = self.current();
+        let mut is_new = false;
+        for (index, policy) in policies {
+            let (Some(track), Some(place)) = (self.services.get_mut(index), self.plan.policies.get_mut(index)) else {
+                continue;
+            };
+            if let Some(running) = &mut track.running {
+                running.taken();
+            }
+            if *place != policy {
+                *place = policy;
+                self.planned.services[index] = problem.services[index].clone();
+                track.loss.restart();
+                track.tables_changed = false;
+                is_new = true;
+            }
+        }
+        if !is_new {
+            return None;
+        }
+        self.gate.change(now);
+        self.version.generation += 1;
+        Some(self.replanned("confidences as they are observed".to_owned()))
+    }
+
+    fn replanned(&mut self, gain: String) -> PolicyVersion {
         self.weighed = None;
         self.held = None;
         let reasons = std::mem::take(&mut self.offered);
-        self.events.push(Event::Replanned { version: self.version, reasons, gain: accepted.gain });
+        self.events.push(Event::Replanned { version: self.version, reasons, gain });
         self.version
     }
 

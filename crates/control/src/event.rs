@@ -126,6 +126,17 @@ pub enum Reason {
         /// The service.
         service: String,
     },
+    /// An exit of a service whose scheduler tracks confidence is not as sure as its policy was made for.
+    TrackedConfidence {
+        /// The service.
+        service: String,
+        /// The exit, from 0.
+        exit: usize,
+        /// Confidence that the policy was made with.
+        planned: f64,
+        /// Confidence now.
+        now: f64,
+    },
     /// A target is missed.
     Violation {
         /// The service.
@@ -210,6 +221,9 @@ impl fmt::Display for Reason {
             Self::Speed { device, planned, now } => write!(f, "{device} has speed {now:.2}, planned for {planned:.2}"),
             Self::Accuracy { service } => write!(f, "exits of {service} agree otherwise"),
             Self::ConfidenceShift { service } => write!(f, "confidences of {service} have shifted"),
+            Self::TrackedConfidence { service, exit, planned, now } => {
+                write!(f, "exit {} of {service} is {now:.2} sure, planned for {planned:.2}", exit + 1)
+            }
             Self::Violation { service, loss } => write!(f, "{service} loses {:.2} %", 100.0 * loss),
         }
     }

@@ -3,7 +3,7 @@
 //! [`DriftLoop`] takes what gateways and devices count ([`Observation`]), keeps estimates of what the plan in force was made
 //! for (arrival rates and their bursts, speeds of devices, agreement of exits), and decides whether a new plan is worth
 //! making ([`DriftLoop::decide`]). It does not plan: whoever drives it calls the planner with the problem it hands out, and
-//! says what became of it ([`DriftLoop::accept`], [`DriftLoop::reject`]). No clock, no randomness, no input and output:
+//! says what became of it ([`DriftLoop::accept`], [`DriftLoop::retuned`], [`DriftLoop::reject`]). No clock, no randomness, no input and output:
 //! local mode and an operator drive the same loop, and tests drive it through hours in milliseconds.
 //!
 //! How fast it finds what, and how rarely it is wrong: `docs/design/drift.md`.
@@ -15,6 +15,7 @@ mod event;
 mod gate;
 mod observation;
 mod options;
+mod running;
 mod speed;
 mod tilt;
 mod violation;

@@ -102,7 +102,8 @@ pub struct RateRow {
 /// How a gateway measures the rate by which it chooses a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Measured {
-    /// Arrivals over a sliding window ÷ its length; > 0.
+    /// Arrivals over a sliding window of this length (> 0), and over parts and multiples of it, as far back as the rate seems
+    /// to have been constant.
     Window(Seconds),
     /// A process that is in one of two phases: Poisson with `rates[i]` ÷ forecast in phase i, which ends at `switch[i]`
     /// per second. The gateway keeps the probability of each phase from the times between arrivals (a Bayes filter, two

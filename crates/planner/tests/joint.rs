@@ -10,7 +10,7 @@ use generated::Shape;
 use planner::checker::{Severity, check};
 use planner::{
     Budget, Decomposition, Limiting, Method, Outcome, Planned, Request, Scheduler, Verdict, explain, plan, schedule,
-    with_rate_table,
+    settle, with_rate_table,
 };
 use simulator::Simulation;
 use std::num::NonZeroU32;
@@ -269,6 +269,37 @@ fn rate_tables_have_a_row_for_each_ratio_and_give_up_accuracy_with_load() {
     assert_eq!(unplanned.rows, [(0.5, false), (1.0, true), (2.0, false)]);
     let rows = &unplanned.plan.policies[0].rates.as_ref().expect("a table").rows;
     assert!(rows.iter().all(|row| row.default == found.plan.policies[0].default), "the last good row is repeated");
+}
+
+#[test]
+fn a_plan_with_its_table_has_to_beat_rivals_and_the_incumbent() {
+    let problem = small();
+    let request = Request { effort: effort(30_000), ..request(&problem, &SIMULATION, 3000) };
+    let good = planned(&request).plan;
+    let poor = same(&problem, &Thresholds::exit_first(6));
+    // The only row of this table is as poor as that: what was found without it does not count.
+    let table = |rows: &Plan| {
+        let forecast = domain::PerSecond::new(1.0).expect("a rate");
+        let measured = domain::Measured::Window(Seconds::new(2.0).expect("a time"));
+        let with = |(policy, row): (&domain::Policy, &domain::Policy)| {
+            let row = domain::RateRow { up_to: 1.0, default: row.default.clone(), sources: row.sources.clone() };
+            let rates = Some(domain::RateTable { forecast, measured, rows: vec![row] });
+            domain::Policy { rates, ..policy.clone() }
+        };
+        Plan { policies: good.policies.iter().zip(&rows.policies).map(with).collect() }
+    };
+    let (tabled, spoilt) = (table(&good), table(&poor));
+    let settled = |incumbent: Option<&Plan>, rivals: &[Plan], tabled: &Plan| {
+        settle(&Request { incumbent, rivals, ..request }, tabled).map(|(plan, loser)| (plan, loser.plan))
+    };
+    assert_eq!(settled(None, &[], &spoilt), None);
+    assert_eq!(settled(Some(&poor), std::slice::from_ref(&poor), &tabled), None);
+    let rivals = std::slice::from_ref(&good);
+    assert_eq!(settled(None, rivals, &spoilt), Some((good.clone(), spoilt.clone())));
+    assert_eq!(settled(Some(&poor), rivals, &spoilt), Some((good.clone(), spoilt.clone())));
+    assert_eq!(settled(Some(&good), &[], &spoilt), Some((good.clone(), spoilt.clone())), "the incumbent stays");
+    assert_eq!(settled(Some(&good), &[], &tabled), Some((good.clone(), tabled.clone())), "as good is not better");
+    assert_eq!(settled(Some(&tabled), rivals, &spoilt), Some((tabled.clone(), good.clone())), "nor is a rival");
 }
 
 #[test]

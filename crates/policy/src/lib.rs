@@ -12,6 +12,7 @@ mod adaee;
 mod document;
 mod draw;
 mod gatekeeper;
+mod memory;
 mod phases;
 mod rate;
 mod reactive;

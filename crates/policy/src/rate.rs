@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Slots of the window. The estimate lags a step in the rate by half a window on average.
 const SLOTS: usize = 10;
+/// Slots of the stretches by which a window is looked at, beside the one that is being filled.
+const STRETCHES: [u64; 4] = [1, 2, 4, 8];
 
 /// Counts arrivals in a ring of slots and divides by the time they cover.
 #[derive(Debug, Clone)]
@@ -40,16 +42,19 @@ impl RateEstimator {
         jobs as f64 / covered.max(self.slot.as_secs_f64())
     }
 
-    /// Jobs per second over the window, of which the part before the start counts as if jobs had come at the rate `before`: a
-    /// young window says mostly what was expected.
-    pub fn rate_since(&mut self, now: Duration, before: f64) -> f64 {
+    /// Jobs and seconds of stretches of the window that end now, the shortest first. The part of them before the start counts as
+    /// if jobs had come at the rate `before`.
+    pub(crate) fn stretches(&mut self, now: Duration, before: f64) -> [(f64, f64); STRETCHES.len()] {
         self.advance(now);
-        let slot = self.slot.as_secs_f64();
-        let start = (self.current as f64 + 1.0 - SLOTS as f64) * slot;
-        let unseen = (self.started.as_secs_f64() - start).max(0.0);
-        let length = (now.as_secs_f64() - start).max(slot);
-        let jobs: u64 = self.counts.iter().sum();
-        (jobs as f64 + before * unseen.min(length)) / length
+        let (slot, now, started) = (self.slot.as_secs_f64(), now.as_secs_f64(), self.started.as_secs_f64());
+        let in_slot = |back: u64| self.counts[((self.current + SLOTS as u64 - back) % SLOTS as u64) as usize];
+        STRETCHES.map(|slots| {
+            let jobs: u64 = (0..=slots).map(in_slot).sum();
+            let start = (self.current as f64 - slots as f64) * slot;
+            let length = (now - start).max(slot);
+            let unseen = (started - start).clamp(0.0, length);
+            (jobs as f64 + before * unseen, length)
+        })
     }
 
     fn advance(&mut self, now: Duration) {
@@ -98,16 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_young_window_has_not_seen_is_as_expected() {
-        for start in [0, 100] {
-            let start = SECOND * start;
-            let mut estimator = RateEstimator::new(SECOND * 10, start);
-            assert_eq!(estimator.rate_since(start, 50.0).round(), 50.0);
-            let now = steady(&mut estimator, start, 2, 100);
-            let rate = estimator.rate_since(now, 50.0);
-            assert!((58.0..63.0).contains(&rate), "2 s at 100, 7.5 at 50: {rate}");
-            let now = steady(&mut estimator, now, 10, 100);
-            assert!((estimator.rate_since(now, 50.0) - 100.0).abs() < 3.0);
+    fn stretches_are_counted_back_from_now_and_before_the_start_it_was_as_expected() {
+        let mut estimator = RateEstimator::new(SECOND * 10, SECOND * 100);
+        assert_eq!(estimator.stretches(SECOND * 100, 50.0), [(50.0, 1.0), (100.0, 2.0), (200.0, 4.0), (400.0, 8.0)]);
+        let now = steady(&mut estimator, SECOND * 100, 3, 100) + SECOND / 2;
+        let found = estimator.stretches(now, 50.0);
+        // The last half second was silent; what is before the three seconds at 100/s came at 50/s.
+        let wanted = [(100.0, 1.5), (200.0, 2.5), (300.0 + 50.0, 4.5), (300.0 + 250.0, 8.5)];
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found.0 - wanted.0).abs() < 1e-6 && (found.1 - wanted.1).abs() < 1e-6, "{found:?} {wanted:?}");
         }
     }
 

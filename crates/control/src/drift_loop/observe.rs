@@ -106,6 +106,10 @@ impl DriftLoop {
     }
 
     fn observe_confidences(&mut self, index: usize, gateways: &[&GatewayReading]) {
+        if let Some(running) = &mut self.services[index].running {
+            gateways.iter().for_each(|gateway| running.observe(gateway));
+            return;
+        }
         let (service, policy) = (&self.planned.services[index], self.plan.policies.get(index));
         let Some(policy) = policy else { return };
         for gateway in gateways {

@@ -2,6 +2,7 @@
 
 use super::DriftLoop;
 use crate::Reason;
+use crate::running::RunningConfidences;
 use domain::problem::Burstiness;
 
 impl DriftLoop {
@@ -32,7 +33,11 @@ impl DriftLoop {
             if track.tables_changed {
                 reasons.push(Reason::Accuracy { service: name.clone() });
             }
-            if track.confidence.has_shifted() {
+            if let Some((exit, planned, now)) = track.running.as_ref().and_then(RunningConfidences::moved) {
+                reasons.push(Reason::TrackedConfidence { service: name.clone(), exit, planned, now });
+            }
+            // Whose scheduler tracks confidence is made anew with what is observed: the table does not matter.
+            if track.running.is_none() && track.confidence.has_shifted() {
                 reasons.push(Reason::ConfidenceShift { service: name.clone() });
             }
         }

@@ -12,7 +12,8 @@ use super::{Budget, Method, Request, RunnerUp, Verdict};
 use crate::Decomposition;
 use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION, beats};
 use domain::{
-    EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
+    Evaluation, EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score,
+    Seconds,
 };
 use std::cmp::Ordering;
 use std::num::NonZeroU64;
@@ -66,22 +67,33 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     }
 }
 
-/// Whether a rival of the request does better than `tabled`, a plan with its tables over rates: what gateways measure is
-/// rounded up to the next row, which costs accuracy that a plan without a table has not shown. The best such rival by the
-/// referee's word, and what there is to say about the plan that it beats.
+/// What takes the place of `tabled`, a plan with its tables over rates, if anything does, and what there is to say about the plan
+/// that loses: what gateways measure is rounded up to the next row, which costs accuracy that a plan without a table has not
+/// shown. The best rival of the request that beats it by the referee's word; and the incumbent, unless it is beaten by what
+/// would replace it.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
-    let effort = spanning(request.problem, request.effort);
+    let problem = request.problem;
+    let effort = spanning(problem, request.effort);
     let judge = |plan: &Plan| {
-        let found = request.referee.evaluate(request.problem, plan, &effort).ok()?;
-        Some((Score::of(request.problem, &found), found))
+        let found = request.referee.evaluate(problem, plan, &effort).ok()?;
+        Some((Score::of(problem, &found), found))
     };
-    let (score, evaluation) = judge(tabled)?;
+    let loses = |plan: &Plan, (score, evaluation): (Score, Evaluation), winner: &Evaluation| {
+        let why = why_lost(problem, &evaluation, winner);
+        RunnerUp { plan: plan.clone(), evaluation, score, is_incumbent: false, why }
+    };
+    let ours = judge(tabled)?;
     let rivals = request.rivals.iter().filter_map(|plan| Some((plan, judge(plan)?)));
-    let (best, (_, found)) = rivals.max_by(|(_, one), (_, other)| one.0.order(&other.0))?;
-    beats(request.problem, &found, &evaluation).then(|| {
-        let why = why_lost(request.problem, &evaluation, &found);
-        (best.clone(), RunnerUp { plan: tabled.clone(), evaluation, score, is_incumbent: false, why })
-    })
+    let rival = rivals.max_by(|(_, one), (_, other)| one.0.order(&other.0));
+    let rival = rival.filter(|(_, (_, found))| beats(problem, found, &ours.1));
+    let incumbent = request.incumbent.and_then(|plan| Some((plan, judge(plan)?)));
+    let best = rival.as_ref().map_or(&ours.1, |(_, (_, found))| found);
+    match (incumbent.filter(|(_, (_, found))| !beats(problem, best, found)), rival) {
+        (Some((stays, (_, found))), Some((plan, judged))) => Some((stays.clone(), loses(plan, judged, &found))),
+        (Some((stays, (_, found))), None) => Some((stays.clone(), loses(tabled, ours, &found))),
+        (None, Some((plan, (_, found)))) => Some((plan.clone(), loses(tabled, ours, &found))),
+        (None, None) => None,
+    }
 }
 
 fn share_of(budget: Budget<'_>, rows: usize) -> Budget<'_> {

@@ -10,6 +10,8 @@
 //! with all of them ([`crate::retuned`]). Changes of the arrival rate need no new policy: its table over rates serves
 //! them.
 //!
+//! [`Tracking`] does so job by job, in a simulation. Where gateways run, the drift loop does, from their telemetry.
+//!
 //! # Limits
 //! Largest probabilities are biased upwards under a shift, and exits that are not taken are never refreshed. Audits (a
 //! share of jobs that runs to the last exit) measure agreement instead.
@@ -45,13 +47,33 @@ impl Tracker {
     /// An answer of `exit` with `confidence`; exits that are not there are ignored. Whether a new policy is due: then
     /// the confidences as they are now count as those it was made with.
     pub fn observe(&mut self, exit: usize, confidence: f64) -> bool {
-        let Some(running) = self.running.get_mut(exit) else { return false };
-        *running += (confidence - *running) / WINDOW;
-        let is_due = (*running - self.solved[exit]).abs() > MOVED;
+        self.follow(exit, confidence);
+        let is_due = self.moved().is_some();
         if is_due {
             self.solved.clone_from(&self.running);
         }
         is_due
+    }
+
+    /// As [`Tracker::observe`], for those who make policies later ([`Tracker::solved_with`]). `confidence` may be the mean of
+    /// several answers.
+    pub fn follow(&mut self, exit: usize, confidence: f64) {
+        if let Some(running) = self.running.get_mut(exit) {
+            *running += (confidence - *running) / WINDOW;
+        }
+    }
+
+    /// The first exit whose confidence has moved by more than [`MOVED`] since the policy was made: its number, the
+    /// confidence of then, and that of now.
+    pub fn moved(&self) -> Option<(usize, f64, f64)> {
+        let exits = self.solved.iter().zip(&self.running).enumerate();
+        let mut moved = exits.map(|(exit, (&then, &now))| (exit, then, now));
+        moved.find(|(_, then, now)| (now - then).abs() > MOVED)
+    }
+
+    /// A policy was made with these confidences.
+    pub fn solved_with(&mut self, confidences: Vec<f64>) {
+        self.solved = confidences;
     }
 
     /// The confidences of now.
