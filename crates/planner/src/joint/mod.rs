@@ -24,10 +24,13 @@ mod candidate;
 mod climb;
 mod cma_es;
 mod decide;
+mod finals;
 mod explain;
+mod parallel;
 mod pattern;
 mod planned;
 mod pricing;
+mod race;
 mod rate_table;
 mod referee;
 mod screen;
@@ -96,8 +99,6 @@ pub enum Method {
 pub(crate) struct Contender {
     pub(crate) plan: Plan,
     pub(crate) evaluation: Option<Evaluation>,
-    /// Arrivals that this evaluation has looked at.
-    pub(crate) looked_at: u64,
     pub(crate) is_incumbent: bool,
 }
 
@@ -107,11 +108,6 @@ pub fn plan(request: &Request<'_>) -> Planned {
 }
 
 impl Budget<'_> {
-    pub(crate) fn is_spent(&self, evaluations: u64) -> bool {
-        self.evaluations.is_some_and(|most| evaluations >= most)
-            || (evaluations.is_multiple_of(16) && self.stop.is_some_and(|stop| stop()))
-    }
-
     fn is_over(&self, evaluations: u64) -> bool {
         self.evaluations.is_some_and(|most| evaluations >= most) || self.stop.is_some_and(|stop| stop())
     }

@@ -1,0 +1,128 @@
+//! Searches from several starts against each other: all run for a while, the better half goes on for longer.
+//!
+//! Which start leads to the best chains is not known beforehand, and differs between problems: climbing by prices wins where
+//! targets are hard, a wide evolution where few variables count. Merit after a short run tells most of it, so that most of the
+//! budget goes to what is promising (successive halving).
+//!
+//! # Reference
+//! K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016.
+
+use super::candidate::{Candidate, Workshop};
+use super::cma_es::{self, Evolution};
+use super::screen::{SHARP, Screen};
+use super::{climb, parallel, shift, starts};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Rounds of a climb, at most.
+const ROUNDS: usize = 40;
+/// Runners that are left for the last heat.
+const FINALISTS: usize = 2;
+
+/// Where a search begins.
+pub(super) enum Start {
+    /// The best of simple plans.
+    Simple,
+    /// This one.
+    Given(Candidate),
+    /// A random plan, by its number.
+    Random(u64),
+    /// An evolution with wide steps, by its number: it finds other chains than prices do.
+    Wide(u64),
+}
+
+/// Lets all starts run for `quantum` evaluations, then the better half for twice as many, until two are left, which have a
+/// heat of their own. What they have found, best first. What is found does not depend on how many run at a time.
+pub(super) fn race(
+    workshop: &Workshop<'_>,
+    screen: &mut Screen<'_>,
+    starts: Vec<Start>,
+    seed: u64,
+    mut quantum: u64,
+) -> Vec<(f64, Candidate)> {
+    // Half of what is left is for what comes after.
+    let mut left = screen.budget.evaluations.map(|all| all.saturating_sub(screen.spent) / 2);
+    let heats = u64::from(starts.len().div_ceil(FINALISTS).max(1).ilog2()) + 1;
+    let mut runners: Vec<Runner> = starts.into_iter().map(|start| Runner::new(start, seed)).collect();
+    for heat in 0..heats {
+        let share = left.map(|left| left / (heats - heat) / runners.len() as u64);
+        let most = quantum.min(share.unwrap_or(u64::MAX));
+        let work: Vec<_> = runners.into_iter().map(|runner| (runner, screen.alike())).collect();
+        let runs = parallel::each(work, |(mut runner, mut own)| {
+            own.until = most;
+            runner.advance(workshop, &mut own, heat + 1 == heats);
+            (runner, own.spent)
+        });
+        let spent: u64 = runs.iter().map(|(_, spent)| spent).sum();
+        screen.spent += spent;
+        left = left.map(|left| left.saturating_sub(spent));
+        runners = runs.into_iter().map(|(runner, _)| runner).collect();
+        runners.sort_by(|one, other| other.merit().total_cmp(&one.merit()));
+        runners.truncate(runners.len().div_ceil(2).max(FINALISTS));
+        quantum *= 2;
+        if screen.budget.is_over(screen.spent) {
+            break;
+        }
+    }
+    let found: Vec<_> = runners.into_iter().filter_map(|runner| runner.found).collect();
+    assert!(!found.is_empty(), "a search from a start ends");
+    found
+}
+
+/// A search that can be continued.
+struct Runner {
+    start: Start,
+    rng: ChaCha8Rng,
+    evolution: Option<Evolution>,
+    found: Option<(f64, Candidate)>,
+}
+
+impl Runner {
+    fn new(start: Start, seed: u64) -> Self {
+        let number = match start {
+            Start::Random(number) | Start::Wide(number) => number + 1,
+            Start::Simple | Start::Given(_) => 0,
+        };
+        let rng = ChaCha8Rng::seed_from_u64(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Self { start, rng, evolution: None, found: None }
+    }
+
+    fn merit(&self) -> f64 {
+        self.found.as_ref().map_or(f64::NEG_INFINITY, |found| found.0)
+    }
+
+    /// Searches on until the screen's budget is over.
+    fn advance(&mut self, workshop: &Workshop<'_>, screen: &mut Screen<'_>, is_last: bool) {
+        if let Start::Wide(number) = self.start {
+            let until = screen.until;
+            // In the end what it has found is climbed on from.
+            screen.until = if is_last { until / 2 } else { until };
+            let evolution = self.evolution.get_or_insert_with(|| Evolution::wide(workshop, number, &mut self.rng));
+            let found = evolution.run(workshop, screen, &mut self.rng);
+            screen.until = until;
+            self.keep(workshop, screen, found);
+            if !is_last {
+                return;
+            }
+        }
+        let begin = match (&self.found, &self.start) {
+            (Some(found), _) => found.1.clone(),
+            (None, Start::Simple) => starts::best_simple(workshop, screen),
+            (None, Start::Given(candidate)) => candidate.clone(),
+            (None, Start::Random(_) | Start::Wide(_)) => starts::random(workshop, &mut self.rng),
+        };
+        let found = climb::climb(workshop, screen, &begin, ROUNDS);
+        let found = shift::shift(workshop, screen, found.1);
+        let found = cma_es::polish(workshop, screen, &mut self.rng, found);
+        self.keep(workshop, screen, found.1);
+    }
+
+    /// Keeps what is better, by the same sharp targets for all.
+    fn keep(&mut self, workshop: &Workshop<'_>, screen: &mut Screen<'_>, found: Candidate) {
+        screen.softness = SHARP;
+        let merit = screen.merit(&workshop.loads(&found));
+        if self.found.is_none() || merit > self.merit() {
+            self.found = Some((merit, found));
+        }
+    }
+}
