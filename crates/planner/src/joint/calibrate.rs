@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::referee::{Look, cautious};
 use super::screen::{Margins, Screen};
 use super::search::{Desk, Search};
-use super::{Contender, Outcome, cma_es, shift};
+use super::{Contender, Outcome, cma_es, gradient, shift};
 use domain::Evaluation;
 use domain::plan::upper_loss;
 use rand::SeedableRng;
@@ -33,8 +33,9 @@ impl Search<'_> {
                 return;
             }
             desk.screen.until = desk.screen.spent + self.touch(desk.screen.spent);
-            let shifted = shift::shift(desk.workshop, &mut desk.screen, best.clone());
-            *best = cma_es::polish(desk.workshop, &mut desk.screen, &mut rng, shifted).1;
+            let found = shift::shift(desk.workshop, &mut desk.screen, best.clone());
+            let found = gradient::ascend(desk.workshop, &mut desk.screen, found);
+            *best = cma_es::polish(desk.workshop, &mut desk.screen, &mut rng, found).1;
             desk.screen.until = u64::MAX;
             if desk.contenders.last().is_some_and(|last| last.plan == desk.workshop.plan(best)) {
                 return;

@@ -20,8 +20,8 @@ const NARROW: f64 = 0.25;
 /// Generations without a gain that end a last touch.
 const IN_VAIN: usize = 25;
 
-/// Variables beyond which generations learn too slowly to be a last touch.
-const MOST_VARIABLES: usize = 150;
+/// Variables beyond which generations learn too slowly to be a last touch, and a gradient costs more than it brings.
+pub(crate) const MOST_VARIABLES: usize = 150;
 
 /// Searches from scratch for as long as there is budget.
 pub(crate) fn search(workshop: &Workshop<'_>, screen: &mut Screen<'_>, rng: &mut impl Rng) -> (f64, Candidate) {
@@ -38,7 +38,7 @@ pub(crate) fn polish(
     rng: &mut impl Rng,
     start: (f64, Candidate),
 ) -> (f64, Candidate) {
-    let mean = point_of(workshop, &start.1);
+    let mean = point_of(workshop, &start.1).values;
     if mean.len() > MOST_VARIABLES {
         return start;
     }
@@ -52,7 +52,7 @@ pub(crate) fn is_promising(workshop: &Workshop<'_>) -> bool {
     workshop.layout.flows.iter().map(|flow| flow.exits).sum::<usize>() <= MOST_VARIABLES
 }
 
-fn point_of(workshop: &Workshop<'_>, candidate: &Candidate) -> Vec<f64> {
+pub(crate) fn point_of(workshop: &Workshop<'_>, candidate: &Candidate) -> Point {
     let mut point = vec![];
     for (index, flow) in workshop.layout.flows.iter().enumerate() {
         let columns = || candidate.sources[flow.source].iter().filter(|column| column.flow == index);
@@ -64,7 +64,7 @@ fn point_of(workshop: &Workshop<'_>, candidate: &Candidate) -> Vec<f64> {
         let weight: f64 = columns().map(|column| column.weight).sum();
         point.push(weight.max(1e-3).ln());
     }
-    point
+    Point { values: point }
 }
 
 /// An evolution that can be stopped and continued.
@@ -194,29 +194,67 @@ impl Evolution {
     }
 }
 
-fn candidate(workshop: &Workshop<'_>, point: &[f64]) -> Candidate {
-    let layout = workshop.layout;
-    let start = |first: &mut usize, flow: &crate::decomposition::Flow| {
-        *first += flow.exits;
-        Some(*first - flow.exits)
-    };
-    let starts: Vec<usize> = layout.flows.iter().scan(0, start).collect();
-    let score = |flow: usize| point[starts[flow] + layout.flows[flow].exits - 1].clamp(-30.0, 30.0).exp();
-    let of = |source: usize| -> Vec<Column> {
-        if !workshop.is_planned(source) {
-            return vec![];
-        }
-        let flows = layout.flows_of(source);
-        let total: f64 = flows.clone().map(score).sum();
-        let column = |flow: usize| {
-            let logits = &point[starts[flow]..][..layout.flows[flow].exits - 1];
-            let thresholds: Vec<f32> = logits.iter().map(|&logit| threshold(logit)).collect();
-            let thresholds = Thresholds::new(thresholds).expect("a logistic value is in range");
-            workshop.column(flow, thresholds, score(flow) / total)
+/// Per flow the logits of its thresholds and its score.
+#[derive(Debug, Clone)]
+pub(crate) struct Point {
+    pub(crate) values: Vec<f64>,
+}
+
+impl Point {
+    pub(crate) fn candidate(&self, workshop: &Workshop<'_>) -> Candidate {
+        let of = |source: usize| -> Vec<Column> {
+            if !workshop.is_planned(source) {
+                return vec![];
+            }
+            let shares = self.shares(workshop, source);
+            workshop.layout.flows_of(source).zip(shares).map(|(flow, share)| self.column(workshop, flow, share)).collect()
         };
-        flows.map(column).collect()
-    };
-    Candidate { sources: (0..layout.sources.len()).map(of).collect() }
+        Candidate { sources: (0..workshop.layout.sources.len()).map(of).collect() }
+    }
+
+    /// The shares of the chains of a source: the softmax of their scores.
+    pub(crate) fn shares(&self, workshop: &Workshop<'_>, source: usize) -> impl Iterator<Item = f64> {
+        let flows = workshop.layout.flows_of(source);
+        let score = |flow| self.values[start_of(workshop, flow + 1) - 1].clamp(-30.0, 30.0).exp();
+        let scores: Vec<f64> = flows.map(score).collect();
+        let total: f64 = scores.iter().sum();
+        scores.into_iter().map(move |score| score / total)
+    }
+
+    pub(crate) fn column(&self, workshop: &Workshop<'_>, flow: usize, weight: f64) -> Column {
+        let logits = &self.values[start_of(workshop, flow)..][..workshop.layout.flows[flow].exits - 1];
+        let thresholds: Vec<f32> = logits.iter().map(|&logit| threshold(logit)).collect();
+        workshop.column(flow, Thresholds::new(thresholds).expect("a logistic value is in range"), weight)
+    }
+
+    /// Whose variable stands there, and whether it is a score.
+    pub(crate) fn flow_of(&self, workshop: &Workshop<'_>, index: usize) -> (usize, bool) {
+        let mut end = 0;
+        for (flow, of) in workshop.layout.flows.iter().enumerate() {
+            end += of.exits;
+            if index < end {
+                return (flow, index + 1 == end);
+            }
+        }
+        unreachable!("a point has no more variables than flows have exits")
+    }
+
+    pub(crate) fn clamp_logits(&mut self, workshop: &Workshop<'_>, most: f64) {
+        let mut first = 0;
+        for flow in &workshop.layout.flows {
+            let logits = &mut self.values[first..first + flow.exits - 1];
+            logits.iter_mut().for_each(|logit| *logit = logit.clamp(-most, most));
+            first += flow.exits;
+        }
+    }
+}
+
+fn start_of(workshop: &Workshop<'_>, flow: usize) -> usize {
+    workshop.layout.flows[..flow].iter().map(|flow| flow.exits).sum()
+}
+
+fn candidate(workshop: &Workshop<'_>, point: &[f64]) -> Candidate {
+    Point { values: point.to_vec() }.candidate(workshop)
 }
 
 /// Closed beyond what makes a difference.

@@ -25,6 +25,7 @@ mod climb;
 mod cma_es;
 mod decide;
 mod finals;
+mod gradient;
 mod explain;
 mod parallel;
 mod pattern;

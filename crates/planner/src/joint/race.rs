@@ -10,7 +10,7 @@
 use super::candidate::{Candidate, Workshop};
 use super::cma_es::{self, Evolution};
 use super::screen::{SHARP, Screen};
-use super::{climb, parallel, shift, starts};
+use super::{climb, gradient, parallel, shift, starts};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -111,8 +111,13 @@ impl Runner {
             (None, Start::Given(candidate)) => candidate.clone(),
             (None, Start::Random(_) | Start::Wide(_)) => starts::random(workshop, &mut self.rng),
         };
+        // Prices find chains, gradients then move all thresholds at once.
+        let until = screen.until;
+        screen.until = until - until.saturating_sub(screen.spent) / 4;
         let found = climb::climb(workshop, screen, &begin, ROUNDS);
+        screen.until = until;
         let found = shift::shift(workshop, screen, found.1);
+        let found = gradient::ascend(workshop, screen, found);
         let found = cma_es::polish(workshop, screen, &mut self.rng, found);
         self.keep(workshop, screen, found.1);
     }

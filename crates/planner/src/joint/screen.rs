@@ -12,7 +12,9 @@ const SMALLEST: f64 = 1e-4;
 
 /// Softness of targets in the end.
 pub(crate) const SHARP: f64 = 0.01;
-/// Evaluations after which the clock is looked at again.
+/// Evaluations before the clock is looked at first: fewer find nothing that is worth having.
+const FEWEST: u64 = 300;
+/// Evaluations after which it is looked at again.
 const POLLED: u64 = 16;
 
 /// How much tighter than asked for limits are taken, per service: factors on them.
@@ -69,7 +71,7 @@ impl<'p> Screen<'p> {
 
     fn is_late(&self) -> bool {
         let (at, late) = self.polled.get();
-        if late || (at > 0 && self.spent < at + POLLED) {
+        if late || self.spent < (at + POLLED).max(FEWEST) {
             return late;
         }
         let late = self.budget.stop.is_some_and(|stop| stop());

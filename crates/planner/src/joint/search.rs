@@ -152,14 +152,12 @@ impl<'a> Search<'a> {
     }
 
     fn first(&self, desk: &mut Desk<'_, '_>) -> Vec<(f64, Candidate)> {
-        let incumbent = self.request.incumbent.map(|plan| desk.workshop.read(plan));
+        let incumbent = self.request.incumbent.map(|plan| Start::Given(desk.workshop.read(plan)));
         let starts: Vec<Start> = match (self.request.method, incumbent) {
-            (Method::Prices | Method::Near, incumbent) => match (self.request.method, incumbent) {
-                (Method::Near, Some(incumbent)) => vec![Start::Given(incumbent)],
-                (_, incumbent) => {
-                    [Start::Simple, self.wide(desk, 0)].into_iter().chain(incumbent.map(Start::Given)).collect()
-                }
-            },
+            (Method::Near, Some(incumbent)) => vec![incumbent],
+            (Method::Prices | Method::Near, incumbent) => {
+                [Start::Simple, self.wide(desk, 0), Start::Random(0)].into_iter().chain(incumbent).collect()
+            }
             (other, _) => return vec![self.other_method(other, desk)],
         };
         race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, self.quantum())
