@@ -26,7 +26,7 @@
 
 use super::candidate::{Candidate, Column, LEAST_WEIGHT, Workshop};
 use super::pricing::Prices;
-use super::screen::Screen;
+use super::screen::{SHARP, Screen};
 use domain::Thresholds;
 
 /// Relative length of a difference.
@@ -40,17 +40,22 @@ const MOST_COLUMNS: usize = 8;
 /// A round that gains less than this is the last one of its softness.
 const SETTLED: f64 = 2e-5;
 
+/// Softness of targets, from first to last: at first corners would stop a climb, what has been climbed to would be left.
+pub(crate) const FROM_AFAR: &[f64] = &[0.2, 0.05, SHARP];
+pub(crate) const FROM_NEAR: &[f64] = &[0.05, SHARP];
+
 /// Climbs from `start` for as long as the screen has budget; gives what it ends with, and its merit.
 pub(crate) fn climb(
     workshop: &Workshop<'_>,
     screen: &mut Screen<'_>,
     start: &Candidate,
     rounds: usize,
+    softness: &[f64],
 ) -> (f64, Candidate) {
     let mut climb =
         Climb { workshop, loads: workshop.loads(start), candidate: start.clone(), merit: f64::NEG_INFINITY };
-    for softness in [0.2, 0.05, 0.01] {
-        screen.softness = softness;
+    for softness in softness {
+        screen.softness = *softness;
         climb.merit = screen.merit(&climb.loads);
         for _ in 0..rounds {
             let before = climb.merit;
@@ -62,7 +67,7 @@ pub(crate) fn climb(
     }
     climb.candidate.prune();
     climb.loads = workshop.loads(&climb.candidate);
-    screen.softness = 0.01;
+    screen.softness = SHARP;
     (screen.merit(&climb.loads), climb.candidate)
 }
 

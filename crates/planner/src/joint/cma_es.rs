@@ -207,7 +207,12 @@ impl Point {
                 return vec![];
             }
             let shares = self.shares(workshop, source);
-            workshop.layout.flows_of(source).zip(shares).map(|(flow, share)| self.column(workshop, flow, share)).collect()
+            workshop
+                .layout
+                .flows_of(source)
+                .zip(shares)
+                .map(|(flow, share)| self.column(workshop, flow, share))
+                .collect()
         };
         Candidate { sources: (0..workshop.layout.sources.len()).map(of).collect() }
     }

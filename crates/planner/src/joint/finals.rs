@@ -5,15 +5,15 @@
 //! with a luckier one that is worse in truth.
 //!
 //! # How
-//! Finals are on arrivals of their own, and every one has other arrivals, and twice as many as the one before it, up to
-//! [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again, so that luck does not stay. Incumbent
+//! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a better
+//! region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again, so that luck does not stay. Incumbent
 //! and champion are judged first: when time is over before both are, the last finals count.
 
 use super::Contender;
 use super::referee::{Look, Referee};
 use domain::Plan;
 
-/// Plans of former looks that take part, at most.
+/// Plans of short looks that take part in the first finals; later ones have the champion.
 const SEEDED: usize = 2;
 /// Times that arrivals are doubled.
 const MOST_DOUBLINGS: u32 = 3;
@@ -26,6 +26,7 @@ pub(super) struct Board {
     /// By short looks, at arrivals that the search has used.
     others: Vec<Contender>,
     rounds: u32,
+    doublings: u32,
 }
 
 impl Board {
@@ -44,9 +45,19 @@ impl Board {
         self.rounds
     }
 
-    /// Arrivals of the next finals.
-    pub(super) fn arrivals(&self, referee: &Referee<'_>) -> u64 {
-        referee.effort.arrivals.saturating_mul(1 << self.rounds.min(MOST_DOUBLINGS))
+    /// How to look at what is to take part in the next finals: at as many arrivals, but others.
+    pub(super) fn look_before_finals(&self, referee: &Referee<'_>) -> Look {
+        let seed = self.rounds.checked_sub(1).map_or(referee.effort.seed, |last| fresh(referee.effort.seed, last));
+        Look { arrivals: self.arrivals(referee), seed }
+    }
+
+    /// From now on finals are about twice as many arrivals.
+    pub(super) fn look_longer(&mut self) {
+        self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+    }
+
+    fn arrivals(&self, referee: &Referee<'_>) -> u64 {
+        referee.effort.arrivals.saturating_mul(1 << self.doublings)
     }
 
     /// Holds finals between the incumbent, the best so far, and these.
@@ -56,11 +67,16 @@ impl Board {
         let mut field: Vec<(Plan, bool)> =
             known().filter(|one| one.is_incumbent).map(|one| (one.plan.clone(), true)).take(1).collect();
         let first = field.len() + 1;
-        let best = known().filter(|one| !one.is_incumbent).map(|one| one.plan.clone()).take(SEEDED);
+        let seeded = if self.finalists.is_empty() { SEEDED } else { 1 };
+        let best = known().filter(|one| !one.is_incumbent).map(|one| one.plan.clone()).take(seeded);
         for plan in best.chain(plans) {
             if field.iter().all(|(other, _)| *other != plan) {
                 field.push((plan, false));
             }
+        }
+        if field.len() <= first && !self.finalists.is_empty() {
+            // Nobody new.
+            return;
         }
         let look = Look { arrivals: self.arrivals(referee), seed: fresh(referee.effort.seed, self.rounds) };
         let mut judged: Vec<Contender> = vec![];

@@ -105,6 +105,10 @@ impl Runner {
                 return;
             }
         }
+        if let (None, Start::Given(candidate)) = (&self.found, &self.start) {
+            self.keep(workshop, screen, candidate.clone());
+        }
+        let softness = if self.found.is_some() { climb::FROM_NEAR } else { climb::FROM_AFAR };
         let begin = match (&self.found, &self.start) {
             (Some(found), _) => found.1.clone(),
             (None, Start::Simple) => starts::best_simple(workshop, screen),
@@ -114,7 +118,7 @@ impl Runner {
         // Prices find chains, gradients then move all thresholds at once.
         let until = screen.until;
         screen.until = until - until.saturating_sub(screen.spent) / 4;
-        let found = climb::climb(workshop, screen, &begin, ROUNDS);
+        let found = climb::climb(workshop, screen, &begin, ROUNDS, softness);
         screen.until = until;
         let found = shift::shift(workshop, screen, found.1);
         let found = gradient::ascend(workshop, screen, found);

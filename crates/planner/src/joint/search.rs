@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Times that limits are moved by short looks of the referee, and by long ones before finals.
 const CALIBRATIONS: usize = 3;
-const LAST_CORRECTIONS: u32 = 2;
+const LAST_CORRECTIONS: u32 = 3;
 /// Evaluations of a start in the first heat of the first race, at least.
 const QUANTUM: u64 = 1000;
 /// Times that they are doubled from race to race.
@@ -193,19 +193,20 @@ impl<'a> Search<'a> {
         let mut rivals = rivals.to_vec();
         for _ in 0..LAST_CORRECTIONS {
             let before = desk.workshop.plan(&best.candidate);
-            let look = Look { arrivals: board.arrivals(&desk.referee), seed: self.request.effort.seed };
+            // The last finals are over: their arrivals may be searched on.
+            let look = board.look_before_finals(&desk.referee);
             self.calibrate(desk, &mut best.candidate, look, 1);
             desk.contenders.clear();
             let after = desk.workshop.plan(&best.candidate);
             let is_settled = before == after;
-            board.finals(&mut desk.referee, [after, before].into_iter().chain(rivals.drain(..)));
-            let is_kept = board.champion().and_then(|one| one.evaluation.as_ref()).is_some_and(|found| {
-                Score::of(self.request.problem, found).violation <= domain::plan::WITHIN_VIOLATION
-            });
-            if is_kept || is_settled || desk.is_over() {
+            board.finals(&mut desk.referee, std::iter::once(after.clone()).chain(rivals.drain(..)));
+            // Where another plan has won, this one has missed a target, or keeps to more than it has to.
+            let is_won = board.champion().is_some_and(|one| one.plan == after);
+            if is_won || is_settled || desk.is_over() {
                 break;
             }
         }
+        board.look_longer();
         best.margins.clone_from(&desk.screen.margins);
     }
 
