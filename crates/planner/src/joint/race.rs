@@ -58,7 +58,7 @@ pub(super) fn race(
         left = left.map(|left| left.saturating_sub(spent));
         runners = runs.into_iter().map(|(runner, _)| runner).collect();
         runners.sort_by(|one, other| other.merit().total_cmp(&one.merit()));
-        runners.truncate(runners.len().div_ceil(2).max(FINALISTS));
+        runners = better_half(runners);
         quantum *= 2;
         if screen.budget.is_over(screen.spent) {
             break;
@@ -67,6 +67,23 @@ pub(super) fn race(
     let found: Vec<_> = runners.into_iter().filter_map(|runner| runner.found).collect();
     assert!(!found.is_empty(), "a search from a start ends");
     found
+}
+
+/// The better half of runners in order, of both kinds while there are both: formulas err alike about plans that were found
+/// alike, so that the best of either kind may be the best in truth.
+fn better_half(mut runners: Vec<Runner>) -> Vec<Runner> {
+    let keep = runners.len().div_ceil(2).max(FINALISTS);
+    if runners.len() > keep {
+        let evolves = |runner: &Runner| matches!(runner.start, Start::Wide(_));
+        let kind = evolves(&runners[0]);
+        if runners[..keep].iter().all(|runner| evolves(runner) == kind)
+            && let Some(other) = runners.iter().position(|runner| evolves(runner) != kind)
+        {
+            runners.swap(keep - 1, other);
+        }
+    }
+    runners.truncate(keep);
+    runners
 }
 
 /// A search that can be continued.
@@ -108,16 +125,17 @@ impl Runner {
         if let (None, Start::Given(candidate)) = (&self.found, &self.start) {
             self.keep(workshop, screen, candidate.clone());
         }
-        let softness = if self.found.is_some() { climb::FROM_NEAR } else { climb::FROM_AFAR };
+        let is_near = matches!(self.start, Start::Given(_));
+        let softness = if is_near { climb::FROM_NEAR } else { climb::FROM_AFAR };
         let begin = match (&self.found, &self.start) {
             (Some(found), _) => found.1.clone(),
             (None, Start::Simple) => starts::best_simple(workshop, screen),
             (None, Start::Given(candidate)) => candidate.clone(),
             (None, Start::Random(_) | Start::Wide(_)) => starts::random(workshop, &mut self.rng),
         };
-        // Prices find chains, gradients then move all thresholds at once.
+        // Prices find chains; in the end gradients move all thresholds at once.
         let until = screen.until;
-        screen.until = until - until.saturating_sub(screen.spent) / 4;
+        screen.until = if is_last { until - until.saturating_sub(screen.spent) / 4 } else { until };
         let found = climb::climb(workshop, screen, &begin, ROUNDS, softness);
         screen.until = until;
         let found = shift::shift(workshop, screen, found.1);
@@ -133,5 +151,28 @@ impl Runner {
         if self.found.is_none() || merit > self.merit() {
             self.found = Some((merit, found));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runner(start: Start, merit: f64) -> Runner {
+        Runner { found: Some((merit, Candidate::default())), ..Runner::new(start, 1) }
+    }
+
+    fn kept(runners: Vec<Runner>) -> Vec<f64> {
+        better_half(runners).iter().map(Runner::merit).collect()
+    }
+
+    #[test]
+    fn the_best_of_either_kind_goes_on() {
+        let climbers =
+            || vec![runner(Start::Simple, 0.9), runner(Start::Random(0), 0.8), runner(Start::Random(1), 0.7)];
+        assert_eq!(kept(climbers()), [0.9, 0.8]);
+        let with = |start, merit| climbers().into_iter().chain([runner(start, merit)]).collect();
+        assert_eq!(kept(with(Start::Wide(0), 0.6)), [0.9, 0.6]);
+        assert_eq!(kept(with(Start::Random(2), 0.6)), [0.9, 0.8]);
     }
 }
