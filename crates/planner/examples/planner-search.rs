@@ -1,8 +1,9 @@
 //! Plan quality against time, for `docs/design/planner-search.md`:
 //! `cargo run --release -p planner --example planner-search [fresh] [small|large] [cpu]`.
 //!
-//! `fresh` takes the problems of the document. Constants of the search were chosen on the problems that it takes without.
-//! `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as well.
+//! `fresh` takes the problems of the document. Constants of the search were chosen on the problems that it takes
+//! without. `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as
+//! well.
 //!
 //! Every plan is judged at last by a long simulation whose seed no search has seen.
 

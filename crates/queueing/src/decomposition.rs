@@ -56,7 +56,8 @@
 //! It is meant for screening; what it finds has to be simulated.
 //!
 //! # Cost
-//! A station whose inflows are the same as in the last evaluation of a [`Workspace`] costs a comparison. Otherwise, per visit to a station O(n²) for the n classes there and 20 to 40 levels of the embedded chain, independent of K;
+//! A station whose inflows are the same as in the last evaluation of a [`Workspace`] costs a comparison. Otherwise, per
+//! visit to a station O(n²) for the n classes there and 20 to 40 levels of the embedded chain, independent of K;
 //! without allocation once the [`Workspace`] has grown. One core of a server took 8 µs for three chains of six steps on
 //! 18 stations, 9 µs on 10 stations in circles, 3 µs for the average network above. Circles near load one settle
 //! slowly: the worst cases, one network in a thousand, need all sweeps and some 150 µs.

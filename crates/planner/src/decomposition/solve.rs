@@ -8,16 +8,16 @@ use queueing::decomposition::{Chain, Discipline, Network, Station, Step, Workspa
 const ROUNDS: usize = 4;
 /// Changes of a speed below this are not followed.
 const SETTLED: f64 = 0.01;
-/// How much the variation of a fragment's cores adds to the c² of its services, and the busiest that a neighbour counts as.
-/// Cores stay away for as long as the neighbour is busy, in the mean 1 ÷ (1 − its load) services and again as long to
-/// recover, hence the square. Fitted on 50 generated systems (5 devices, up to 4 fragments each, loads 0.5–1.4): without it
-/// the mean latency is wrong by 43 %, with it by 26 %; loss by 1.7 and 1.2 points.
+/// How much the variation of a fragment's cores adds to the c² of its services, and the busiest that a neighbour counts
+/// as. Cores stay away for as long as the neighbour is busy, in the mean 1 ÷ (1 − its load) services and again as long
+/// to recover, hence the square. Fitted on 50 generated systems (5 devices, up to 4 fragments each, loads 0.5–1.4):
+/// without it the mean latency is wrong by 43 %, with it by 26 %; loss by 1.7 and 1.2 points.
 const UNSTEADY: f64 = 6.0;
 const MOST_BUSY: f64 = 0.75;
 /// Places of a station that nothing limits.
 const UNLIMITED: usize = 2_000;
-/// Links that transmit for less of the time than this are no stations: jobs are delayed by the mean wait of M/D/1. So most
-/// chains do not meet, and are solved in one sweep.
+/// Links that transmit for less of the time than this are no stations: jobs are delayed by the mean wait of M/D/1. So
+/// most chains do not meet, and are solved in one sweep.
 const LIGHT: f64 = 0.2;
 /// Flows of a smaller share of their source than this do not exist.
 const NOBODY: f64 = 1e-9;
@@ -440,8 +440,8 @@ struct Journey {
 }
 
 impl Journey {
-    /// Passes a station. The wait is taken as exponential for those who wait, who are as many as the station is busy; no
-    /// distribution between 0 and the longest wait varies more than the second bound says.
+    /// Passes a station. The wait is taken as exponential for those who wait, who are as many as the station is busy;
+    /// no distribution between 0 and the longest wait varies more than the second bound says.
     fn pass(&mut self, workspace: &Workspace, at: usize, step: &Step, station: Station, reach: f64) {
         let (found, busy) = (workspace.steps()[at], workspace.stations()[step.station].utilization);
         let wait = (found.residence - step.mean_service).max(0.0);

@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// Share of a limit from which on it binds.
 const BINDING: f64 = 0.7;
-/// Limits of a service that misses its targets become tighter than what was found says by this: the next look is another
-/// sample.
+/// Limits of a service that misses its targets become tighter than what was found says by this: the next look is
+/// another sample.
 const CAREFUL: f64 = 0.93;
 
 impl Search<'_> {

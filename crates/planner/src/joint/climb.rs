@@ -4,14 +4,15 @@
 //! Which mixture of (chain, thresholds) per source has the largest merit ([`Screen::merit`])?
 //!
 //! # How
-//! What a mixture brings to devices is linear in it, and what devices make of that is smooth. So, as in column generation:
+//! What a mixture brings to devices is linear in it, and what devices make of that is smooth. So, as in column
+//! generation:
 //!
 //! 1. what a second of work on each fragment (and of transmission on each busy link) costs in merit, by differences;
 //! 2. for each source and chain the thresholds that are best at these prices ([`Pricer`]);
-//! 3. from what a source does, a small step towards each of them and towards each of its own columns: the derivative, with
-//!    all that prices do not say;
-//! 4. weight goes from the worst column to the best (a pairwise Frank–Wolfe step), as far as merit rises; where that does not
-//!    help, a share of all columns goes.
+//! 3. from what a source does, a small step towards each of them and towards each of its own columns: the derivative,
+//!    with all that prices do not say;
+//! 4. weight goes from the worst column to the best (a pairwise Frank–Wolfe step), as far as merit rises; where that
+//!    does not help, a share of all columns goes.
 //!
 //! 5. one threshold vector takes the place of all on a chain where that is better, at the prices or near them.
 //!
@@ -40,7 +41,8 @@ const MOST_COLUMNS: usize = 8;
 /// A round that gains less than this is the last one of its softness.
 const SETTLED: f64 = 2e-5;
 
-/// Softness of targets, from first to last: at first corners would stop a climb, what has been climbed to would be left.
+/// Softness of targets, from first to last: at first corners would stop a climb, what has been climbed to would be
+/// left.
 pub(crate) const FROM_AFAR: &[f64] = &[0.2, 0.05, SHARP];
 pub(crate) const FROM_NEAR: &[f64] = &[0.05, SHARP];
 
@@ -151,8 +153,8 @@ impl Climb<'_, '_> {
         self.candidate.sources[source] = columns;
     }
 
-    /// Puts one threshold vector in the place of all that a chain has, where that is better: services then vary less, and
-    /// thresholds move at once instead of by mixing. Tried are those at the prices, and at more and less.
+    /// Puts one threshold vector in the place of all that a chain has, where that is better: services then vary less,
+    /// and thresholds move at once instead of by mixing. Tried are those at the prices, and at more and less.
     fn replace(&mut self, screen: &mut Screen<'_>, columns: &mut Vec<Column>, flow: usize, prices: &ByStation) {
         let weight: f64 = columns.iter().filter(|column| column.flow == flow).map(|column| column.weight).sum();
         if weight < LEAST_WEIGHT {

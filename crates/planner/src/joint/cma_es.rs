@@ -1,11 +1,13 @@
-//! Evolution strategy over thresholds and chain scores: from scratch, or as the last touch to what another search has found.
+//! Evolution strategy over thresholds and chain scores: from scratch, or as the last touch to what another search has
+//! found.
 //!
-//! Variables: per source and chain the logit of every threshold and a score (softmax gives probabilities). Covariance is
-//! adapted on its diagonal only, which is what tens of variables and hundreds of generations allow.
+//! Variables: per source and chain the logit of every threshold and a score (softmax gives probabilities). Covariance
+//! is adapted on its diagonal only, which is what tens of variables and hundreds of generations allow.
 //!
 //! # Reference
 //! R. Ros and N. Hansen, "A simple modification in CMA-ES achieving linear time and space complexity", PPSN X (2008),
-//! with the default parameters given there and in N. Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772.
+//! with the default parameters given there and in N. Hansen, "The CMA evolution strategy: a tutorial", arXiv
+//! 1604.00772.
 
 use super::candidate::{Candidate, Column, Workshop};
 use super::screen::{SHARP, Screen};
@@ -30,8 +32,8 @@ pub(crate) fn search(workshop: &Workshop<'_>, screen: &mut Screen<'_>, rng: &mut
     (evolution.best.map_or(f64::NEG_INFINITY, |best| best.0), found)
 }
 
-/// Improves a candidate, with one threshold vector per chain, until nothing better is found for a while. What it gives is
-/// never worse.
+/// Improves a candidate, with one threshold vector per chain, until nothing better is found for a while. What it gives
+/// is never worse.
 pub(crate) fn polish(
     workshop: &Workshop<'_>,
     screen: &mut Screen<'_>,

@@ -1,13 +1,14 @@
 //! The last word: the best plans before the referee, on arrivals that no search has seen.
 //!
 //! # Problem
-//! The best of many plans on the same arrivals is partly the luckiest. A longer search looks at more plans, and would end
-//! with a luckier one that is worse in truth.
+//! The best of many plans on the same arrivals is partly the luckiest. A longer search looks at more plans, and would
+//! end with a luckier one that is worse in truth.
 //!
 //! # How
-//! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a better
-//! region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again, so that luck does not stay. Incumbent
-//! and champion are judged first: when time is over before both are, the last finals count.
+//! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a
+//! better region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again,
+//! so that luck does not stay. Incumbent and champion are judged first: when time is over before both are, the last
+//! finals count.
 
 use super::Contender;
 use super::referee::{Look, Referee};

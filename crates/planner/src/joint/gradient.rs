@@ -1,9 +1,9 @@
 //! Climbing by gradients: all thresholds and chain scores move at once.
 //!
 //! # How
-//! Variables are those of the evolution ([`Point`]). Gradients are differences over steps that many samples lie within, which
-//! smooths the exits; a difference changes one flow, so that predictions repeat little. Directions are those of a quasi-Newton
-//! method with limited memory, with backtracking.
+//! Variables are those of the evolution ([`Point`]). Gradients are differences over steps that many samples lie within,
+//! which smooths the exits; a difference changes one flow, so that predictions repeat little. Directions are those of a
+//! quasi-Newton method with limited memory, with backtracking.
 //!
 //! # Cost
 //! Per iteration one evaluation per variable and some for the step.

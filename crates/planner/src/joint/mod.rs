@@ -1,17 +1,17 @@
 //! Plans all services of a problem together.
 //!
 //! # Problem
-//! Per source of arrivals: which chains with which probabilities, and which thresholds on each, so that targets are kept
-//! and answers are right. Services share devices, so they are planned at once; priorities weigh them
+//! Per source of arrivals: which chains with which probabilities, and which thresholds on each, so that targets are
+//! kept and answers are right. Services share devices, so they are planned at once; priorities weigh them
 //! ([`domain::Score`]).
 //!
 //! # How
 //! 1. *Screen.* A search over mixtures of threshold vectors on chains ([`Method`]), each tried by formulas
-//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Starts: the incumbent, and the best of simple plans
-//!    (exit-last, prices of time up to exit-first; all chains alike, or one for each service).
+//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Starts: the incumbent, and the best of simple
+//!    plans (exit-last, prices of time up to exit-first; all chains alike, or one for each service).
 //! 2. *Referee.* The candidates and the incumbent before a second evaluator with common random numbers, by successive
-//!    halving. What it finds above the prediction of the screen tightens the limits that the screen keeps to, what it finds
-//!    below loosens them, and the search goes on from where it is.
+//!    halving. What it finds above the prediction of the screen tightens the limits that the screen keeps to, what it
+//!    finds below loosens them, and the search goes on from where it is.
 //! 3. *Publish.* The winner counts only if it [`beats`] the incumbent; a plan without incumbent is better than none.
 //!
 //! With more budget it starts again from random plans, and the referee looks at more arrivals.
@@ -56,15 +56,16 @@ pub struct Request<'a> {
     pub problem: &'a Problem,
     /// What is done now, if anything is.
     pub incumbent: Option<&'a Plan>,
-    /// Plans that the referee looks at beside those of the search: what formulas cannot predict, such as tables over jobs
-    /// present.
+    /// Plans that the referee looks at beside those of the search: what formulas cannot predict, such as tables over
+    /// jobs present.
     pub rivals: &'a [Plan],
     /// Per service a policy that it keeps; empty where none does.
     pub fixed: &'a [Option<Policy>],
     /// Who has the last word.
     pub referee: &'a dyn Evaluator,
-    /// How much the referee looks at for the final word, and the seed of the search. Some 10,000 arrivals per service are the
-    /// least that tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is asked by the referee only.
+    /// How much the referee looks at for the final word, and the seed of the search. Some 10,000 arrivals per service
+    /// are the least that tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is
+    /// asked by the referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
     pub budget: Budget<'a>,

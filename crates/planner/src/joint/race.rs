@@ -1,11 +1,12 @@
 //! Searches from several starts against each other: all run for a while, the better half goes on for longer.
 //!
-//! Which start leads to the best chains is not known beforehand, and differs between problems: climbing by prices wins where
-//! targets are hard, a wide evolution where few variables count. Merit after a short run tells most of it, so that most of the
-//! budget goes to what is promising (successive halving).
+//! Which start leads to the best chains is not known beforehand, and differs between problems: climbing by prices wins
+//! where targets are hard, a wide evolution where few variables count. Merit after a short run tells most of it, so
+//! that most of the budget goes to what is promising (successive halving).
 //!
 //! # Reference
-//! K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016.
+//! K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS
+//! 2016.
 
 use super::candidate::{Candidate, Workshop};
 use super::cma_es::{self, Evolution};
@@ -31,8 +32,8 @@ pub(super) enum Start {
     Wide(u64),
 }
 
-/// Lets all starts run for `quantum` evaluations, then the better half for twice as many, until two are left, which have a
-/// heat of their own. What they have found, best first. What is found does not depend on how many run at a time.
+/// Lets all starts run for `quantum` evaluations, then the better half for twice as many, until two are left, which
+/// have a heat of their own. What they have found, best first. What is found does not depend on how many run at a time.
 pub(super) fn race(
     workshop: &Workshop<'_>,
     screen: &mut Screen<'_>,
@@ -69,8 +70,8 @@ pub(super) fn race(
     found
 }
 
-/// The better half of runners in order, of both kinds while there are both: formulas err alike about plans that were found
-/// alike, so that the best of either kind may be the best in truth.
+/// The better half of runners in order, of both kinds while there are both: formulas err alike about plans that were
+/// found alike, so that the best of either kind may be the best in truth.
 fn better_half(mut runners: Vec<Runner>) -> Vec<Runner> {
     let keep = runners.len().div_ceil(2).max(FINALISTS);
     if runners.len() > keep {

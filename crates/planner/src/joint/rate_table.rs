@@ -1,9 +1,9 @@
 //! Plans for other rates than the forecast, as a table by which gateways adapt on their own.
 //!
-//! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio that
-//! it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row that could not
-//! be planned repeats the last good one. A row that is worse at its own rate than the row of the next higher rate, by
-//! formulas, takes over that one: more load never brings a better plan.
+//! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio
+//! that it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row
+//! that could not be planned repeats the last good one. A row that is worse at its own rate than the row of the next
+//! higher rate, by formulas, takes over that one: more load never brings a better plan.
 
 use super::planned::why_lost;
 use super::{Budget, Method, Request, RunnerUp, Verdict, plan};
@@ -24,11 +24,12 @@ pub struct RatePlan {
     pub rows: Vec<(f64, bool)>,
 }
 
-/// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed policy.
+/// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed
+/// policy.
 ///
-/// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured over
-/// `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways like their
-/// rates are.
+/// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured
+/// over `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways
+/// like their rates are.
 pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], window: Seconds) -> RatePlan {
     let mut grid: Vec<f64> =
         ratios.iter().copied().filter(|ratio| *ratio > 0.0 && ratio.is_finite()).chain([1.0]).collect();
@@ -64,9 +65,9 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     }
 }
 
-/// Whether a rival of the request does better than `tabled`, a plan with its tables over rates: what gateways measure is
-/// rounded up to the next row, which costs accuracy that a plan without a table has not shown. The best such rival by the
-/// referee's word, and what there is to say about the plan that it beats.
+/// Whether a rival of the request does better than `tabled`, a plan with its tables over rates: what gateways measure
+/// is rounded up to the next row, which costs accuracy that a plan without a table has not shown. The best such rival
+/// by the referee's word, and what there is to say about the plan that it beats.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
     let judge = |plan: &Plan| {
         let found = request.referee.evaluate(request.problem, plan, &request.effort).ok()?;

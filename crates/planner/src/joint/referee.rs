@@ -30,8 +30,8 @@ pub(crate) struct Referee<'a> {
 }
 
 impl Referee<'_> {
-    /// What the evaluator says of a plan; nothing where it cannot, was stopped before the first replication was over, or
-    /// panicked.
+    /// What the evaluator says of a plan; nothing where it cannot, was stopped before the first replication was over,
+    /// or panicked.
     pub(crate) fn judge(&mut self, plan: &Plan, Look { arrivals, seed }: Look) -> Option<Evaluation> {
         if self.budget.stop.is_some_and(|stop| stop()) {
             return None;

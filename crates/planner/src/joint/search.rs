@@ -30,7 +30,8 @@ const IN_VAIN: usize = 4;
 const WORTH_A_LOOK: f64 = 3e-4;
 /// Merit by which a plan may be behind the best and still be better in truth.
 const MAYBE_BETTER: f64 = 0.02;
-/// Arrivals per service of a short look of the referee, at least: in shorter runs queues that will overflow have not yet.
+/// Arrivals per service of a short look of the referee, at least: in shorter runs queues that will overflow have not
+/// yet.
 const SHORTEST_LOOK: u64 = 10_000;
 /// Evaluations of a search that does not end by itself, where no budget says.
 const ENOUGH: u64 = 20_000;
@@ -52,8 +53,8 @@ struct Region {
     promise: Option<f64>,
 }
 
-/// What a plan will be worth once its limits have been moved to where its targets are just kept: a target missed by a tenth
-/// costs about half a point of accuracy, and mostly less.
+/// What a plan will be worth once its limits have been moved to where its targets are just kept: a target missed by a
+/// tenth costs about half a point of accuracy, and mostly less.
 fn promise(score: &Score) -> f64 {
     score.accuracy - 0.05 * score.violation
 }
@@ -186,8 +187,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The last word on the best region: limits are moved by long looks, whether targets are missed or more is kept to than
-    /// has to be, and the best plans are compared.
+    /// The last word on the best region: limits are moved by long looks, whether targets are missed or more is kept to
+    /// than has to be, and the best plans are compared.
     fn finish(&self, desk: &mut Desk<'_, '_>, best: &mut Region, board: &mut Board) {
         let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
         let mut rivals = rivals.to_vec();
@@ -210,8 +211,9 @@ impl<'a> Search<'a> {
         best.margins.clone_from(&desk.screen.margins);
     }
 
-    /// Has the referee look at what searches have found, each with limits of its own: where formulas err depends on which
-    /// fragments are used. Whether any is better than the best so far, by the referee if it judges, else by formulas.
+    /// Has the referee look at what searches have found, each with limits of its own: where formulas err depends on
+    /// which fragments are used. Whether any is better than the best so far, by the referee if it judges, else by
+    /// formulas.
     fn look_at(
         &self,
         desk: &mut Desk<'_, '_>,
