@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Share of the half width of the 95 % interval of a latency that counts on top of it: about its upper 90 % limit.
 const CAUTION: f64 = 0.7;
+/// More of it, and of that of losses, whenever there are twice as many services as two.
+const PER_DOUBLING: f64 = 0.15;
 
 /// How long to look, and at which arrivals.
 #[derive(Debug, Clone, Copy)]
@@ -87,12 +89,16 @@ impl Referee<'_> {
 }
 
 /// Latencies at their upper limits, as losses are in scores: among many plans the one that is best by chance would win.
+/// The more services there are, the further: every one of them is to keep its targets.
 pub(crate) fn cautious(evaluation: &Evaluation) -> Evaluation {
     let mut cautious = evaluation.clone();
+    let more = (evaluation.services() as f64 / 2.0).max(1.0).log2() * PER_DOUBLING;
     for service in 0..evaluation.services() {
-        let mean = upper_by(evaluation, |metrics| metrics.mean_latency, service);
-        let p95 = upper_by(evaluation, |metrics| metrics.p95_latency, service);
+        let loss = upper_by(evaluation, |metrics| metrics.loss, service, more);
+        let mean = upper_by(evaluation, |metrics| metrics.mean_latency, service, CAUTION + more);
+        let p95 = upper_by(evaluation, |metrics| metrics.p95_latency, service, CAUTION + more);
         for replication in &mut cautious.replications {
+            replication[service].loss *= loss;
             replication[service].mean_latency *= mean;
             replication[service].p95_latency *= p95;
         }
@@ -101,10 +107,10 @@ pub(crate) fn cautious(evaluation: &Evaluation) -> Evaluation {
 }
 
 /// The upper limit of a metric ÷ its mean over replications.
-fn upper_by(evaluation: &Evaluation, metric: impl Fn(&ServiceMetrics) -> f64, service: usize) -> f64 {
+fn upper_by(evaluation: &Evaluation, metric: impl Fn(&ServiceMetrics) -> f64, service: usize, halves: f64) -> f64 {
     let values: Vec<f64> = evaluation.replications.iter().map(|services| metric(&services[service])).collect();
     let (mean, half) = mean_and_half_width(&values);
-    if mean > 0.0 && half.is_finite() { 1.0 + CAUTION * half / mean } else { 1.0 }
+    if mean > 0.0 && half.is_finite() { 1.0 + halves * half / mean } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -122,6 +128,12 @@ mod tests {
         let p95 = |values: &[f64]| cautious(&told(values)).service(0).p95_latency;
         assert_eq!(p95(&[2.0, 2.0, 2.0]), 2.0);
         assert_eq!(p95(&[2.0]), 2.0, "formulas are not sampled");
+        let of_many = |services: usize| {
+            let all = |value: f64| vec![of(value).remove(0); services];
+            let replications = [1.9, 2.0, 2.1].into_iter().map(all).collect();
+            cautious(&Evaluation { replications, is_sampled: true, ..Evaluation::default() }).service(0).p95_latency
+        };
+        assert!(of_many(20) > of_many(2) && of_many(2) == of_many(1));
         assert!(p95(&[1.9, 2.0, 2.1]) > 2.0 && p95(&[1.8, 2.0, 2.2]) > p95(&[1.9, 2.0, 2.1]));
     }
 }
