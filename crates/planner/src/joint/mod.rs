@@ -8,11 +8,11 @@
 //! # How
 //! 1. *Screen.* A search over mixtures of threshold vectors on chains ([`Method`]), each tried by formulas
 //!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Simple plans (exit-last, prices of time up to
-//!    exit-first; all chains alike, or one for each service), the incumbent, random plans and evolutions race: the better
-//!    half goes on.
+//!    exit-first; all chains alike, or one for each service), the incumbent, random plans and evolutions race: the
+//!    better half goes on.
 //! 2. *Referee.* What is left, with the incumbent, before a second evaluator with common random numbers. What it finds
-//!    above the prediction of the screen tightens the limits that the screen keeps to, what it finds below loosens them,
-//!    and each search goes on from where it is.
+//!    above the prediction of the screen tightens the limits that the screen keeps to, what it finds below loosens
+//!    them, and each search goes on from where it is.
 //! 3. *Finals.* The best are compared on arrivals that no search has seen, and whoever has won has to win again.
 //! 4. *Publish.* The winner counts only if it [`beats`] the incumbent; a plan without incumbent is better than none.
 //!
@@ -65,10 +65,10 @@ pub struct Request<'a> {
     pub fixed: &'a [Option<Policy>],
     /// Who has the last word.
     pub referee: &'a dyn Evaluator,
-    /// How much the referee looks at for the final word (up to eight times as much where the search goes on), and the
-    /// seed of the search, from which those of the finals follow. Some 10,000 arrivals per service are the least that
-    /// tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is asked by the referee
-    /// only.
+    /// How much the referee looks at for the final word (more where there are many services or the search goes on), and
+    /// the seed of the search, from which those of the finals follow. Some 10,000 arrivals per service are the least
+    /// that tells plans apart: in shorter runs queues that will overflow have not yet. Its `stop` is asked by the
+    /// referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
     pub budget: Budget<'a>,
