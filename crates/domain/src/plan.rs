@@ -14,8 +14,8 @@ pub struct Plan {
 /// How good a plan is: less violation first, then more accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// Sum over services and targets of how far each is missed, relative to it, weighed by priority; 0 when all are met.
-    /// NaN predictions count as infinitely far.
+    /// Sum over services and targets of how far each is missed, relative to it, weighed by priority; 0 when all are
+    /// met. NaN predictions count as infinitely far.
     pub violation: f64,
     /// Share of right answers, mean over services weighed by priority.
     pub accuracy: f64,
@@ -98,7 +98,8 @@ pub enum Target {
 /// Loss limits and shares of wrong answers below this count as this, so that the relative miss stays finite.
 const SMALLEST_LIMIT: f64 = 1e-4;
 
-/// The targets that predicted metrics miss; `loss` is what to judge by: the share of jobs without an answer, or its upper limit.
+/// The targets that predicted metrics miss; `loss` is what to judge by: the share of jobs without an answer, or its
+/// upper limit.
 pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec<Violation> {
     let at_most = |target, limit: Option<f64>, predicted: f64, smallest: f64| {
         let limit = limit?;
@@ -128,8 +129,8 @@ pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec
     .collect()
 }
 
-/// Upper end of the 95 % interval of the share of a service's jobs without an answer: from the spread over replications, and never less than what so few
-/// jobs can show (3 ÷ n where none was lost).
+/// Upper end of the 95 % interval of the share of a service's jobs without an answer: from the spread over
+/// replications, and never less than what so few jobs can show (3 ÷ n where none was lost).
 pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
     let losses: Vec<f64> = evaluation.replications.iter().map(|services| services[service].unanswered()).collect();
     let pooled = evaluation.service(service);
@@ -143,8 +144,8 @@ pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
 }
 
 /// Whether `plan` beats `incumbent`: better in pairs of replications with common random numbers by more than the 95 %
-/// interval of the difference, in violation or, where that is the same, in accuracy. With one replication each (formulas)
-/// the difference itself counts.
+/// interval of the difference, in violation or, where that is the same, in accuracy. With one replication each
+/// (formulas) the difference itself counts.
 pub fn beats(problem: &Problem, plan: &Evaluation, incumbent: &Evaluation) -> bool {
     let scores = |evaluation: &Evaluation| -> Vec<Score> {
         evaluation.replications.iter().map(|services| Score::of_replication(problem, services)).collect()

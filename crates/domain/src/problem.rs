@@ -1,7 +1,8 @@
 //! What there is to decide about: services with their sources and models, and the devices they share.
 //!
-//! Placement is part of it: which fragments exist, where they live, and which chains they form. A [`Plan`](crate::Plan) says
-//! what gateways do on top of that. Everything refers to everything else by index; [`Problem::check`] says whether it can.
+//! Placement is part of it: which fragments exist, where they live, and which chains they form. A [`Plan`](crate::Plan)
+//! says what gateways do on top of that. Everything refers to everything else by index; [`Problem::check`] says whether
+//! it can.
 
 use crate::{
     Bytes, ExitEvaluator, ExitTable, FragmentRange, Link, Overflow, PerSecond, Probability, Seconds, ServiceTimes,
@@ -258,8 +259,8 @@ impl Problem {
         scaled
     }
 
-    /// Checks that indices point somewhere, chains hold the whole model, and numbers make sense. Everything that takes a
-    /// problem expects one that has passed.
+    /// Checks that indices point somewhere, chains hold the whole model, and numbers make sense. Everything that takes
+    /// a problem expects one that has passed.
     ///
     /// # Errors
     /// The first thing that is wrong, and where.

@@ -4,7 +4,7 @@
 mod single_common;
 
 use domain::problem::{Burstiness, Chain, Device, Fragment, Gateway, Hop, Service, Source, Targets};
-use domain::{Bytes, FragmentRange, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem};
+use domain::{Bytes, FragmentRange, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem, Seconds};
 use planner::{Scheduler, ThresholdSearch, schedule};
 use policy::{Arriving, Gatekeeper, Scheduler as _};
 use rand::{RngExt, SeedableRng};
@@ -38,6 +38,7 @@ fn problem(load: f64) -> Problem {
             device: "pi".to_owned(),
             memory_budget: Bytes((1000 + 4096) * (ROOM as u64 - 1)),
             links: vec![None],
+            turnaround: Seconds::ZERO,
         }],
         sources: vec![Source {
             name: "yard".to_owned(),
@@ -70,7 +71,7 @@ fn policy(scheduler: &Scheduler, problem: &Problem) -> Policy {
 fn window(policy: &Policy) -> f64 {
     match policy.rates.as_ref().expect("it depends on the rate").measured {
         Measured::Window(window) => window.get(),
-        Measured::Phases { .. } => panic!("arrivals are Poisson"),
+        Measured::Phases { .. } | Measured::Belief { .. } => panic!("arrivals are Poisson"),
     }
 }
 

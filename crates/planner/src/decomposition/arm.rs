@@ -8,8 +8,8 @@ use domain::{ExitBehaviour, FragmentRange, Overflow, Thresholds};
 pub(crate) struct Arm {
     pub(crate) thresholds: Thresholds,
     pub(crate) behaviour: ExitBehaviour,
-    /// Where jobs that find no memory are answered with their last exit: per exit the share of jobs that go past it with
-    /// its head evaluated, and of those the ones it is right about (÷ all jobs). Empty otherwise.
+    /// Where jobs that find no memory are answered with their last exit: per exit the share of jobs that go past it
+    /// with its head evaluated, and of those the ones it is right about (÷ all jobs). Empty otherwise.
     past: Vec<(f64, f64)>,
 }
 

@@ -150,8 +150,8 @@ impl<'p> Layout<'p> {
         first..first + self.problem.services[self.sources[source].service].chains.len()
     }
 
-    /// The numbers of a flow that all jobs of its source take with the thresholds of `arm`, in the order in which they stand
-    /// in a vector of loads from [`Flow::at`] on.
+    /// The numbers of a flow that all jobs of its source take with the thresholds of `arm`, in the order in which they
+    /// stand in a vector of loads from [`Flow::at`] on.
     pub(crate) fn block(&self, flow: &Flow, arm: &Arm) -> Vec<f64> {
         let service = &self.problem.services[flow.service];
         let of_hops = arm.loads(&service.model, service.audit.get(), flow.hops.iter().map(|hop| hop.range));

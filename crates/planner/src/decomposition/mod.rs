@@ -1,44 +1,45 @@
 //! Predicts what a plan does by formulas: every fragment and link a queue of its own, in microseconds.
 //!
 //! # Problem
-//! Throughput, loss, latency, exits and accuracy of each service under a plan, for a search that tries tens of thousands
-//! of plans.
+//! Throughput, loss, latency, exits and accuracy of each service under a plan, for a search that tries tens of
+//! thousands of plans.
 //!
 //! # How
 //! * Exits: the exact behaviour of thresholds on the samples that choose them ([`domain::ExitEvaluator`]). A chain of a
 //!   source becomes a flow whose jobs leave behind each fragment with the share of samples that do; the service of a
 //!   fragment is the mixture over what runs there (segments until the exit, open heads), with the first two moments.
 //! * Queues: [`queueing::decomposition`] for lanes (fragments) and links; latencies of links are added.
-//! * Capacity, by a fixed point: a lane holds as many jobs as fit into its budget, less the bytes that jobs hold on their
-//!   way here (from the start of their transmission) and from here (until the next fragment has them). A budget of the
-//!   device is what its other fragments leave of it, at their mean.
+//! * Capacity, by a fixed point: a lane holds as many jobs as fit into its budget, less the bytes that jobs hold on
+//!   their way here (from the start of their transmission) and from here (until the next fragment has them). A budget
+//!   of the device is what its other fragments leave of it, at their mean.
 //! * Cores: a busy lane gets the mean of what water-filling gives it while its neighbours are busy with their shares of
-//!   time, independently of each other and of it; services are longer by that factor, and vary by what the cores vary. Several
-//!   workers are several cores.
-//! * Links that are busy for less than a fifth of the time delay jobs by the mean wait of M/D/1 instead of being queues.
-//! * Bursts: c² of arrivals is the index of dispersion of counts over the time in which the fullest station of the chain
-//!   could serve all it holds.
-//! * p95: the log-normal distribution with the mean and variance of the latency over all flows, hops and waits; a wait is
-//!   taken as exponential for those who wait.
+//!   time, independently of each other and of it; services are longer by that factor, and vary by what the cores vary.
+//!   Several workers are several cores.
+//! * Links that are busy for less than a fifth of the time delay jobs by the mean wait of M/D/1 instead of being
+//!   queues.
+//! * Bursts: c² of arrivals is the index of dispersion of counts over the time in which the fullest station of the
+//!   chain could serve all it holds.
+//! * p95: the log-normal distribution with the mean and variance of the latency over all flows, hops and waits; a wait
+//!   is taken as exponential for those who wait.
 //!
 //! # Assumptions
-//! Those of [`queueing::decomposition`]. Deadlines count what the fitted latency says of answers that come too late, and
-//! do not take load off devices. A rate table is looked up at the rates of the problem. Exits of answers given for lack of
-//! memory are not told apart.
+//! Those of [`queueing::decomposition`]. Deadlines count what the fitted latency says of answers that come too late,
+//! and do not take load off devices. A rate table is looked up at the rates of the problem. Exits of answers given for
+//! lack of memory are not told apart.
 //!
 //! # Accuracy
-//! A fragment that has its device for itself, on Poisson arrivals: exact but for the log-normal fit. Fragments that share cores,
-//! 100 generated systems at loads of 0.5 to 1.4, against simulation: loss within 0.9 points in the mean and 6 at worst, mean
-//! latency within 20 %, p95 within 32 %. Bursts longer than a queue needs to fill: 9 % of loss instead of 16 % in the one case
-//! tried.
+//! A fragment that has its device for itself, on Poisson arrivals: exact but for the log-normal fit. Fragments that
+//! share cores, 100 generated systems at loads of 0.5 to 1.4, against simulation: loss within 0.9 points in the mean
+//! and 6 at worst, mean latency within 20 %, p95 within 32 %. Bursts longer than a queue needs to fill: 9 % of loss
+//! instead of 16 % in the one case tried.
 //!
 //! # Cost
 //! One to four solutions of the network; the plan's exits are evaluated once per threshold vector. From the plan to the
 //! evaluation 80 µs for 5 devices, 2 services, 3 chains and 6 exits, 0.4 ms for 40 devices and 20 services.
 //!
 //! # Reference
-//! Chains of early exits as flows that thin out, and capacities from bytes by a fixed point, are those of CEED (Chen, Niu,
-//! Roveri, Casale, INFOCOM 2025) as far as is known; we use formulas where it uses a surrogate network.
+//! Chains of early exits as flows that thin out, and capacities from bytes by a fixed point, are those of CEED (Chen,
+//! Niu, Roveri, Casale, INFOCOM 2025) as far as is known; we use formulas where it uses a surrogate network.
 
 mod arm;
 mod layout;
@@ -47,7 +48,7 @@ mod sharing;
 mod solve;
 
 pub(crate) use arm::Arm;
-pub(crate) use layout::{Flow, Layout};
+pub(crate) use layout::Layout;
 pub(crate) use metrics::{evaluation, latency_p95, sum};
 pub(crate) use solve::Solver;
 
@@ -123,8 +124,8 @@ impl Loads {
         Self { numbers: vec![0.0; layout.size], waiting: vec![0.0; layout.lanes.len()] }
     }
 
-    /// Adds the jobs of a service under a policy. What formulas cannot predict is taken as near as they come: thresholds
-    /// that depend on jobs present all alike, learners as the thresholds of their choices.
+    /// Adds the jobs of a service under a policy. What formulas cannot predict is taken as near as they come:
+    /// thresholds that depend on jobs present all alike, learners as the thresholds of their choices.
     pub(crate) fn add_policy(&mut self, layout: &Layout<'_>, service: usize, policy: &Policy, judges: bool) {
         let of = &layout.problem.services[service];
         let first = layout.sources.iter().position(|source| source.service == service);

@@ -1,8 +1,8 @@
 //! Cores that a fragment gets while others of its device are busy now and then.
 //!
-//! Water-filling divides cores between busy fragments in proportion to their requests, none above its cap. A fragment that
-//! is busy sees each of the others busy with the share of time that one is, independently: the mean over all sets of
-//! busy others, up to [`ENUMERATED`] of them; beyond, all others count with their share of time as weight and cap.
+//! Water-filling divides cores between busy fragments in proportion to their requests, none above its cap. A fragment
+//! that is busy sees each of the others busy with the share of time that one is, independently: the mean over all sets
+//! of busy others, up to [`ENUMERATED`] of them; beyond, all others count with their share of time as weight and cap.
 //! Independence is the approximation: fragments in a row are busy together more often than that.
 
 /// Others whose sets are enumerated, at most.

@@ -8,16 +8,16 @@ use queueing::decomposition::{Chain, Discipline, Network, Station, Step, Workspa
 const ROUNDS: usize = 4;
 /// Changes of a speed below this are not followed.
 const SETTLED: f64 = 0.01;
-/// How much the variation of a fragment's cores adds to the c² of its services, and the busiest that a neighbour counts as.
-/// Cores stay away for as long as the neighbour is busy, in the mean 1 ÷ (1 − its load) services and again as long to
-/// recover, hence the square. Fitted on 50 generated systems (5 devices, up to 4 fragments each, loads 0.5–1.4): without it
-/// the mean latency is wrong by 43 %, with it by 26 %; loss by 1.7 and 1.2 points.
+/// How much the variation of a fragment's cores adds to the c² of its services, and the busiest that a neighbour counts
+/// as. Cores stay away for as long as the neighbour is busy, in the mean 1 ÷ (1 − its load) services and again as long
+/// to recover, hence the square. Fitted on 50 generated systems (5 devices, up to 4 fragments each, loads 0.5–1.4):
+/// without it the mean latency is wrong by 43 %, with it by 26 %; loss by 1.7 and 1.2 points.
 const UNSTEADY: f64 = 6.0;
 const MOST_BUSY: f64 = 0.75;
 /// Places of a station that nothing limits.
 const UNLIMITED: usize = 2_000;
-/// Links that transmit for less of the time than this are no stations: jobs are delayed by the mean wait of M/D/1. So most
-/// chains do not meet, and are solved in one sweep.
+/// Links that transmit for less of the time than this are no stations: jobs are delayed by the mean wait of M/D/1. So
+/// most chains do not meet, and are solved in one sweep.
 const LIGHT: f64 = 0.2;
 /// Flows of a smaller share of their source than this do not exist.
 const NOBODY: f64 = 1e-9;
@@ -25,7 +25,10 @@ const NOBODY: f64 = 1e-9;
 /// Solves layouts; keeps its memory between them.
 #[derive(Debug, Default)]
 pub(crate) struct Solver {
-    workspace: Workspace,
+    /// One per round: what a change does not touch is the same as in the same round before, and is not solved again.
+    workspaces: [Workspace; ROUNDS],
+    speeds: [Speeds; ROUNDS],
+    round: usize,
     stations: Vec<Station>,
     chains: Vec<Chain>,
     /// Flows with jobs, and the first of their steps.
@@ -46,6 +49,17 @@ pub(crate) struct Solver {
     pub(crate) factors: Vec<f64>,
     /// Systems solved since it was made.
     pub(crate) solved: u64,
+}
+
+/// What speeds came to the last time, and from what.
+#[derive(Debug, Default)]
+struct Speeds {
+    /// Per lane: core-seconds used, and cores before.
+    from: Vec<(f64, f64)>,
+    /// Per lane: cores, and what their variation adds.
+    to: Vec<(f64, f64)>,
+    /// Per device.
+    moved: Vec<bool>,
 }
 
 /// A fragment while it is solved.
@@ -88,6 +102,7 @@ impl Solver {
             if round > 0 && !moved {
                 break;
             }
+            self.round = round;
             self.evaluate(layout, loads);
         }
         self.solved += 1;
@@ -155,12 +170,25 @@ impl Solver {
 
     /// Whether any speed has moved.
     fn set_speeds(&mut self, layout: &Layout<'_>, round: usize) -> bool {
+        let mut speeds = std::mem::take(&mut self.speeds[round]);
+        speeds.from.resize(layout.lanes.len(), (f64::NAN, f64::NAN));
+        speeds.to.resize(layout.lanes.len(), (f64::NAN, f64::NAN));
+        speeds.moved.resize(layout.problem.devices.len(), false);
         let mut moved = false;
         for (device, place) in layout.problem.devices.iter().enumerate() {
             let lanes = layout.first_lane[device]..layout.first_lane[device + 1];
             if lanes.len() < 2 {
                 continue;
             }
+            let (from, to) = (&mut speeds.from[lanes.clone()], &mut speeds.to[lanes.clone()]);
+            let states = &mut self.lanes[lanes.clone()];
+            if states.iter().zip(&*from).all(|(state, from)| (state.busy_cores, state.cores) == *from) {
+                states.iter_mut().zip(&*to).for_each(|(state, to)| (state.cores, state.unsteady) = *to);
+                moved |= speeds.moved[device];
+                continue;
+            }
+            states.iter().zip(from).for_each(|(state, from)| *from = (state.busy_cores, state.cores));
+            let mut moves = false;
             // At first nothing but demands are known: what they settle to is cheap to find.
             for _ in 0..if round == 0 { 5 } else { 1 } {
                 self.sharers.clear();
@@ -175,12 +203,16 @@ impl Solver {
                     let busiest = others.map(|(_, other)| other.busy).fold(0.0, f64::max).min(MOST_BUSY);
                     let state = &mut self.lanes[lane];
                     let next = 0.5 * (found + state.cores);
-                    moved |= (next - state.cores).abs() > SETTLED * state.cores;
+                    moves |= (next - state.cores).abs() > SETTLED * state.cores;
                     state.cores = next;
                     state.unsteady = UNSTEADY * scv / (1.0 - busiest).powi(2);
                 }
             }
+            self.lanes[lanes].iter().zip(to).for_each(|(state, to)| *to = (state.cores, state.unsteady));
+            speeds.moved[device] = moves;
+            moved |= moves;
         }
+        self.speeds[round] = speeds;
         moved
     }
 
@@ -226,7 +258,7 @@ impl Solver {
             return;
         }
         let network = Network::new(&self.stations, &self.chains).expect("a checked problem gives a network");
-        self.workspace.evaluate(&network);
+        self.workspaces[self.round].evaluate(&network);
         self.read(layout);
     }
 
@@ -258,7 +290,7 @@ impl Solver {
             *state = LaneState { cores, capacity, unsteady, ..LaneState::default() };
         }
         for (index, link) in self.links.iter_mut().enumerate().filter(|(index, _)| self.heavy[*index]) {
-            link.1 = self.workspace.stations()[layout.lanes.len() + index].utilization;
+            link.1 = self.workspaces[self.round].stations()[layout.lanes.len() + index].utilization;
         }
         for place in 0..self.active.len() {
             let (index, first) = self.active[place];
@@ -272,11 +304,11 @@ impl Solver {
                 if let Some(link) = hop.link {
                     on_link = hop.transmission + self.links[link].0;
                     if self.heavy[link] {
-                        on_link = self.workspace.steps()[at].residence;
+                        on_link = self.workspaces[self.round].steps()[at].residence;
                         at += 1;
                     }
                 }
-                let (step, plan) = (self.workspace.steps()[at], self.chains[place].steps[at - first]);
+                let (step, plan) = (self.workspaces[self.round].steps()[at], self.chains[place].steps[at - first]);
                 let cores = cores_of(&self.lanes[hop.lane], layout.lanes[hop.lane].workers) as f64;
                 let state = &mut self.lanes[hop.lane];
                 state.offered += step.offered;
@@ -319,7 +351,7 @@ impl Solver {
         journey: &mut Journey,
         mut tell: impl FnMut(usize, f64),
     ) {
-        let flow = &layout.flows[self.active[place].0];
+        let (flow, workspace) = (&layout.flows[self.active[place].0], &self.workspaces[self.round]);
         let steps = &self.chains[place].steps;
         let (mut at, mut reach) = (0, loads[flow.at]);
         for (position, hop) in flow.hops.iter().enumerate() {
@@ -330,7 +362,7 @@ impl Solver {
             let before = (journey.time, journey.variance, journey.back);
             match hop.link {
                 Some(link) if self.heavy[link] => {
-                    journey.pass(&self.workspace, first + at, &steps[at], self.stations[steps[at].station], reach);
+                    journey.pass(workspace, first + at, &steps[at], self.stations[steps[at].station], reach);
                     at += 1;
                 }
                 Some(link) => journey.time += hop.transmission + self.links[link].0,
@@ -339,7 +371,7 @@ impl Solver {
             journey.time += hop.latency;
             journey.back += hop.latency;
             let lost_before = journey.fate.lost;
-            journey.pass(&self.workspace, first + at, &steps[at], self.stations[steps[at].station], reach);
+            journey.pass(workspace, first + at, &steps[at], self.stations[steps[at].station], reach);
             at += 1;
             if load.answerable > 0.0 && reach > 0.0 {
                 journey.answer_on_overflow(lost_before, before, load.answerable / reach, load.answerable_right / reach);
@@ -408,8 +440,8 @@ struct Journey {
 }
 
 impl Journey {
-    /// Passes a station. The wait is taken as exponential for those who wait, who are as many as the station is busy; no
-    /// distribution between 0 and the longest wait varies more than the second bound says.
+    /// Passes a station. The wait is taken as exponential for those who wait, who are as many as the station is busy;
+    /// no distribution between 0 and the longest wait varies more than the second bound says.
     fn pass(&mut self, workspace: &Workspace, at: usize, step: &Step, station: Station, reach: f64) {
         let (found, busy) = (workspace.steps()[at], workspace.stations()[step.station].utilization);
         let wait = (found.residence - step.mean_service).max(0.0);

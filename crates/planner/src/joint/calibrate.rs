@@ -1,10 +1,10 @@
 //! Limits that the screen keeps to, moved to where the referee finds targets just kept.
 
-use super::candidate::{Candidate, Workshop};
-use super::referee::Referee;
+use super::candidate::Candidate;
+use super::referee::{Look, cautious};
 use super::screen::{Margins, Screen};
-use super::search::Search;
-use super::{Contender, Outcome, cma_es, shift};
+use super::search::{Desk, Search};
+use super::{Contender, Outcome, cma_es, gradient, shift};
 use domain::Evaluation;
 use domain::plan::upper_loss;
 use rand::SeedableRng;
@@ -12,41 +12,32 @@ use rand_chacha::ChaCha8Rng;
 
 /// Share of a limit from which on it binds.
 const BINDING: f64 = 0.7;
-/// Limits of a service that misses its targets become tighter than what was found says by this: the next look is another
-/// sample.
+/// Limits of a service that misses its targets become tighter than what was found says by this: the next look is
+/// another sample.
 const CAREFUL: f64 = 0.93;
 
 impl Search<'_> {
     /// Moves limits by what the referee finds, and searches on from there.
-    #[expect(clippy::too_many_arguments, reason = "the state of the search, in parts that are borrowed apart")]
-    pub(super) fn calibrate(
-        &self,
-        workshop: &Workshop<'_>,
-        screen: &mut Screen<'_>,
-        referee: &mut Referee<'_>,
-        best: &mut Candidate,
-        arrivals: u64,
-        times: usize,
-        contenders: &mut Vec<Contender>,
-    ) {
+    pub(super) fn calibrate(&self, desk: &mut Desk<'_, '_>, best: &mut Candidate, look: Look, times: usize) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.request.effort.seed);
         for _ in 0..times {
-            if self.request.budget.is_over(screen.spent) {
+            if desk.screen.budget.is_over(desk.screen.spent) {
                 return;
             }
-            let plan = workshop.plan(best);
-            let Some(found) = referee.judge(&plan, arrivals) else { return };
-            screen.merit(&workshop.loads(best));
-            let moved = self.set_margins(screen, &found);
-            contenders.push(Contender { plan, evaluation: Some(found), looked_at: arrivals, is_incumbent: false });
+            let plan = desk.workshop.plan(best);
+            let Some(found) = desk.referee.judge(&plan, look) else { return };
+            desk.screen.merit(&desk.workshop.loads(best));
+            let moved = self.set_margins(&mut desk.screen, &cautious(&found));
+            desk.contenders.push(Contender { plan, evaluation: Some(found), is_incumbent: false });
             if !moved {
                 return;
             }
-            screen.until = screen.spent + self.touch(screen.spent);
-            let shifted = shift::shift(workshop, screen, best.clone());
-            *best = cma_es::polish(workshop, screen, &mut rng, shifted).1;
-            screen.until = u64::MAX;
-            if contenders.last().is_some_and(|last| last.plan == workshop.plan(best)) {
+            desk.screen.until = desk.screen.spent + self.touch(desk.screen.spent);
+            let found = shift::shift(desk.workshop, &mut desk.screen, best.clone());
+            let found = gradient::ascend(desk.workshop, &mut desk.screen, found);
+            *best = cma_es::polish(desk.workshop, &mut desk.screen, &mut rng, found).1;
+            desk.screen.until = u64::MAX;
+            if desk.contenders.last().is_some_and(|last| last.plan == desk.workshop.plan(best)) {
                 return;
             }
         }

@@ -4,14 +4,15 @@
 //! Which mixture of (chain, thresholds) per source has the largest merit ([`Screen::merit`])?
 //!
 //! # How
-//! What a mixture brings to devices is linear in it, and what devices make of that is smooth. So, as in column generation:
+//! What a mixture brings to devices is linear in it, and what devices make of that is smooth. So, as in column
+//! generation:
 //!
 //! 1. what a second of work on each fragment (and of transmission on each busy link) costs in merit, by differences;
 //! 2. for each source and chain the thresholds that are best at these prices ([`Pricer`]);
-//! 3. from what a source does, a small step towards each of them and towards each of its own columns: the derivative, with
-//!    all that prices do not say;
-//! 4. weight goes from the worst column to the best (a pairwise Frank–Wolfe step), as far as merit rises; where that does not
-//!    help, a share of all columns goes.
+//! 3. from what a source does, a small step towards each of them and towards each of its own columns: the derivative,
+//!    with all that prices do not say;
+//! 4. weight goes from the worst column to the best (a pairwise Frank–Wolfe step), as far as merit rises; where that
+//!    does not help, a share of all columns goes.
 //!
 //! 5. one threshold vector takes the place of all on a chain where that is better, at the prices or near them.
 //!
@@ -26,7 +27,7 @@
 
 use super::candidate::{Candidate, Column, LEAST_WEIGHT, Workshop};
 use super::pricing::Prices;
-use super::screen::Screen;
+use super::screen::{SHARP, Screen};
 use domain::Thresholds;
 
 /// Relative length of a difference.
@@ -40,17 +41,23 @@ const MOST_COLUMNS: usize = 8;
 /// A round that gains less than this is the last one of its softness.
 const SETTLED: f64 = 2e-5;
 
+/// Softness of targets, from first to last: at first corners would stop a climb, what has been climbed to would be
+/// left.
+pub(crate) const FROM_AFAR: &[f64] = &[0.2, 0.05, SHARP];
+pub(crate) const FROM_NEAR: &[f64] = &[0.05, SHARP];
+
 /// Climbs from `start` for as long as the screen has budget; gives what it ends with, and its merit.
 pub(crate) fn climb(
     workshop: &Workshop<'_>,
     screen: &mut Screen<'_>,
     start: &Candidate,
     rounds: usize,
+    softness: &[f64],
 ) -> (f64, Candidate) {
     let mut climb =
         Climb { workshop, loads: workshop.loads(start), candidate: start.clone(), merit: f64::NEG_INFINITY };
-    for softness in [0.2, 0.05, 0.01] {
-        screen.softness = softness;
+    for softness in softness {
+        screen.softness = *softness;
         climb.merit = screen.merit(&climb.loads);
         for _ in 0..rounds {
             let before = climb.merit;
@@ -62,7 +69,7 @@ pub(crate) fn climb(
     }
     climb.candidate.prune();
     climb.loads = workshop.loads(&climb.candidate);
-    screen.softness = 0.01;
+    screen.softness = SHARP;
     (screen.merit(&climb.loads), climb.candidate)
 }
 
@@ -146,8 +153,8 @@ impl Climb<'_, '_> {
         self.candidate.sources[source] = columns;
     }
 
-    /// Puts one threshold vector in the place of all that a chain has, where that is better: services then vary less, and
-    /// thresholds move at once instead of by mixing. Tried are those at the prices, and at more and less.
+    /// Puts one threshold vector in the place of all that a chain has, where that is better: services then vary less,
+    /// and thresholds move at once instead of by mixing. Tried are those at the prices, and at more and less.
     fn replace(&mut self, screen: &mut Screen<'_>, columns: &mut Vec<Column>, flow: usize, prices: &ByStation) {
         let weight: f64 = columns.iter().filter(|column| column.flow == flow).map(|column| column.weight).sum();
         if weight < LEAST_WEIGHT {

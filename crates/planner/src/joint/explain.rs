@@ -1,7 +1,7 @@
 //! What limits a service: which device or link, and what relief would bring.
 //!
-//! The plan stays as it is; every device and link that a service uses is made a quarter faster, or a fragment's memory a
-//! quarter larger, and the decomposition says what becomes of loss and latency.
+//! The plan stays as it is; every device and link that a service uses is made a quarter faster, or a fragment's memory
+//! a quarter larger, and the decomposition says what becomes of loss and latency.
 
 use crate::Decomposition;
 use crate::decomposition::{Layout, Loads, Solver};
@@ -76,7 +76,8 @@ pub fn explain(problem: &Problem, plan: &Plan, evaluation: &Evaluation) -> Vec<L
 }
 
 impl Limit {
-    /// How much of loss (counted in units of 1 %, where less is lost) or of latency relief would take away; 0 for nothing.
+    /// How much of loss (counted in units of 1 %, where less is lost) or of latency relief would take away; 0 for
+    /// nothing.
     pub fn gain(&self) -> f64 {
         let loss = (self.now.0 - self.relieved.0) / self.now.0.max(0.01);
         let latency = (self.now.1 - self.relieved.1) / self.now.1;

@@ -1,20 +1,22 @@
 //! Plans all services of a problem together.
 //!
 //! # Problem
-//! Per source of arrivals: which chains with which probabilities, and which thresholds on each, so that targets are kept
-//! and answers are right. Services share devices, so they are planned at once; priorities weigh them
+//! Per source of arrivals: which chains with which probabilities, and which thresholds on each, so that targets are
+//! kept and answers are right. Services share devices, so they are planned at once; priorities weigh them
 //! ([`domain::Score`]).
 //!
 //! # How
 //! 1. *Screen.* A search over mixtures of threshold vectors on chains ([`Method`]), each tried by formulas
-//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Starts: the incumbent, and the best of simple plans
-//!    (exit-last, prices of time up to exit-first; all chains alike, or one for each service).
-//! 2. *Referee.* The candidates and the incumbent before a second evaluator with common random numbers, by successive
-//!    halving. What it finds above the prediction of the screen tightens the limits that the screen keeps to, what it finds
-//!    below loosens them, and the search goes on from where it is.
-//! 3. *Publish.* The winner counts only if it [`beats`] the incumbent; a plan without incumbent is better than none.
+//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Simple plans (exit-last, prices of time up to
+//!    exit-first; all chains alike, or one for each service), the incumbent, random plans and evolutions race: the
+//!    better half goes on.
+//! 2. *Referee.* What is left, with the incumbent, before a second evaluator with common random numbers. What it finds
+//!    above the prediction of the screen tightens the limits that the screen keeps to, what it finds below loosens
+//!    them, and each search goes on from where it is.
+//! 3. *Finals.* The best are compared on arrivals that no search has seen, and whoever has won has to win again.
+//! 4. *Publish.* The winner counts only if it [`beats`] the incumbent; a plan without incumbent is better than none.
 //!
-//! With more budget it starts again from random plans, and the referee looks at more arrivals.
+//! With more budget there are more and longer races, and finals on more arrivals.
 //!
 //! # Cost
 //! See `docs/design/planner-search.md`.
@@ -25,9 +27,13 @@ mod climb;
 mod cma_es;
 mod decide;
 mod explain;
+mod finals;
+mod gradient;
+mod parallel;
 mod pattern;
 mod planned;
 mod pricing;
+mod race;
 mod rate_table;
 mod referee;
 mod rivals;
@@ -55,15 +61,16 @@ pub struct Request<'a> {
     pub problem: &'a Problem,
     /// What is done now, if anything is.
     pub incumbent: Option<&'a Plan>,
-    /// Plans that the referee looks at beside those of the search: what formulas cannot predict, such as tables over jobs
-    /// present.
+    /// Plans that the referee looks at beside those of the search: what formulas cannot predict, such as tables over
+    /// jobs present.
     pub rivals: &'a [Plan],
     /// Per service a policy that it keeps; empty where none does.
     pub fixed: &'a [Option<Policy>],
     /// Who has the last word.
     pub referee: &'a dyn Evaluator,
-    /// How much the referee looks at for the final word, and the seed of the search. Some 10,000 arrivals per service are the
-    /// least that tells plans apart: in shorter runs queues that will overflow have not yet. Where jobs come in bursts it is
+    /// How much the referee looks at for the final word (more where there are many services or the search goes on), and
+    /// the seed of the search, from which those of the finals follow. Some 10,000 arrivals per service are the least
+    /// that tells plans apart: in shorter runs queues that will overflow have not yet. Where jobs come in bursts it is
     /// raised, eight times at most, to some thousand bursts. Its `stop` is asked by the referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
@@ -100,22 +107,15 @@ pub enum Method {
 pub(crate) struct Contender {
     pub(crate) plan: Plan,
     pub(crate) evaluation: Option<Evaluation>,
-    /// Arrivals that this evaluation has looked at.
-    pub(crate) looked_at: u64,
     pub(crate) is_incumbent: bool,
 }
 
 /// Plans. Never fails: where nothing better is found, or an evaluator cannot be trusted, the incumbent stays.
 pub fn plan(request: &Request<'_>) -> Planned {
-    search::plan(&Request { effort: span::spanning(request.problem, request.effort), ..*request })
+    search::plan(request, span::enough(request.problem, request.effort.arrivals))
 }
 
 impl Budget<'_> {
-    pub(crate) fn is_spent(&self, evaluations: u64) -> bool {
-        self.evaluations.is_some_and(|most| evaluations >= most)
-            || (evaluations.is_multiple_of(16) && self.stop.is_some_and(|stop| stop()))
-    }
-
     fn is_over(&self, evaluations: u64) -> bool {
         self.evaluations.is_some_and(|most| evaluations >= most) || self.stop.is_some_and(|stop| stop())
     }

@@ -1,8 +1,8 @@
 //! Pattern search over frontier prices and chain scores, for comparison.
 //!
 //! Variables: per source and chain the logarithm of a price of time, which gives its thresholds from the accuracy–time
-//! frontier of the model, and a score; probabilities are the softmax of scores. Each variable is moved up and down by its
-//! step, which grows by half after a gain and is halved after none.
+//! frontier of the model, and a score; probabilities are the softmax of scores. Each variable is moved up and down by
+//! its step, which grows by half after a gain and is halved after none.
 
 use super::candidate::{Candidate, Column, Workshop};
 use super::screen::Screen;

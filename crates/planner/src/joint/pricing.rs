@@ -5,18 +5,18 @@
 //! choose them?
 //!
 //! # How
-//! From the last exit back to the first. Behind an exit every sample has a value: what it will earn where it will leave, less
-//! what is run until then. At the exit itself those leave whose confidence is above the threshold; with samples in bins by
-//! confidence, the gain of leaving over going on is summed from the most confident bin down, and the threshold is where the
-//! sum is largest. A closed exit saves its head. Only samples that reach an exit count; as those depend on the thresholds
-//! before, it is done [`PASSES`] times.
+//! From the last exit back to the first. Behind an exit every sample has a value: what it will earn where it will
+//! leave, less what is run until then. At the exit itself those leave whose confidence is above the threshold; with
+//! samples in bins by confidence, the gain of leaving over going on is summed from the most confident bin down, and the
+//! threshold is where the sum is largest. A closed exit saves its head. Only samples that reach an exit count; as those
+//! depend on the thresholds before, it is done [`PASSES`] times.
 //!
-//! This is what makes the search for thresholds small: whatever the number of exits, the best thresholds of a chain follow
-//! from one price per fragment and link.
+//! This is what makes the search for thresholds small: whatever the number of exits, the best thresholds of a chain
+//! follow from one price per fragment and link.
 //!
 //! # Assumptions
-//! Costs add up over what is run. Thresholds are quantiles of the confidences, [`BINS`] of them, so that they are not tuned
-//! to single samples.
+//! Costs add up over what is run. Thresholds are quantiles of the confidences, [`BINS`] of them, so that they are not
+//! tuned to single samples.
 //!
 //! # Cost
 //! Two looks at every sample and exit per pass.

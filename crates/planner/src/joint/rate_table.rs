@@ -1,9 +1,9 @@
 //! Plans for other rates than the forecast, as a table by which gateways adapt on their own.
 //!
-//! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio that
-//! it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row that could not
-//! be planned repeats the last good one. A row that is worse at its own rate than the row of the next higher rate, by
-//! formulas, takes over that one: more load never brings a better plan.
+//! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio
+//! that it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row
+//! that could not be planned repeats the last good one. A row that is worse at its own rate than the row of the next
+//! higher rate, by formulas, takes over that one: more load never brings a better plan.
 
 use super::planned::why_lost;
 use super::search::plan;
@@ -27,11 +27,12 @@ pub struct RatePlan {
     pub rows: Vec<(f64, bool)>,
 }
 
-/// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed policy.
+/// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed
+/// policy.
 ///
-/// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured over
-/// `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways like their
-/// rates are.
+/// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured
+/// over `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways
+/// like their rates are.
 pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], window: Seconds) -> RatePlan {
     let mut grid: Vec<f64> =
         ratios.iter().copied().filter(|ratio| *ratio > 0.0 && ratio.is_finite()).chain([1.0]).collect();
@@ -67,10 +68,10 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     }
 }
 
-/// What takes the place of `tabled`, a plan with its tables over rates, if anything does, and what there is to say about the plan
-/// that loses: what gateways measure is rounded up to the next row, which costs accuracy that a plan without a table has not
-/// shown. The best rival of the request that beats it by the referee's word; and the incumbent, unless it is beaten by what
-/// would replace it.
+/// What takes the place of `tabled`, a plan with its tables over rates, if anything does, and what there is to say
+/// about the plan that loses: what gateways measure is rounded up to the next row, which costs accuracy that a plan
+/// without a table has not shown. The best rival of the request that beats it by the referee's word; and the incumbent,
+/// unless it is beaten by what would replace it.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
     let problem = request.problem;
     let effort = spanning(problem, request.effort);
@@ -110,7 +111,7 @@ fn planned_row(request: &Request<'_>, budget: Budget<'_>, ratio: f64, incumbent:
     // The neighbour was planned for nearly the same rates.
     let method = if request.method == Method::Prices { Method::Near } else { request.method };
     let incumbent = Some(&incumbent);
-    let found = plan(&Request { problem: &problem, incumbent, rivals: &[], budget, method, ..*request });
+    let found = plan(&Request { problem: &problem, incumbent, rivals: &[], budget, method, ..*request }, 0);
     // A kept neighbour has been compared, so the row is good, unless time ran out.
     let compared = found.verdict.is_new() || matches!(found.verdict, Verdict::Kept(_)) && found.score.is_some();
     (found.plan, compared)

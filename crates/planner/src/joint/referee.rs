@@ -1,10 +1,24 @@
-//! Whose word counts: candidates before a second evaluator, with common random numbers.
+//! Whose word counts: plans before a second evaluator, with common random numbers.
 
 use super::{Budget, Contender};
-use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score};
+use domain::plan::mean_and_half_width;
+use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score, ServiceMetrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Share of the half width of the 95 % interval of a latency that counts on top of it: about its upper 90 % limit.
+const CAUTION: f64 = 0.7;
+/// More of it, and of that of losses, whenever there are twice as many services as two.
+const PER_DOUBLING: f64 = 0.15;
+
+/// How long to look, and at which arrivals.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) arrivals: u64,
+    pub(crate) seed: u64,
+}
+
 /// The second evaluator with what it may spend.
+#[derive(Clone)]
 pub(crate) struct Referee<'a> {
     pub(crate) evaluator: &'a dyn Evaluator,
     pub(crate) problem: &'a Problem,
@@ -18,14 +32,14 @@ pub(crate) struct Referee<'a> {
 }
 
 impl Referee<'_> {
-    /// What the evaluator says of a plan with so many arrivals; nothing where it cannot, was stopped before the first
-    /// replication was over, or panicked.
-    pub(crate) fn judge(&mut self, plan: &Plan, arrivals: u64) -> Option<Evaluation> {
+    /// What the evaluator says of a plan; nothing where it cannot, was stopped before the first replication was over,
+    /// or panicked.
+    pub(crate) fn judge(&mut self, plan: &Plan, Look { arrivals, seed }: Look) -> Option<Evaluation> {
         if self.budget.stop.is_some_and(|stop| stop()) {
             return None;
         }
         self.spent += 1;
-        let effort = EvaluationEffort { arrivals, stop: self.budget.stop.or(self.effort.stop), ..self.effort };
+        let effort = EvaluationEffort { arrivals, seed, stop: self.budget.stop.or(self.effort.stop), ..self.effort };
         let call = || self.evaluator.evaluate(self.problem, plan, &effort);
         match catch_unwind(AssertUnwindSafe(call)) {
             // What was cut short says less than it seems to: it does not take part.
@@ -50,42 +64,76 @@ impl Referee<'_> {
     }
 
     /// Has a look at a plan.
-    pub(crate) fn look(&mut self, plan: &Plan, arrivals: u64, is_incumbent: bool) -> Contender {
-        let evaluation = self.judge(plan, arrivals);
-        Contender { plan: plan.clone(), evaluation, looked_at: arrivals, is_incumbent }
+    pub(crate) fn look(&mut self, plan: &Plan, look: Look, is_incumbent: bool) -> Contender {
+        let evaluation = self.judge(plan, look);
+        Contender { plan: plan.clone(), evaluation, is_incumbent }
     }
 
-    /// Successive halving: all are judged, the better half again with four times the arrivals, until one or two are left that
-    /// have been judged with `arrivals`. Best first. Those that were not judged come last.
-    pub(crate) fn halve(&mut self, mut contenders: Vec<Contender>, arrivals: u64) -> Vec<Contender> {
-        let rounds = contenders.len().max(2).ilog2();
-        for round in 0..rounds {
-            let share = arrivals >> (2 * (rounds - 1 - round));
-            let keep =
-                if round == 0 { contenders.len() } else { contenders.len().min(2.max(contenders.len() >> round)) };
-            for contender in &mut contenders[..keep] {
-                if contender.evaluation.is_some() && contender.looked_at >= share {
-                    continue;
-                }
-                if let Some(evaluation) = self.judge(&contender.plan, share) {
-                    (contender.evaluation, contender.looked_at) = (Some(evaluation), share);
-                }
-            }
-            self.rank(&mut contenders[..keep]);
-        }
-        // Where time was over in between: longer looks are believed, and shorter ones where there is nothing else.
-        contenders.sort_by_key(|contender| {
-            contender.evaluation.as_ref().map_or(u64::MAX, |_| u64::MAX - 1 - contender.looked_at)
-        });
-        contenders
+    /// What others like it have come to.
+    pub(crate) fn take_over(&mut self, other: Self) {
+        self.spent += other.spent;
+        self.trouble = other.trouble.or(self.trouble.take());
+        self.is_unable |= other.is_unable;
     }
 
     /// Best first; those that were not judged come last.
     pub(crate) fn rank(&self, contenders: &mut [Contender]) {
-        let score = |contender: &Contender| contender.evaluation.as_ref().map(|found| Score::of(self.problem, found));
+        let score = |contender: &Contender| {
+            contender.evaluation.as_ref().map(|found| Score::of(self.problem, &cautious(found)))
+        };
         contenders.sort_by(|one, other| match (score(one), score(other)) {
             (Some(one), Some(other)) => other.order(&one),
             (one, other) => other.is_some().cmp(&one.is_some()),
         });
+    }
+}
+
+/// Latencies at their upper limits, as losses are in scores: among many plans the one that is best by chance would win.
+/// The more services there are, the further: every one of them is to keep its targets.
+pub(crate) fn cautious(evaluation: &Evaluation) -> Evaluation {
+    let mut cautious = evaluation.clone();
+    let more = (evaluation.services() as f64 / 2.0).max(1.0).log2() * PER_DOUBLING;
+    for service in 0..evaluation.services() {
+        let loss = upper_by(evaluation, |metrics| metrics.loss, service, more);
+        let mean = upper_by(evaluation, |metrics| metrics.mean_latency, service, CAUTION + more);
+        let p95 = upper_by(evaluation, |metrics| metrics.p95_latency, service, CAUTION + more);
+        for replication in &mut cautious.replications {
+            replication[service].loss *= loss;
+            replication[service].mean_latency *= mean;
+            replication[service].p95_latency *= p95;
+        }
+    }
+    cautious
+}
+
+/// The upper limit of a metric ÷ its mean over replications.
+fn upper_by(evaluation: &Evaluation, metric: impl Fn(&ServiceMetrics) -> f64, service: usize, halves: f64) -> f64 {
+    let values: Vec<f64> = evaluation.replications.iter().map(|services| metric(&services[service])).collect();
+    let (mean, half) = mean_and_half_width(&values);
+    if mean > 0.0 && half.is_finite() { 1.0 + halves * half / mean } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caution_is_in_proportion_to_what_is_not_known() {
+        let of = |p95_latency: f64| vec![ServiceMetrics { p95_latency, jobs: 100.0, ..ServiceMetrics::default() }];
+        let told = |values: &[f64]| Evaluation {
+            replications: values.iter().copied().map(of).collect(),
+            is_sampled: true,
+            ..Evaluation::default()
+        };
+        let p95 = |values: &[f64]| cautious(&told(values)).service(0).p95_latency;
+        assert_eq!(p95(&[2.0, 2.0, 2.0]), 2.0);
+        assert_eq!(p95(&[2.0]), 2.0, "formulas are not sampled");
+        let of_many = |services: usize| {
+            let all = |value: f64| vec![of(value).remove(0); services];
+            let replications = [1.9, 2.0, 2.1].into_iter().map(all).collect();
+            cautious(&Evaluation { replications, is_sampled: true, ..Evaluation::default() }).service(0).p95_latency
+        };
+        assert!(of_many(20) > of_many(2) && of_many(2) == of_many(1));
+        assert!(p95(&[1.9, 2.0, 2.1]) > 2.0 && p95(&[1.8, 2.0, 2.2]) > p95(&[1.9, 2.0, 2.1]));
     }
 }

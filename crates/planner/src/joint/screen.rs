@@ -3,11 +3,19 @@
 use super::Budget;
 use crate::decomposition::{Layout, Solver, latency_p95, sum};
 use domain::problem::Targets;
+use std::cell::Cell;
 
 /// Weight of a target missed by its own size, against a share of right answers of one.
 const WEIGHT: f64 = 2.0;
 /// Smaller limits count as this, as in [`domain::plan`].
 const SMALLEST: f64 = 1e-4;
+
+/// Softness of targets in the end.
+pub(crate) const SHARP: f64 = 0.01;
+/// Evaluations before the clock is looked at first: fewer find nothing that is worth having.
+const FEWEST: u64 = 300;
+/// Evaluations after which it is looked at again.
+const POLLED: u64 = 16;
 
 /// How much tighter than asked for limits are taken, per service: factors on them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +36,8 @@ pub(crate) struct Screen<'p> {
     pub(crate) spent: u64,
     /// No search goes on beyond this many evaluations.
     pub(crate) until: u64,
+    /// Evaluations after which the clock was looked at last, and what it said.
+    polled: Cell<(u64, bool)>,
 }
 
 /// How a service fares.
@@ -44,13 +54,29 @@ pub(crate) struct Standing {
 impl<'p> Screen<'p> {
     pub(crate) fn new(layout: &'p Layout<'p>, waiting: Vec<f64>, budget: Budget<'p>) -> Self {
         let margins = vec![Margins { loss: 1.0, latency: 1.0 }; layout.problem.services.len()];
-        let (solver, softness) = (Solver::default(), 0.01);
-        Self { layout, solver, waiting, margins, softness, budget, spent: 0, until: u64::MAX }
+        let (solver, polled) = (Solver::default(), Cell::new((0, false)));
+        Self { layout, solver, waiting, margins, softness: SHARP, budget, spent: 0, until: u64::MAX, polled }
+    }
+
+    /// Another one with the same limits that has spent nothing, and may spend what it is given.
+    pub(crate) fn alike(&self) -> Self {
+        let budget = Budget { evaluations: None, ..self.budget };
+        Self { margins: self.margins.clone(), ..Self::new(self.layout, self.waiting.clone(), budget) }
     }
 
     /// Whether the search has to end.
     pub(crate) fn is_over(&self) -> bool {
-        self.spent >= self.until || self.budget.is_spent(self.spent)
+        self.spent >= self.until || self.budget.evaluations.is_some_and(|most| self.spent >= most) || self.is_late()
+    }
+
+    fn is_late(&self) -> bool {
+        let (at, late) = self.polled.get();
+        if late || self.spent < (at + POLLED).max(FEWEST) {
+            return late;
+        }
+        let late = self.budget.stop.is_some_and(|stop| stop());
+        self.polled.set((self.spent, late));
+        late
     }
 
     /// How good loads are; more is better. What is not a number is worst.

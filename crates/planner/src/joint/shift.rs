@@ -1,8 +1,8 @@
 //! Small corrections that keep what a plan is like: all thresholds of a source a little up or down.
 //!
 //! When limits have moved by some percent, a plan should follow them by some percent. Shifting the logits of all open
-//! thresholds of a source together trades accuracy for time along one line; each source is shifted as far as merit rises, in
-//! steps that get smaller.
+//! thresholds of a source together trades accuracy for time along one line; each source is shifted as far as merit
+//! rises, in steps that get smaller.
 
 use super::candidate::{Candidate, Column, Workshop};
 use super::screen::Screen;

@@ -14,11 +14,15 @@ const MOST: f64 = 8.0;
 
 /// The effort with arrivals enough for the bursts of every source.
 pub(super) fn spanning<'a>(problem: &Problem, effort: EvaluationEffort<'a>) -> EvaluationEffort<'a> {
+    EvaluationEffort { arrivals: enough(problem, effort.arrivals), ..effort }
+}
+
+/// Arrivals enough for the bursts of every source; not less than what was asked for.
+pub(super) fn enough(problem: &Problem, asked: u64) -> u64 {
     let sources = || problem.services.iter().flat_map(|service| &service.sources);
     let total: f64 = sources().map(|source| source.rate.get()).sum();
     let wanted = sources().map(|source| CYCLES * total * cycle(source)).fold(0.0, f64::max);
-    let asked = effort.arrivals as f64;
-    EvaluationEffort { arrivals: effort.arrivals.max(wanted.min(MOST * asked) as u64), ..effort }
+    asked.max(wanted.min(MOST * asked as f64) as u64)
 }
 
 /// Seconds that both phases of a source take together; 0 where it has none that differ.

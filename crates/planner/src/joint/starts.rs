@@ -52,8 +52,8 @@ fn alike(workshop: &Workshop<'_>, price: f64, chain: Option<usize>) -> Candidate
     Candidate { sources: (0..workshop.layout.sources.len()).map(of).collect() }
 }
 
-/// The best of: every price of the ladder with all chains in equal shares, or with one chain for each; then for each source
-/// the best of its own while the others stay.
+/// The best of: every price of the ladder with all chains in equal shares, or with one chain for each; then for each
+/// source the best of its own while the others stay.
 pub(crate) fn best_simple(workshop: &Workshop<'_>, screen: &mut Screen<'_>) -> Candidate {
     let chains = workshop.layout.problem.services.iter().map(|service| service.chains.len()).max().unwrap_or(1);
     screen.softness = 0.05;

@@ -180,13 +180,14 @@ fn check_chain(index: usize, chain: &Chain, stations: usize) -> Result<(), Argum
     not_negative(format_args!("arrival rate of chain {index}"), chain.rate)?;
     not_negative(format_args!("arrival scv of chain {index}"), chain.arrival_scv)?;
     for (position, step) in chain.steps.iter().enumerate() {
-        let name = |what| format!("{what} of step {position} of chain {index}");
+        // Nothing is formatted unless it is refused: a search checks some hundred steps per prediction.
         if step.station >= stations {
-            return Err(ArgumentError::new(name("station"), "the index of a station", step.station as f64));
+            let argument = format_args!("station of step {position} of chain {index}").to_string();
+            return Err(ArgumentError::new(argument, "the index of a station", step.station as f64));
         }
-        positive(name("mean of service"), step.mean_service)?;
-        not_negative(name("scv of service"), step.service_scv)?;
-        probability(name("exit probability"), step.exit_probability)?;
+        positive(format_args!("mean of service of step {position} of chain {index}"), step.mean_service)?;
+        not_negative(format_args!("scv of service of step {position} of chain {index}"), step.service_scv)?;
+        probability(format_args!("exit probability of step {position} of chain {index}"), step.exit_probability)?;
     }
     match chain.steps.last() {
         None => Err(ArgumentError::new(format_args!("number of steps of chain {index}"), "at least 1", 0.0)),

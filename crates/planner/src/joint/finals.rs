@@ -1,0 +1,126 @@
+//! The last word: the best plans before the referee, on arrivals that no search has seen.
+//!
+//! # Problem
+//! The best of many plans on the same arrivals is partly the luckiest. A longer search looks at more plans, and would
+//! end with a luckier one that is worse in truth.
+//!
+//! # How
+//! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a
+//! better region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again,
+//! so that luck does not stay. Incumbent and champion are judged first: when time is over before both are, the last
+//! finals count.
+
+use super::Contender;
+use super::referee::{Look, Referee};
+use domain::Plan;
+
+/// Plans of short looks that take part in the first finals; later ones have the champion.
+const SEEDED: usize = 2;
+/// Services that the arrivals asked for are enough for, and by how much there are more of them at most for more
+/// services: in short runs queues that will overflow have not yet, and 20 services that were told feasible after 10,000
+/// jobs each missed targets in a long simulation.
+const ENOUGH_FOR: u64 = 4;
+const MOST_LONGER: u64 = 4;
+/// Times that arrivals are doubled.
+const MOST_DOUBLINGS: u32 = 3;
+
+/// What the referee has said so far.
+#[derive(Default)]
+pub(super) struct Board {
+    /// Judged in the last finals, best first; none before.
+    finalists: Vec<Contender>,
+    /// By short looks, at arrivals that the search has used.
+    others: Vec<Contender>,
+    rounds: u32,
+    doublings: u32,
+    /// Arrivals of finals, at least.
+    least: u64,
+}
+
+impl Board {
+    /// Before anything is known; finals are about `least` arrivals or more.
+    pub(super) fn new(least: u64) -> Self {
+        Self { least, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, contenders: impl IntoIterator<Item = Contender>) {
+        self.others.extend(contenders);
+    }
+
+    /// Best first, as far as it has been judged.
+    pub(super) fn all(mut self, referee: &Referee<'_>) -> Vec<Contender> {
+        referee.rank(&mut self.others);
+        self.finalists.into_iter().chain(self.others).collect()
+    }
+
+    /// Finals held so far.
+    pub(super) fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// How to look at what is to take part in the next finals: at as many arrivals, but others.
+    pub(super) fn look_before_finals(&self, referee: &Referee<'_>) -> Look {
+        let seed = self.rounds.checked_sub(1).map_or(referee.effort.seed, |last| fresh(referee.effort.seed, last));
+        Look { arrivals: self.arrivals(referee), seed }
+    }
+
+    /// From now on finals are about twice as many arrivals.
+    pub(super) fn look_longer(&mut self) {
+        self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+    }
+
+    fn arrivals(&self, referee: &Referee<'_>) -> u64 {
+        let services = referee.problem.services.len() as u64;
+        let longer = (services / ENOUGH_FOR).clamp(1, MOST_LONGER);
+        referee.effort.arrivals.saturating_mul(longer << self.doublings).max(self.least)
+    }
+
+    /// Holds finals between the incumbent, the best so far, and these.
+    pub(super) fn finals(&mut self, referee: &mut Referee<'_>, plans: impl IntoIterator<Item = Plan>) {
+        referee.rank(&mut self.others);
+        let known = || self.finalists.iter().chain(&self.others).filter(|one| one.evaluation.is_some());
+        let mut field: Vec<(Plan, bool)> =
+            known().filter(|one| one.is_incumbent).map(|one| (one.plan.clone(), true)).take(1).collect();
+        let first = field.len() + 1;
+        let seeded = if self.finalists.is_empty() { SEEDED } else { 1 };
+        let best = known().filter(|one| !one.is_incumbent).map(|one| one.plan.clone()).take(seeded);
+        for plan in best.chain(plans) {
+            if field.iter().all(|(other, _)| *other != plan) {
+                field.push((plan, false));
+            }
+        }
+        if field.len() <= first && !self.finalists.is_empty() {
+            // Nobody new.
+            return;
+        }
+        let look = Look { arrivals: self.arrivals(referee), seed: fresh(referee.effort.seed, self.rounds) };
+        let mut judged: Vec<Contender> = vec![];
+        for (plan, is_incumbent) in &field {
+            let found = referee.look(plan, look, *is_incumbent);
+            if found.evaluation.is_none() {
+                break;
+            }
+            judged.push(found);
+        }
+        if judged.len() < first.min(field.len()) || judged.is_empty() {
+            return;
+        }
+        self.rounds += 1;
+        referee.rank(&mut judged);
+        let is_new = |one: &Contender| judged.iter().all(|other| other.plan != one.plan);
+        let mut before = std::mem::take(&mut self.finalists);
+        before.append(&mut self.others);
+        self.others = before.into_iter().filter(is_new).collect();
+        self.finalists = judged;
+    }
+
+    /// The winner of the last finals.
+    pub(super) fn champion(&self) -> Option<&Contender> {
+        self.finalists.iter().find(|one| !one.is_incumbent)
+    }
+}
+
+/// A seed that stands for arrivals of their own.
+fn fresh(seed: u64, round: u32) -> u64 {
+    seed ^ (u64::from(round) + 1).wrapping_mul(0xD1B5_4A32_D192_ED03)
+}
