@@ -2,9 +2,11 @@
 
 use crate::contenders::Contender;
 use crate::run::Size;
-use domain::{EvaluationEffort, Plan, Policy, Problem, Seconds};
+use domain::{EvaluationEffort, Plan, Policy, Problem};
 use planner::single::tracking::{Tracker, Tracking, confidences};
-use planner::{Budget, Method, Request, Scheduler, plan as plan_jointly, retuned, settle, with_rate_table};
+use planner::{
+    Budget, Method, Request, Scheduler, plan as plan_jointly, ratios, retuned, settle, window, with_rate_table,
+};
 use simulator::{Network, Simulation};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,18 +15,6 @@ use std::sync::Arc;
 const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
-/// Rows of the table over rates on either side of the forecast, and how far it reaches: as in `eenn plan`.
-const ROWS_EACH_SIDE: i32 = 7;
-const OCTAVES: f64 = 3.0;
-
-fn ratios() -> Vec<f64> {
-    let ratio = |row: i32| {
-        let part = f64::from(row) / f64::from(ROWS_EACH_SIDE);
-        2f64.powf(OCTAVES * part * part.abs())
-    };
-    (-ROWS_EACH_SIDE..=ROWS_EACH_SIDE).map(ratio).collect()
-}
-
 /// The policy of Auto for the only service, without a table over rates.
 pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
     Ok(planned(problem, None, size).policies.swap_remove(0))
@@ -32,14 +22,12 @@ pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
 
 /// The policy of Auto with its table over rates.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    let rate: f64 = problem.services[0].sources.iter().map(|source| source.rate.get()).sum();
-    let window = Seconds::new((50.0 / rate).max(1.0)).expect("a rate above 0 gives a window");
     let plan = with(problem, None, size, |request| {
         let planned = plan_jointly(request).plan;
         if request.rivals.contains(&planned) {
             return planned;
         }
-        let tabled = with_rate_table(request, &planned, &ratios(), window).plan;
+        let tabled = with_rate_table(request, &planned, &ratios(), window(problem)).plan;
         settle(request, &tabled).map_or(tabled, |(rival, _)| rival)
     });
     let mut policies = plan.policies;

@@ -6,7 +6,7 @@ use super::progress::Line;
 use crate::deploy::{Deployment, ServicePlan};
 use crate::exit_code::{Failure, Outcome};
 use api::{PlannedScheduler, ResolvedScheduler};
-use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Seconds};
+use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use planner::checker::{self, Severity};
 use planner::{Budget, Decomposition, Method, Planned, Request, Scheduler, ThresholdSearch, Verdict};
 use simulator::Simulation;
@@ -41,15 +41,6 @@ const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 const FOR_ROWS: f64 = 1.0;
 /// Share of the time for rows that goes into formulas; the rest is simulation.
 const FOR_SCREEN: f64 = 0.4;
-/// Rows by which gateways adapt on their own. Row u is for measured rates up to 2^(3·(u/7)·|u/7|) times the forecast: from
-/// 1/2 to 8, closer together around it, where a row too high, by chance, costs accuracy all the time.
-const ROWS: std::ops::RangeInclusive<i32> = -4..=7;
-/// Log₂ of the ratio of the last row.
-const OCTAVES: f64 = 3.0;
-/// Arrivals in the window by which gateways measure rates, and its shortest length in seconds: with 50 of them a rate is
-/// known to 14 %.
-const WINDOW_ARRIVALS: f64 = 50.0;
-const SHORTEST_WINDOW: f64 = 1.0;
 
 /// What came of asking: the plan, and how it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,7 +172,8 @@ pub(super) fn jointly(
     let plan = match rivals.contains(&planned.plan) || !planned.verdict.is_new() {
         true => planned.plan.clone(),
         false => {
-            let tabled = planner::with_rate_table(&rest, &planned.plan, &ratios(), window(problem)).plan;
+            let tabled =
+                planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
             match planner::settle(&request, &tabled) {
                 None => tabled,
                 Some((winner, loser)) => {
@@ -206,21 +198,6 @@ fn affordable(done: u64, took: Duration, budget: Duration) -> u64 {
 
 fn held_out(planned: &Planned) -> Vec<(f64, f64)> {
     planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect()
-}
-
-fn ratios() -> Vec<f64> {
-    let ratio = |row: i32| {
-        let part = f64::from(row) / f64::from(*ROWS.end());
-        2f64.powf(OCTAVES * part * part.abs())
-    };
-    ROWS.map(ratio).collect()
-}
-
-/// Long enough for the slowest service.
-fn window(problem: &Problem) -> Seconds {
-    let rates = problem.services.iter().map(|one| one.sources.iter().map(|source| source.rate.get()).sum::<f64>());
-    let slowest = rates.filter(|rate| *rate > 0.0).fold(f64::INFINITY, f64::min);
-    Seconds::new((WINDOW_ARRIVALS / slowest).clamp(SHORTEST_WINDOW, 60.0)).expect("it is clamped")
 }
 
 /// A decision with what each evaluator predicts of it.

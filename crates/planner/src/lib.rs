@@ -17,7 +17,7 @@ pub mod single;
 pub use decomposition::Decomposition;
 pub use joint::{
     Budget, HeldOut, Limit, Limiting, Method, Missed, Outcome, Planned, RatePlan, Request, RunnerUp, Verdict, explain,
-    plan, rivals, settle, with_rate_table,
+    plan, ratios, rivals, settle, window, with_rate_table,
 };
 pub use schedule::{DEFAULT_LOSS, MARGIN, ScheduleError, epoch_of, retuned, schedule};
 pub use scheduler::{Scheduler, ThresholdSearch};

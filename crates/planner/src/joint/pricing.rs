@@ -26,6 +26,9 @@ use domain::problem::Model;
 
 /// Quantiles that a threshold may be at.
 const BINS: usize = 64;
+/// Samples that are looked at, evenly spread over all, at most: enough for quantiles, and what comes of thresholds is then
+/// known from all samples.
+const MOST_SAMPLES: usize = 800;
 /// Times that all exits are visited.
 const PASSES: usize = 2;
 
@@ -49,25 +52,26 @@ pub(crate) struct Pricer {
     cuts: Vec<Vec<f32>>,
     bins: Vec<Vec<u8>>,
     /// Per exit, per sample: 1 if it is right.
-    right: Vec<Vec<u8>>,
+    right: Vec<Vec<f32>>,
 }
 
 impl Pricer {
     pub(crate) fn new(model: &Model) -> Self {
         let (table, exits) = (&model.choose.table, &model.choose.exits);
+        let stride = table.samples().div_ceil(MOST_SAMPLES).max(1);
+        let taken = || (0..table.samples()).step_by(stride);
         let (mut cuts, mut bins) = (vec![], vec![]);
         for exit in 0..model.exits() - 1 {
             let confidences = exits.confidences(exit);
             let cut = cuts_of(confidences);
-            bins.push(confidences.iter().map(|value| cut.partition_point(|cut| cut < value) as u8).collect());
+            bins.push(taken().map(|one| cut.partition_point(|cut| *cut < confidences[one]) as u8).collect());
             cuts.push(cut);
         }
-        let right = (0..model.exits())
-            .map(|exit| (0..table.samples()).map(|sample| u8::from(table.correct(sample, exit))).collect());
+        let right = |exit: usize| taken().map(|one| f32::from(u8::from(table.correct(one, exit)))).collect();
         Self {
-            samples: table.samples(),
+            samples: taken().count(),
             exit_segments: model.exit_segments.clone(),
-            right: right.collect(),
+            right: (0..model.exits()).map(right).collect(),
             cuts,
             bins,
         }
@@ -80,6 +84,7 @@ impl Pricer {
             prices,
             reach: vec![self.exit_segments.len() as u8; self.samples],
             values: vec![0.0; self.samples],
+            gains: vec![0.0; self.samples],
             chosen: vec![Chosen::Closed; self.cuts.len()],
         };
         for pass in 0..PASSES {
@@ -121,71 +126,79 @@ struct Search<'a> {
     prices: &'a Prices,
     /// The exit at which each sample leaves under the last choice: it reaches no later one.
     reach: Vec<u8>,
-    /// What each sample earns behind the exit that is looked at.
-    values: Vec<f64>,
+    /// What each sample earns behind the exit that is looked at. Of prices and values only ratios count, and what is
+    /// summed up is a few thousand of them: f32 does, and more of them fit into a register.
+    values: Vec<f32>,
+    /// What each sample gains by leaving there, 0 if it does not come that far.
+    gains: Vec<f32>,
     chosen: Vec<Chosen>,
 }
 
 impl Search<'_> {
-    fn leaves(&self, exit: usize, sample: usize) -> bool {
-        match self.chosen[exit] {
-            Chosen::All => true,
-            Chosen::Above(cut) => usize::from(self.pricer.bins[exit][sample]) > cut,
-            Chosen::Closed => false,
-        }
-    }
-
     fn follow(&mut self) {
         let exits = self.chosen.len();
-        for sample in 0..self.pricer.samples {
-            let left = (0..exits).find(|&exit| self.leaves(exit, sample));
-            self.reach[sample] = left.unwrap_or(exits) as u8;
+        self.reach.fill(exits as u8);
+        for exit in (0..exits).rev() {
+            match self.chosen[exit] {
+                Chosen::Closed => {}
+                Chosen::All => self.reach.fill(exit as u8),
+                Chosen::Above(cut) => {
+                    for (reach, bin) in self.reach.iter_mut().zip(&self.pricer.bins[exit]) {
+                        *reach = if *bin > cut as u8 { exit as u8 } else { *reach };
+                    }
+                }
+            }
         }
     }
 
     fn choose(&mut self) {
         let (last, Prices { right, heads, segments }) = (self.chosen.len(), self.prices);
-        let worth = |correct: &u8, value: f64| f64::from(*correct) * value;
+        let (worth, head) = (right[last] as f32, heads[last] as f32);
         for (value, correct) in self.values.iter_mut().zip(&self.pricer.right[last]) {
-            *value = worth(correct, right[last]) - heads[last];
+            *value = correct * worth - head;
         }
         for exit in (0..last).rev() {
             let way = self.pricer.exit_segments[exit] + 1..=self.pricer.exit_segments[exit + 1];
             let cost: f64 = segments[way].iter().sum();
-            self.values.iter_mut().for_each(|value| *value -= cost);
+            self.values.iter_mut().for_each(|value| *value -= cost as f32);
             self.choose_at(exit);
-            let (chosen, bins) = (self.chosen[exit], &self.pricer.bins[exit]);
-            if chosen == Chosen::Closed {
-                continue;
-            }
-            let all = chosen == Chosen::All;
-            let cut = if let Chosen::Above(cut) = chosen { cut } else { 0 };
-            for ((value, bin), correct) in self.values.iter_mut().zip(bins).zip(&self.pricer.right[exit]) {
-                let leaves = all || usize::from(*bin) > cut;
-                *value = if leaves { worth(correct, right[exit]) } else { *value } - heads[exit];
+            let bins = &self.pricer.bins[exit];
+            let (worth, head) = (right[exit] as f32, heads[exit] as f32);
+            let leaving = self.values.iter_mut().zip(bins).zip(&self.pricer.right[exit]);
+            match self.chosen[exit] {
+                Chosen::Closed => {}
+                Chosen::All => leaving.for_each(|((value, _), correct)| *value = correct * worth - head),
+                Chosen::Above(cut) => leaving.for_each(|((value, bin), correct)| {
+                    *value = if *bin > cut as u8 { correct * worth } else { *value } - head;
+                }),
             }
         }
     }
 
     fn choose_at(&mut self, exit: usize) {
-        let mut gains = [0.0; BINS + 1];
         let (bins, right) = (&self.pricer.bins[exit], &self.pricer.right[exit]);
-        let (mut reaching, worth) = (0u32, self.prices.right[exit]);
-        for sample in 0..self.pricer.samples {
-            if usize::from(self.reach[sample]) >= exit {
-                reaching += 1;
-                gains[usize::from(bins[sample])] += f64::from(right[sample]) * worth - self.values[sample];
-            }
+        let (worth, mut reaching) = (self.prices.right[exit] as f32, 0.0);
+        let samples = self.values.iter().zip(right).zip(&self.reach);
+        for (gain, ((value, correct), reach)) in self.gains.iter_mut().zip(samples) {
+            let reaches = f32::from(u8::from(*reach >= exit as u8));
+            *gain = reaches * (correct * worth - value);
+            reaching += reaches;
         }
+        // Two sums in turn: the next one does not wait for the one before.
+        let mut sums = [[0f32; BINS + 1]; 2];
+        for (index, (gain, bin)) in self.gains.iter().zip(bins).enumerate() {
+            sums[index & 1][usize::from(*bin)] += gain;
+        }
+        let gain = |bin: usize| f64::from(sums[0][bin] + sums[1][bin]);
         let head = self.prices.heads[exit] * f64::from(reaching);
         let (mut sum, mut best, mut chosen) = (0.0, head, Chosen::Closed);
         for cut in (0..self.pricer.cuts[exit].len()).rev() {
-            sum += gains[cut + 1];
+            sum += gain(cut + 1);
             if sum > best {
                 (best, chosen) = (sum, Chosen::Above(cut));
             }
         }
-        if sum + gains[0] > best {
+        if sum + gain(0) > best {
             chosen = Chosen::All;
         }
         self.chosen[exit] = chosen;

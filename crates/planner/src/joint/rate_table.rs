@@ -27,6 +27,27 @@ pub struct RatePlan {
     pub rows: Vec<(f64, bool)>,
 }
 
+/// Rows by which gateways adapt on their own: up to 2^(3·(u/7)·|u/7|) times the forecast for u = −4..=7, from 1/2 to 8,
+/// closer together around the forecast.
+pub fn ratios() -> Vec<f64> {
+    const OCTAVES: f64 = 3.0;
+    const LAST: i32 = 7;
+    let ratio = |row: i32| {
+        let part = f64::from(row) / f64::from(LAST);
+        2f64.powf(OCTAVES * part * part.abs())
+    };
+    (-4..=LAST).map(ratio).collect()
+}
+
+/// The window over which gateways measure rates: 50 arrivals of the slowest service, by which a rate is known to 14 %, and
+/// from a second to a minute.
+pub fn window(problem: &Problem) -> Seconds {
+    const ARRIVALS: f64 = 50.0;
+    let rates = problem.services.iter().map(|one| one.sources.iter().map(|source| source.rate.get()).sum::<f64>());
+    let slowest = rates.filter(|rate| *rate > 0.0).fold(f64::INFINITY, f64::min);
+    Seconds::new((ARRIVALS / slowest).clamp(1.0, 60.0)).expect("it is clamped")
+}
+
 /// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed
 /// policy.
 ///
