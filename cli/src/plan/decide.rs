@@ -32,9 +32,7 @@ impl Default for Ask {
 
 /// Arrivals by which a plan is shown to the user: a loss of 1 % is known to a tenth of it.
 const ARRIVALS: u64 = 400_000;
-/// Arrivals by which candidates are compared in the end: a few milliseconds each.
-const REFEREED: u64 = 80_000;
-/// The same for rows at other rates, which are many.
+/// Arrivals by which rows at other rates are compared, which are many.
 const REFEREED_ROWS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 /// Time for rows at other rates ÷ time for the plan. They come after it: a plan is worth having before they are there.
@@ -157,7 +155,12 @@ pub(super) fn jointly(
         rivals,
         fixed,
         referee: &referee,
-        effort: EvaluationEffort { seed: ask.seed, replications: REPLICATIONS, arrivals: REFEREED, stop: None },
+        effort: EvaluationEffort {
+            seed: ask.seed,
+            replications: REPLICATIONS,
+            arrivals: planner::arrivals_for(problem, ask.budget),
+            stop: None,
+        },
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
         method: Method::default(),
     };

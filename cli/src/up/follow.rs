@@ -1,7 +1,7 @@
 //! Follows the load while local mode runs: telemetry into the drift loop, new plans out to the gateways.
 //!
 //! The loop and the planner are those of the operator. What is here reads what processes say, hands it over, and sends
-//! policies; planning is done on a thread of its own with one core, so that gateways and devices keep theirs.
+//! policies; planning is done beside that, so that looks go on.
 
 use super::board::Board;
 use super::local::{Gateway, Local};

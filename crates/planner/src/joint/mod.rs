@@ -46,6 +46,7 @@ mod starts;
 pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
 pub use rate_table::{RatePlan, ratios, settle, window, with_rate_table};
+pub use referee::arrivals_for;
 pub use rivals::rivals;
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};

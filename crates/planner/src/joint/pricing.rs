@@ -26,9 +26,6 @@ use domain::problem::Model;
 
 /// Quantiles that a threshold may be at.
 const BINS: usize = 64;
-/// Samples that are looked at, evenly spread over all, at most: enough for quantiles, and what comes of thresholds is then
-/// known from all samples.
-const MOST_SAMPLES: usize = 800;
 /// Times that all exits are visited.
 const PASSES: usize = 2;
 
@@ -56,9 +53,10 @@ pub(crate) struct Pricer {
 }
 
 impl Pricer {
-    pub(crate) fn new(model: &Model) -> Self {
+    /// For a model, by `most` of its samples at most, evenly spread over all.
+    pub(crate) fn new(model: &Model, most: usize) -> Self {
         let (table, exits) = (&model.choose.table, &model.choose.exits);
-        let stride = table.samples().div_ceil(MOST_SAMPLES).max(1);
+        let stride = table.samples().div_ceil(most).max(1);
         let taken = || (0..table.samples()).step_by(stride);
         let (mut cuts, mut bins) = (vec![], vec![]);
         for exit in 0..model.exits() - 1 {

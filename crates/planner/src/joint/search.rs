@@ -33,6 +33,10 @@ const MAYBE_BETTER: f64 = 0.02;
 /// Arrivals per service of a short look of the referee, at least: in shorter runs queues that will overflow have not
 /// yet.
 const SHORTEST_LOOK: u64 = 10_000;
+/// Samples by which prices find thresholds, where there are few variables and where there are many.
+const MANY_SAMPLES: usize = 4000;
+const FEW_SAMPLES: usize = 800;
+const MANY_VARIABLES: usize = 150;
 /// Evaluations of a search that does not end by itself, where no budget says.
 const ENOUGH: u64 = 20_000;
 
@@ -278,13 +282,17 @@ impl<'a> Search<'a> {
     }
 }
 
-/// One per service; services of one model share it.
+/// One per service; services of one model share it. Where prices have the last word on thresholds they look at all samples
+/// (up to a number that is plenty); with many variables time is better spent on more columns.
 fn pricers(problem: &Problem) -> Vec<Arc<Pricer>> {
+    let of_service = |one: &domain::problem::Service| one.sources.len() * one.chains.len() * one.model.exits();
+    let variables: usize = problem.services.iter().map(of_service).sum();
+    let samples = if variables > MANY_VARIABLES { FEW_SAMPLES } else { MANY_SAMPLES };
     let mut known: Vec<(usize, Arc<Pricer>)> = vec![];
     let mut of = |index: usize| {
         let model = &problem.services[index].model;
         let same = known.iter().find(|(other, _)| Arc::ptr_eq(&problem.services[*other].model, model));
-        let pricer = same.map_or_else(|| Arc::new(Pricer::new(model)), |(_, pricer)| pricer.clone());
+        let pricer = same.map_or_else(|| Arc::new(Pricer::new(model, samples)), |(_, pricer)| pricer.clone());
         known.push((index, pricer.clone()));
         pricer
     };
