@@ -6,7 +6,7 @@
 //! (The scheduler `Auto` sees them all.)
 //!
 //! * *Share* and *speed*: chains get jobs so that most can go to the last exit, and the cores of a device are divided by
-//!   what each of its fragments then has to do ([`super::balance`]). Several workers count as one that is as fast as all.
+//!   what each of its fragments then has to do (`balance`). Several workers count as one that is as fast as all.
 //! * *Room*: jobs that fit into its memory. Under a policy that decides at dispatch the queue of a first fragment is
 //!   in the gateway: its workers, and its share of what fits into the smallest gateway of the service. At most
 //!   [`MOST_ROOM`].
