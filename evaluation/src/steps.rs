@@ -25,8 +25,8 @@ const LOADS: (f64, f64) = (1.0, 4.0);
 const DISTORTED_LOAD: f64 = 2.0;
 /// Share of jobs that are audited where somebody listens.
 const AUDITED: f64 = 0.02;
-/// Loads of the parts, over three tiers.
-const TIER_LOADS: [f64; 3] = [1.0, 3.6, 2.0];
+/// Loads of the parts, over three tiers that can run the whole network at load 4.
+const TIER_LOADS: [f64; 3] = [1.0, 6.0, 3.0];
 /// Accuracy below which a scheduler is not worth a word for losing little.
 const LEAST_ACCURATE: f64 = 0.77;
 /// What the second source is called.

@@ -41,6 +41,7 @@ const TOO_MANY: f64 = 2.0;
 const TOO_FEW: f64 = 2.5;
 /// Deviations on top of what was counted.
 const SAFETY: f64 = 1.0;
+const SURE: f64 = 2.0;
 
 /// Counts of arrivals over stretches of several lengths that end now.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub(crate) struct Recent {
     pub(crate) ratio: f64,
     /// As high as it may well be.
     pub(crate) up_to: f64,
+    /// As high as it is hardly ever.
+    pub(crate) at_most: f64,
     /// The ratios that chance leaves open.
     allowed: (f64, f64),
 }
@@ -92,7 +95,8 @@ impl Recent {
     fn of(jobs: f64, forecast: f64) -> Self {
         let root = (jobs + 0.375).sqrt();
         let moved = |deviations: f64| (root + deviations / 2.0).max(0.0).powi(2) / forecast;
-        Self { ratio: jobs / forecast, up_to: moved(SAFETY), allowed: (moved(-TOO_MANY), moved(TOO_FEW)) }
+        let allowed = (moved(-TOO_MANY), moved(TOO_FEW));
+        Self { ratio: jobs / forecast, up_to: moved(SAFETY), at_most: moved(SURE), allowed }
     }
 
     /// Whether chance explains the count if the rate is that of the forecast.

@@ -4,8 +4,9 @@
 //! as chance explains what is counted ([`crate::memory`]): its row was planned for the rate that is most likely, and noise
 //! must not cost accuracy all the time. What chance does not explain moves the row at once, as far as was counted, because
 //! too many jobs are lost sooner than too few leave late. Away from the forecast a row falls only when the ratio is below
-//! the middle of the next lower row: half a row of hysteresis, so that noise at a boundary does not make a gateway change
-//! its thresholds with every job. Under [`Measured::Phases`] the ratio is that of the likelier phase, under
+//! the middle of the next lower row, or two deviations above the count are still within that row: half a row of hysteresis,
+//! but no more than noise asks for, so that noise at a boundary does not make a gateway change its thresholds with every
+//! job and a rate that is well known is not served by a row for twice of it. Under [`Measured::Phases`] the ratio is that of the likelier phase, under
 //! [`Measured::Belief`] the mean over both by what is believed of them; there rows follow at once, up and down, because a
 //! belief is no noise.
 //!
@@ -101,9 +102,12 @@ impl Rows {
     /// The row in force at `now`.
     pub(crate) fn row(&mut self, table: &RateTable, now: f64) -> usize {
         if !self.retired {
-            let (ratio, is_noisy) = self.ratio(table, now);
-            let stays = ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row);
-            if !(is_noisy && stays) {
+            let (ratio, at_most) = self.ratio(table, now);
+            let stays = at_most.is_some_and(|at_most| {
+                let is_sure = reaching(table, at_most) < self.row;
+                ratio <= table.rows[self.row].up_to && ratio > falls_at(table, self.row) && !is_sure
+            });
+            if !stays {
                 self.row = reaching(table, ratio);
             }
         }
@@ -130,19 +134,19 @@ impl Rows {
         }
     }
 
-    /// Arrivals of now ÷ forecast, and whether that is subject to noise: a phase has one of two rates, and the forecast is what
-    /// it is.
-    fn ratio(&mut self, table: &RateTable, now: f64) -> (f64, bool) {
+    /// Arrivals of now ÷ forecast and, where that is subject to noise, what it is hardly ever above: a phase has one of two
+    /// rates, and the forecast is what it is.
+    fn ratio(&mut self, table: &RateTable, now: f64) -> (f64, Option<f64>) {
         match (&mut self.meter, table.measured) {
             (Meter::Phases(filter), Measured::Phases { rates, .. }) => {
-                (rates[usize::from(filter.burst_at(now) > 0.5)], false)
+                (rates[usize::from(filter.burst_at(now) > 0.5)], None)
             }
             (Meter::Phases(filter), Measured::Belief { rates, .. }) => {
-                (rates[0] + filter.burst_at(now) * (rates[1] - rates[0]), false)
+                (rates[0] + filter.burst_at(now) * (rates[1] - rates[0]), None)
             }
             (Meter::Window { memory, .. }, _) => {
                 let recent = memory.recent(time(now), table.forecast.get());
-                if recent.is_as_forecast() { (1.0, false) } else { (recent.up_to, true) }
+                if recent.is_as_forecast() { (1.0, None) } else { (recent.up_to, Some(recent.at_most)) }
             }
             (Meter::Phases(_), Measured::Window(_)) => unreachable!("the meter is that of the table"),
         }
@@ -222,14 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn away_from_the_forecast_it_falls_half_a_row_later() {
+    fn away_from_the_forecast_it_falls_half_a_row_later_or_when_it_is_sure() {
         let table = table(Measured::Window(Seconds::new(1.0).unwrap()), &[0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
         let (mut rows, mut now) = (Rows::new(&table, 0.0), 0.0);
         assert_eq!(rows_at(&mut rows, &table, &mut now, 2.8, 100.0).last(), Some(&5));
         // The last row begins at 2.5 and falls at 2.25.
         assert_eq!((falls_at(&table, 5), falls_at(&table, 1)), (2.25, 0.25));
-        assert_eq!(rows_at(&mut rows, &table, &mut now, 2.35, 100.0).last(), Some(&5));
-        assert_eq!(rows_at(&mut rows, &table, &mut now, 2.1, 100.0).last(), Some(&4));
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 2.35, 1.0).last(), Some(&5), "it may still be 2.5");
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 2.35, 100.0).last(), Some(&4), "it is not");
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 2.8, 100.0).last(), Some(&5));
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 1.9, 1.0).last(), Some(&4), "below 2.25");
         assert_eq!(rows.row(&table, now + 600.0), 0, "silence is the lowest rate");
     }
 

@@ -1,21 +1,44 @@
 //! What schedulers of one device make of a problem, as plans: starts of the search, and rivals before the referee.
 
-use crate::{Scheduler, ThresholdSearch, schedule};
-use domain::{Plan, Policy, Problem};
+use crate::{DEFAULT_LOSS, Scheduler, ThresholdSearch, schedule};
+use domain::problem::Burstiness;
+use domain::{Plan, Policy, Probability, Problem};
+
+/// Share of the loss target that a second table aims at: what loses just less than it may is not told from what loses more.
+const CAREFUL: f64 = 0.8;
 
 /// Plans that treat every service without a fixed policy by one scheduler: the best threshold vector for each rate, and,
-/// where thresholds may be fixed at dispatch, the optimal table over jobs present. Formulas cannot predict such tables, so
-/// only the referee can say what they are worth. What cannot be made is left out.
+/// where thresholds may be fixed at dispatch, the optimal table over jobs present, for the loss target and (unless jobs come
+/// in bursts, for which it is careful anyway) for a part of it. Formulas cannot predict such tables, so only the referee can
+/// say what they are worth. What cannot be made is left out.
 pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -> Vec<Plan> {
     let direct = Scheduler::DataDriven(ThresholdSearch::Direct);
-    let schedulers = std::iter::once(direct).chain(may_dispatch.then_some(Scheduler::SMDP));
-    let all_by = |scheduler: Scheduler| {
-        let policy = |service: usize| match fixed.get(service) {
-            Some(Some(policy)) => Some(policy.clone()),
-            _ => schedule(&scheduler, problem, service).ok(),
-        };
-        let policies: Option<Vec<Policy>> = (0..problem.services.len()).map(policy).collect();
-        policies.map(|policies| Plan { policies })
+    let mut found: Vec<Plan> = all_by(&direct, problem, fixed).into_iter().collect();
+    if may_dispatch {
+        found.extend(all_by(&Scheduler::SMDP, problem, fixed));
+        let mut sources = problem.services.iter().flat_map(|service| &service.sources);
+        if sources.all(|source| source.burstiness == Burstiness::Poisson) {
+            found.extend(all_by(&Scheduler::SMDP, &careful(problem), fixed));
+        }
+    }
+    found
+}
+
+fn all_by(scheduler: &Scheduler, problem: &Problem, fixed: &[Option<Policy>]) -> Option<Plan> {
+    let policy = |service: usize| match fixed.get(service) {
+        Some(Some(policy)) => Some(policy.clone()),
+        _ => schedule(scheduler, problem, service).ok(),
     };
-    schedulers.filter_map(all_by).collect()
+    let policies: Option<Vec<Policy>> = (0..problem.services.len()).map(policy).collect();
+    policies.map(|policies| Plan { policies })
+}
+
+/// With smaller loss targets.
+fn careful(problem: &Problem) -> Problem {
+    let mut careful = problem.clone();
+    for service in &mut careful.services {
+        let target = service.targets.max_loss.map_or(DEFAULT_LOSS, Probability::get);
+        service.targets.max_loss = Probability::new(CAREFUL * target).ok();
+    }
+    careful
 }
