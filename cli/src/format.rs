@@ -17,7 +17,7 @@ pub(crate) fn count(value: u64) -> String {
 
 /// `12.3 %`, or `–`. Small shares keep two digits, so that 0.04 % is not 0.
 pub(crate) fn percent(share: Option<f64>) -> String {
-    match share.map(|share| share * 100.0) {
+    match share.filter(|share| !share.is_nan()).map(|share| share * 100.0) {
         None => "–".to_owned(),
         Some(0.0) => "0 %".to_owned(),
         Some(percent) if percent.abs() < 1.0 => format!("{percent:.2} %"),

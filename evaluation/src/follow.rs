@@ -81,7 +81,8 @@ impl Controller for Shell {
 fn observation(problem: Problem, view: &View<'_>) -> Observation {
     let service = &problem.services[0];
     let sum = |of: &dyn Fn(&simulator::Counts) -> u64| view.counts().iter().map(of).sum();
-    let source = SourceReading { arrived: sum(&|counts| counts.arrived), lost: sum(&|counts| counts.lost) };
+    let unanswered = sum(&|counts| counts.lost + counts.failed);
+    let source = SourceReading { arrived: sum(&|counts| counts.arrived), unanswered };
     let mut audits: Vec<AuditTelemetry> = vec![];
     for agreements in view.audits() {
         audits.resize(audits.len().max(agreements.len()), AuditTelemetry::default());

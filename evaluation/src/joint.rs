@@ -2,7 +2,7 @@
 
 use crate::contenders::Contender;
 use crate::run::Size;
-use domain::{EvaluationEffort, Plan, Policy, Problem};
+use domain::{EvaluationEffort, Policy, Problem};
 use planner::single::tracking::{Tracker, Tracking, confidences};
 use planner::{
     Budget, Method, Request, Scheduler, plan as plan_jointly, ratios, retuned, settle, window, with_rate_table,
@@ -15,14 +15,9 @@ use std::sync::Arc;
 const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
-/// The policy of Auto for the only service, without a table over rates.
-pub(crate) fn plan(problem: &Problem, size: Size) -> anyhow::Result<Policy> {
-    Ok(planned(problem, None, size).policies.swap_remove(0))
-}
-
 /// The policy of Auto with its table over rates.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    let plan = with(problem, None, size, |request| {
+    let plan = with(problem, size, |request| {
         let planned = plan_jointly(request).plan;
         if request.rivals.contains(&planned) {
             return planned;
@@ -34,12 +29,7 @@ pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
     policies.swap_remove(0)
 }
 
-/// A plan, better than `incumbent` or the same.
-pub(crate) fn planned(problem: &Problem, incumbent: Option<&Plan>, size: Size) -> Plan {
-    with(problem, incumbent, size, |request| plan_jointly(request).plan)
-}
-
-fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl FnOnce(&Request<'_>) -> T) -> T {
+fn with<T>(problem: &Problem, size: Size, act: impl FnOnce(&Request<'_>) -> T) -> T {
     let effort = EvaluationEffort {
         seed: size.seed ^ 0x5EED,
         replications: NonZeroU32::new(REPLICATIONS).expect("it is not 0"),
@@ -49,7 +39,7 @@ fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl Fn
     let rivals = planner::rivals(problem, &[], true);
     act(&Request {
         problem,
-        incumbent,
+        incumbent: None,
         rivals: &rivals,
         fixed: &[],
         referee: &Simulation::default(),

@@ -181,7 +181,7 @@ fn table(loads: &[f64], curves: &[Curve]) -> Table {
 
 /// What the figure shows, in words, also where ours loses.
 fn words(loads: &[f64], curves: &[Curve]) -> String {
-    let within = |metrics: &Metrics| metrics.loss <= LOSS_TARGET * 1.1;
+    let within = |metrics: &Metrics| metrics.loss <= LOSS_TARGET;
     // Among those within the target the most accurate; where nobody is, the one that loses least.
     let best = |index: usize, eligible: &dyn Fn(&str) -> bool| {
         let candidates = || curves.iter().filter(|curve| eligible(curve.contender.name));

@@ -118,7 +118,7 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         let of =
             |contender: &str| curves.iter().find(|curve| curve.beyond == beyond && curve.contender.name == contender);
         let Some(ours) = of("Auto") else { continue };
-        let met = |curve: &Curve| curve.metrics.iter().filter(|metrics| metrics.loss <= 1.1 * LOSS_TARGET).count();
+        let met = |curve: &Curve| curve.metrics.iter().filter(|metrics| metrics.loss <= LOSS_TARGET).count();
         let mean = |curve: &Curve| curve.metrics.iter().map(Metrics::right).sum::<f64>() / loads.len() as f64;
         let others = CONTENDERS[1..]
             .iter()

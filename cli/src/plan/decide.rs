@@ -205,6 +205,8 @@ fn held_out(planned: &Planned) -> Vec<(f64, f64)> {
 
 /// A decision with what each evaluator predicts of it.
 pub(crate) fn predicted(problem: &Problem, found: Found, seed: u64) -> Decision {
+    // Not the arrivals that the search has looked at.
+    let seed = seed ^ 0x0A55_E55E;
     let effort = EvaluationEffort { seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
     let evaluators: [&dyn Evaluator; 2] = [&Decomposition { judges: true }, &Simulation::default()];
     let predictions = evaluators.into_iter().map(|evaluator| Prediction {

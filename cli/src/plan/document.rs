@@ -155,7 +155,9 @@ pub(crate) struct PredictionDocument {
     pub(crate) throughput: Option<f64>,
     /// Share of jobs lost.
     pub(crate) loss: Option<f64>,
-    /// Upper end of its 95 % confidence interval, by which the target is judged; null for formulas.
+    /// Share of jobs that ended otherwise without an answer, mostly because it came too late.
+    pub(crate) failure: Option<f64>,
+    /// Upper end of the 95 % confidence interval of both together, by which the target is judged; null for formulas.
     pub(crate) loss_upper: Option<f64>,
     /// Share of right answers.
     pub(crate) accuracy: Option<f64>,
@@ -428,6 +430,7 @@ impl PredictionDocument {
         Self {
             throughput: finite(metrics.throughput),
             loss: finite(metrics.loss),
+            failure: finite(metrics.failure),
             loss_upper: evaluation.is_sampled.then(|| upper_loss(evaluation, service)).and_then(finite),
             accuracy: finite(metrics.accuracy),
             mean_latency_milliseconds: milliseconds(metrics.mean_latency),
@@ -444,6 +447,7 @@ impl PredictionDocument {
             jobs: metrics.jobs,
             throughput: None,
             loss: None,
+            failure: None,
             loss_upper: None,
             accuracy: None,
             mean_latency_milliseconds: None,

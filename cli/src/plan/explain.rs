@@ -65,20 +65,19 @@ fn about(problem: &Problem, service: &Service, index: usize, evaluation: &Evalua
         return format!("{name}: nothing is known about the devices on its way.");
     };
     let (kind, part, busy) = (most.kind, most.name, percent(Some(most.busy)));
-    let lost = percent(Some(metrics.loss));
-    let sentence = match (most.busy, metrics.loss > LOSES) {
+    let what = if metrics.failure > metrics.loss { "not answered in time" } else { "lost" };
+    let lost = format!("{} of its jobs are {what}", percent(Some(metrics.unanswered())));
+    let loses = metrics.unanswered() > LOSES;
+    let sentence = match (most.busy, loses) {
         (share, _) if share >= BUSY => {
-            format!(
-                "{kind} {part} limits it: it is busy {busy} of the time. {}",
-                remedy(most, metrics.loss > LOSES, &lost)
-            )
+            format!("{kind} {part} limits it: it is busy {busy} of the time. {}", remedy(most, loses, &lost))
         }
         (share, true) if share < CALM => format!(
-            "memory limits it: it loses {lost} of its jobs although nothing on its way is busier than {part} with {busy}. \
+            "memory limits it: {lost} although nothing on its way is busier than {part} with {busy}. \
              More memory, or room for bursts, would help; a faster device would help less."
         ),
         (_, true) => format!(
-            "{kind} {part} is busiest with {busy}, and {lost} of the jobs are lost when many come at once. \
+            "{kind} {part} is busiest with {busy}, and {lost} when many come at once. \
              A faster {kind} or more memory there would help."
         ),
         (_, false) => format!("nothing limits it: {kind} {part} is busiest with {busy}, and next to nothing is lost."),
@@ -93,7 +92,7 @@ fn remedy(part: &Part<'_>, loses: bool, lost: &str) -> String {
         _ => "A faster device, earlier exits or another chain would help",
     };
     match loses {
-        true => format!("{help}; {lost} of the jobs are lost now."),
+        true => format!("{help}; {lost} now."),
         false => format!("{help} if more jobs come; next to nothing is lost now."),
     }
 }

@@ -3,6 +3,9 @@
 use domain::{PerSecond, Problem};
 use std::str::FromStr;
 
+/// Far above what any gateway takes: simulations of so many arrivals would be over before the first jobs are.
+const MOST: f64 = 1e6;
+
 /// `[SOURCE:]RATE`
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rate {
@@ -19,9 +22,9 @@ impl FromStr for Rate {
             Some((source, rate)) => (Some(source.trim().to_owned()), rate),
             None => (None, text),
         };
-        let number = rate.trim().trim_end_matches("/s").parse::<f64>().ok().filter(|rate| *rate > 0.0);
-        let rate = number.and_then(|rate| PerSecond::new(rate).ok());
-        let rate = rate.ok_or("write jobs per second, such as 120, 120/s or camera:120")?;
+        let number = rate.trim().trim_end_matches("/s").parse::<f64>().ok();
+        let rate = number.filter(|rate| *rate > 0.0 && *rate <= MOST).and_then(|rate| PerSecond::new(rate).ok());
+        let rate = rate.ok_or("write jobs per second up to 1000000, such as 120, 120/s or camera:120")?;
         Ok(Self { source, rate })
     }
 }

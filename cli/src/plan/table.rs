@@ -150,42 +150,45 @@ fn present_rows(choice: &ChoiceDocument) -> Vec<(String, &[DrawDocument])> {
 
 /// Targets, and side by side what is predicted.
 fn predictions(service: &ServiceDocument, runner_up: Option<&PredictionDocument>) -> Table {
-    let numbers = ["answered/s", "loss", "accuracy", "mean ms", "p95 ms"];
+    let shown = || service.predicted.iter().filter(|one| one.unsupported.is_none()).chain(runner_up);
+    let fails = shown().any(|one| one.failure.is_some_and(|share| share >= SMALL));
+    let failed: &[&str] = if fails { &["failed"] } else { &[] };
+    let numbers = [&["answered/s", "loss"], failed, &["accuracy", "mean ms", "p95 ms"]].concat();
     let exits: Vec<&str> = service.exits.iter().map(String::as_str).collect();
     let mut table = plain_table(&["predicted by"], &[&numbers[..], &exits[..]].concat());
     let limits = &service.targets;
     let limit = |sign: &str, text: Option<String>| text.map_or(String::new(), |text| format!("{sign} {text}"));
-    table.add_row([
-        "target".to_owned(),
-        String::new(),
-        limit("≤", limits.max_loss.map(|limit| percent(Some(limit)))),
+    let max_loss = limit("≤", limits.max_loss.map(|limit| percent(Some(limit))));
+    let others = [
         limit("≥", limits.min_accuracy.map(|limit| percent(Some(limit)))),
         limit("≤", limits.max_mean_latency_milliseconds.map(digits)),
         limit("≤", limits.max_p95_latency_milliseconds.map(digits)),
-    ]);
-    for one in service.predicted.iter().filter(|one| one.unsupported.is_none()).chain(runner_up) {
-        table.add_row([row(one), one.exits.iter().map(|share| percent(Some(*share))).collect()].concat());
+    ];
+    let start = ["target".to_owned(), String::new(), max_loss].into_iter().chain(fails.then(String::new));
+    table.add_row(start.chain(others));
+    for one in shown() {
+        table.add_row([row(one, fails), one.exits.iter().map(|share| percent(Some(*share))).collect()].concat());
     }
     table
 }
 
-fn row(one: &PredictionDocument) -> Vec<String> {
+fn row(one: &PredictionDocument, fails: bool) -> Vec<String> {
     let number = |value: Option<f64>| value.map_or("–".to_owned(), digits);
     let loss = match (one.loss, one.loss_upper) {
         // Seen never, in so many jobs.
-        (Some(0.0), Some(upper)) => format!("< {}", percent(Some(upper.max(SMALL)))),
+        (Some(0.0), Some(upper)) if one.failure == Some(0.0) => format!("< {}", percent(Some(upper.max(SMALL)))),
         (Some(loss), _) if loss > 0.0 && loss < SMALL => format!("< {}", percent(Some(SMALL))),
         (loss, _) => percent(loss),
     };
     let p95 = number(one.p95_latency_milliseconds);
-    vec![
-        one.evaluator.clone(),
-        number(one.throughput),
-        loss,
+    let failed = fails.then(|| percent(one.failure));
+    let start = [one.evaluator.clone(), number(one.throughput), loss].into_iter().chain(failed);
+    let rest = [
         percent(one.accuracy),
         number(one.mean_latency_milliseconds),
         if one.p95_is_fitted { format!("~ {p95}") } else { p95 },
-    ]
+    ];
+    start.chain(rest).collect()
 }
 
 fn busy(what: &str, all: &[BusyDocument]) -> Table {

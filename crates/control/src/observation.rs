@@ -36,8 +36,8 @@ pub struct GatewayReading {
 pub struct SourceReading {
     /// Jobs that arrived.
     pub arrived: u64,
-    /// Jobs lost.
-    pub lost: u64,
+    /// Jobs that ended without an answer, lost or failed: both count against a limit of loss.
+    pub unanswered: u64,
 }
 
 /// Counters of one device process.
@@ -73,10 +73,10 @@ impl GatewayReading {
     /// Of a document.
     pub fn read(replica: &str, telemetry: &GatewayTelemetry) -> Self {
         let sum = |lost: &BTreeMap<String, u64>| lost.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        let sources = telemetry
-            .sources
-            .iter()
-            .map(|(name, source)| (name.clone(), SourceReading { arrived: source.arrived, lost: sum(&source.lost) }));
+        let sources = telemetry.sources.iter().map(|(name, source)| {
+            let unanswered = sum(&source.lost).saturating_add(sum(&source.failed));
+            (name.clone(), SourceReading { arrived: source.arrived, unanswered })
+        });
         let mut confidences: Vec<(f64, u64)> = vec![];
         for source in telemetry.sources.values() {
             confidences.resize(confidences.len().max(source.confidences.len()), (0.0, 0));
@@ -127,7 +127,7 @@ mod tests {
             ..GatewayTelemetry::default()
         };
         let found = Observation::read([("gateway-1", &telemetry)], []).gateways.remove(0);
-        assert_eq!(found.sources["b"], SourceReading { arrived: 20, lost: 5 });
+        assert_eq!(found.sources["b"], SourceReading { arrived: 20, unanswered: 5 });
         assert_eq!((found.confidences, found.row), (vec![(9.0, 10)], Some(2)));
     }
 

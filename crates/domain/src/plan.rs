@@ -140,7 +140,7 @@ pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
     let count = next * (1.0 - 1.0 / (9.0 * next) + 1.645 / (3.0 * next.sqrt())).powi(3);
     let (mean, half) = mean_and_half_width(&losses);
     let spread = if losses.len() > 1 { mean + half } else { mean };
-    if pooled.jobs > 0.0 { spread.max(count / pooled.jobs) } else { spread }
+    if pooled.jobs > 0.0 { spread.max(count / pooled.jobs).min(1.0) } else { spread }
 }
 
 /// Whether `plan` beats `incumbent`: better in pairs of replications with common random numbers by more than the 95 %

@@ -318,6 +318,8 @@ impl<'a> Draft<'a> {
         let mut of_chain = vec![];
         for &reduced in &self.chains {
             let known = match solved.iter().position(|(known, _)| *known == reduced) {
+                // No mixture asks for chains that get no jobs.
+                _ if reduced.share == 0.0 => usize::MAX,
                 Some(known) => known,
                 None => {
                     let bursts = Bursts { rates: rates.map(|rate| rate * forecast * reduced.share), switch };

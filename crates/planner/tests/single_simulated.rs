@@ -329,6 +329,16 @@ fn chains_that_overlap_are_balanced_and_keep_the_loss_target() {
 }
 
 #[test]
+fn chains_that_get_no_jobs_are_no_error_in_bursts() {
+    let mut problem = overlapping(2.0);
+    problem.services[0].sources[0].burstiness = Burstiness::Phases { rates: [0.5, 4.0], switch: [0.05, 0.3] };
+    for scheduler in schedulers() {
+        let policy = schedule(&scheduler, &problem, 0).expect("what the test sets up is sound");
+        policy.check(9, 9).expect("what the test sets up is sound");
+    }
+}
+
+#[test]
 fn the_way_of_answers_counts_where_jobs_wait_in_the_gateway() {
     // A fifth of the time of the whole network for each round trip.
     let mut problem = problem(exact_model(), 2.0 / 0.805, Burstiness::Poisson);

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(rows_at(&mut rows, &table, &mut now, 2.35, 1.0).last(), Some(&5), "it may still be 2.5");
         assert_eq!(rows_at(&mut rows, &table, &mut now, 2.35, 100.0).last(), Some(&4), "it is not");
         assert_eq!(rows_at(&mut rows, &table, &mut now, 2.8, 100.0).last(), Some(&5));
-        assert_eq!(rows_at(&mut rows, &table, &mut now, 1.9, 1.0).last(), Some(&4), "below 2.25");
+        assert_eq!(rows_at(&mut rows, &table, &mut now, 1.9, 100.0).last(), Some(&3), "below 2");
         assert_eq!(rows.row(&table, now + 600.0), 0, "silence is the lowest rate");
     }
 

@@ -62,7 +62,7 @@ impl DriftLoop {
             gateways.iter().map(move |gateway| (gateway.replica.as_str(), sum(gateway, of)))
         };
         let arrived = track.arrived.read(now, counters(|source| source.arrived));
-        let lost = track.lost.read(now, counters(|source| source.lost));
+        let lost = track.lost.read(now, counters(|source| source.unanswered));
         let (Some(lost), Some(arrived)) = (lost, arrived) else { return };
         let arrived = arrived.count as f64;
         let was = track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds);

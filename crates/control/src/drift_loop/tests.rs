@@ -213,7 +213,7 @@ impl World {
     }
 
     fn observation(&self) -> Observation {
-        let door = crate::SourceReading { arrived: self.arrived, lost: self.lost };
+        let door = crate::SourceReading { arrived: self.arrived, unanswered: self.lost };
         let gateway = GatewayReading {
             replica: "gateway".into(),
             service: "camera".into(),
@@ -589,7 +589,7 @@ impl Tracked {
     }
 
     fn look(&mut self) {
-        let door = crate::SourceReading { arrived: self.arrived, lost: 0 };
+        let door = crate::SourceReading { arrived: self.arrived, unanswered: 0 };
         let gateway = GatewayReading {
             replica: "gateway".into(),
             service: "camera".into(),

@@ -71,8 +71,9 @@ impl Search<'_> {
             let binds = |(predicted, measured, limit): &(f64, f64, domain::Seconds)| {
                 *measured > limit.get() || *predicted > BINDING * before.latency * limit.get()
             };
-            if let Some((predicted, measured, _)) = latency.or(mean).filter(binds) {
-                next.latency = (predicted / measured).clamp(0.2, 3.0);
+            let binding = [latency, mean].into_iter().flatten().filter(binds);
+            if let Some(tightest) = binding.map(|(predicted, measured, _)| predicted / measured).reduce(f64::min) {
+                next.latency = tightest.clamp(0.2, 3.0);
             }
             let misses = !Outcome::of(self.request.problem, found).is_met(&service.name);
             // Limits that are kept are loosened most of the way only: the next look may find otherwise.

@@ -95,7 +95,8 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
 /// unless it is beaten by what would replace it.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
     let problem = request.problem;
-    let effort = spanning(problem, request.effort);
+    // On arrivals that no plan was chosen by.
+    let effort = EvaluationEffort { seed: request.effort.seed ^ 0x5E77_1E00, ..spanning(problem, request.effort) };
     let judge = |plan: &Plan| {
         let found = request.referee.evaluate(problem, plan, &effort).ok()?;
         Some((Score::of(problem, &found), found))

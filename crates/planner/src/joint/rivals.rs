@@ -9,15 +9,22 @@ const CAREFUL: f64 = 0.8;
 
 /// Plans that treat every service without a fixed policy by one scheduler: the best threshold vector for each rate, and,
 /// where thresholds may be fixed at dispatch, the optimal table over jobs present, for the loss target and (unless jobs come
-/// in bursts, for which it is careful anyway) for a part of it. Formulas cannot predict such tables, so only the referee can
-/// say what they are worth. What cannot be made is left out.
+/// in bursts, for which it is careful anyway) for a part of it. In bursts also the mixtures of each phase, and the first exit:
+/// a search by formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of.
+/// What cannot be made is left out.
 pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -> Vec<Plan> {
-    let direct = Scheduler::DataDriven(ThresholdSearch::Direct);
-    let mut found: Vec<Plan> = all_by(&direct, problem, fixed).into_iter().collect();
+    let mut sources = problem.services.iter().flat_map(|service| &service.sources);
+    let is_bursty = sources.any(|source| source.burstiness != Burstiness::Poisson);
+    let mut found: Vec<Plan> = vec![];
+    found.extend(all_by(&Scheduler::DataDriven(ThresholdSearch::Direct), problem, fixed));
+    if is_bursty {
+        let mixtures = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
+        found.extend(all_by(&mixtures, &careful(problem), fixed));
+        found.extend(all_by(&Scheduler::ExitFirst, problem, fixed));
+    }
     if may_dispatch {
         found.extend(all_by(&Scheduler::SMDP, problem, fixed));
-        let mut sources = problem.services.iter().flat_map(|service| &service.sources);
-        if sources.all(|source| source.burstiness == Burstiness::Poisson) {
+        if !is_bursty {
             found.extend(all_by(&Scheduler::SMDP, &careful(problem), fixed));
         }
     }

@@ -62,7 +62,8 @@ pub fn arms(frontier: &[Mode]) -> Vec<Thresholds> {
     (0..count).map(|index| frontier[at(index)].thresholds.clone()).collect()
 }
 
-/// Per exit the price of the time that leaving there takes longer than leaving at the first.
+/// Per exit the price of the time that leaving there takes longer than leaving at the first, with all heads on the way: what
+/// an arm saves by closed heads is not told apart.
 pub fn costs(model: &Model, server: Server, price: f64) -> Vec<f64> {
     let mut time = 0.0;
     let steps = server.steps(model);
