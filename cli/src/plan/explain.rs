@@ -4,8 +4,9 @@ use super::decision::Decision;
 use super::document::PlanDocument;
 use super::words::verdict;
 use crate::format::{digits, percent};
+use domain::plan::violations;
 use domain::problem::Service;
-use domain::{Evaluation, Problem};
+use domain::{Evaluation, Problem, ServiceMetrics};
 use planner::{Limit, Limiting};
 use std::fmt::Write;
 
@@ -80,10 +81,19 @@ fn about(problem: &Problem, service: &Service, index: usize, evaluation: &Evalua
             "{kind} {part} is busiest with {busy}, and {lost} when many come at once. \
              A faster {kind} or more memory there would help."
         ),
+        (_, false) if misses_alone(service, &metrics) => format!(
+            "no device or link is short of anything ({kind} {part} is busiest with {busy}): what is missed is a matter of how long a \
+             single job takes, or of how accurate the exits are."
+        ),
         (_, false) => format!("nothing limits it: {kind} {part} is busiest with {busy}, and next to nothing is lost."),
     };
     let idle = idle(service, &taken);
     format!("{name}: {sentence}{idle}")
+}
+
+/// Whether targets are missed although hardly anything is lost.
+fn misses_alone(service: &Service, metrics: &ServiceMetrics) -> bool {
+    !violations(&service.targets, metrics, metrics.unanswered()).is_empty()
 }
 
 fn remedy(part: &Part<'_>, loses: bool, lost: &str) -> String {

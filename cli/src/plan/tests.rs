@@ -65,8 +65,8 @@ fn what_limits_a_service_is_said_in_words() {
     for (loss, busy, want) in [
         (0.05, 0.97, "faces: device box limits it: it is busy 97.0 % of the time. A faster device,"),
         (0.0, 0.85, "would help if more jobs come; next to nothing is lost now."),
-        (0.02, 0.4, "faces: memory limits it: it loses 2.0 % of its jobs although nothing"),
-        (0.02, 0.7, "faces: device box is busiest with 70.0 %, and 2.0 % of the jobs are lost when many"),
+        (0.02, 0.4, "faces: memory limits it: 2.0 % of its jobs are lost although nothing"),
+        (0.02, 0.7, "faces: device box is busiest with 70.0 %, and 2.0 % of its jobs are lost when many"),
         (0.0, 0.4, "faces: nothing limits it: device box is busiest with 40.0 %"),
     ] {
         let text = said(loss, busy);

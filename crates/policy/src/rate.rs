@@ -33,10 +33,8 @@ impl RateEstimator {
     /// Jobs per second over the window, or over the time since the start if that is shorter.
     pub fn rate(&mut self, now: Duration) -> f64 {
         self.advance(now);
-        let window_start = self
-            .slot
-            .saturating_mul(u32::try_from((self.current + 1).saturating_sub(SLOTS as u64)).unwrap_or(u32::MAX));
-        let covered = now.saturating_sub(window_start.max(self.started)).as_secs_f64();
+        let window_start = self.slot.as_secs_f64() * (self.current + 1).saturating_sub(SLOTS as u64) as f64;
+        let covered = now.as_secs_f64() - window_start.max(self.started.as_secs_f64());
         let jobs: u64 = self.counts.iter().sum();
         // Less than a slot of time says nothing yet.
         jobs as f64 / covered.max(self.slot.as_secs_f64())
