@@ -329,6 +329,29 @@ fn chains_that_overlap_are_balanced_and_keep_the_loss_target() {
 }
 
 #[test]
+fn chains_that_meet_on_one_fragment_share_the_jobs() {
+    // Two small devices in front of one: as in the example fashion-mnist.
+    let mut problem = problem(exact_model(), 2.0, Burstiness::Poisson);
+    let whole = problem.devices[0].fragments[0].clone();
+    let part = |first, last| Fragment { range: FragmentRange { first, last }, ..whole.clone() };
+    problem.devices[0].fragments = vec![part(0, 3)];
+    problem.devices.push(Device { name: "pi-2".to_owned(), ..problem.devices[0].clone() });
+    problem.devices.push(Device { name: "box".to_owned(), fragments: vec![part(4, 8)], ..problem.devices[0].clone() });
+    let hop = |device| Hop { device, fragment: 0, link: None };
+    let chain = |name: &str, first| Chain { name: name.to_owned(), hops: vec![hop(first), hop(2)] };
+    problem.services[0].chains = vec![chain("left", 0), chain("right", 1)];
+    problem.services[0].gateways[0].links = vec![None, None];
+    problem.check().expect("what the test sets up is sound");
+    let lp = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
+    let policy = schedule(&lp, &problem, 0).expect("what the test sets up is sound");
+    let left = policy.default.choices().iter().filter(|choice| choice.chain == 0);
+    let share: f64 = left.map(|choice| choice.probability.get()).sum();
+    assert!((share - 0.5).abs() < 1e-3, "{share}");
+    let loss = simulated(&problem, policy).loss.value;
+    assert!(loss < 0.012, "loses {loss}");
+}
+
+#[test]
 fn chains_that_get_no_jobs_are_no_error_in_bursts() {
     let mut problem = overlapping(2.0);
     problem.services[0].sources[0].burstiness = Burstiness::Phases { rates: [0.5, 4.0], switch: [0.05, 0.3] };

@@ -28,15 +28,18 @@ pub(crate) fn cases(folder: &Path, drive: &Drive, seed: u64, exit_table: Option<
     for service in &deployment.services {
         service.artifact.verify(&service.model_file).map_err(Failure::input)?;
     }
-    let models = Models::read(&deployment, &manifests, exit_table, Judge::of(&deployment))?;
+    // Planned is with what `eenn up` knows, whatever samples the jobs then are.
+    let known = Models::read(&deployment, &manifests, None, Judge::of(&deployment))?;
+    let plan = decide(&problem(&deployment, &known)?, &deployment, &Ask::default())?.plan;
+    let models = match exit_table {
+        Some(_) => Models::read(&deployment, &manifests, exit_table, Judge::All)?,
+        None => known,
+    };
     let names: Vec<&str> = deployment.services.iter().map(|service| service.name.as_str()).collect();
-    Ok(vec![Case { id: names.join("+"), network: network(&deployment, &models, load.as_ref())? }])
-}
-
-fn network(deployment: &Deployment, models: &Models, load: Option<&Load>) -> Outcome<Network> {
-    let problem = problem(deployment, models)?;
-    let plan = decide(&problem, deployment, &Ask::default())?.plan;
-    network_of(deployment, &problem, plan, load)
+    Ok(vec![Case {
+        id: names.join("+"),
+        network: network_of(&deployment, &problem(&deployment, &models)?, plan, load.as_ref())?,
+    }])
 }
 
 /// The network of a plan under a load.

@@ -29,7 +29,9 @@ fn changed(change: impl Fn(&mut Manifests), words: &[&str]) -> Network {
     let deployment = deploy(&manifests, &Default::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let plan = drive(words).plan(&sources(&deployment), 1).unwrap_or_else(|error| panic!("{error}"));
     let models = Models::read(&deployment, &manifests, None, Judge::All).unwrap_or_else(|error| panic!("{error}"));
-    network(&deployment, &models, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
+    let problem = problem(&deployment, &models).expect("the example is sound");
+    let planned = decide(&problem, &deployment, &Ask::default()).expect("it is planned").plan;
+    network_of(&deployment, &problem, planned, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A second source of the same service, on another node.

@@ -12,7 +12,7 @@
 //! and what a scheduler sees of such a chain is its bottleneck only.
 //!
 //! The cores of a device that its fragments of this service are sure of when all of the other services are busy
-//! (water-filling on CPU requests, capped by workers and CPU limits) are divided in proportion to what each has to do.
+//! (water-filling on CPU requests, capped by workers and CPU limits) are divided in proportion to what each chain has to do there.
 //!
 //! # Cost
 //! `QUANTA` × chains × hops.
@@ -125,11 +125,14 @@ impl<'a> Resources<'a> {
         let resources = self.takes.iter().flatten().map(|taken| taken.0 + 1).max().unwrap_or(0);
         let (mut full, mut parts) = (vec![0.0; resources], vec![0usize; self.takes.len()]);
         for _ in 0..QUANTA {
-            let fullest = |chain: &usize| {
-                self.takes[*chain].iter().map(|&(resource, seconds)| full[resource] + seconds).fold(0.0, f64::max)
+            let after = |chain: usize| self.takes[chain].iter().map(|&(resource, seconds)| full[resource] + seconds);
+            let fullest = |chain: usize| after(chain).fold(0.0, f64::max);
+            // Where chains have the fullest in common, what else they take decides.
+            let by = |one: &usize, other: &usize| {
+                let all = |chain: usize| after(chain).sum::<f64>();
+                fullest(*one).total_cmp(&fullest(*other)).then_with(|| all(*one).total_cmp(&all(*other)))
             };
-            let used = (0..self.takes.len()).filter(|&chain| self.use_of[chain]);
-            let next = used.min_by(|one, other| fullest(one).total_cmp(&fullest(other)));
+            let next = (0..self.takes.len()).filter(|&chain| self.use_of[chain]).min_by(by);
             let next = next.expect("chains of the shortest length are used");
             self.takes[next].iter().for_each(|&(resource, seconds)| full[resource] += seconds);
             parts[next] += 1;
@@ -140,17 +143,18 @@ impl<'a> Resources<'a> {
 
     /// The servers that fragments are when chains have these shares.
     fn servers(&self, shares: &[f64]) -> Vec<Vec<Server>> {
-        let load = |device: usize, fragment: Option<usize>| -> f64 {
-            let here = |hop: &Hop| hop.device == device && fragment.is_none_or(|fragment| hop.fragment == fragment);
+        let load = |device: usize| -> f64 {
             let of_chain = |(index, chain): (usize, &Chain)| {
-                let hops = chain.hops.iter().zip(&self.work[index]).filter(|(hop, _)| here(hop));
+                let hops = chain.hops.iter().zip(&self.work[index]).filter(|(hop, _)| hop.device == device);
                 shares[index] * hops.map(|(_, work)| work).sum::<f64>()
             };
             self.service.chains.iter().enumerate().map(of_chain).sum()
         };
         let of = |(index, chain): (usize, &Chain)| -> Vec<Server> {
             let at = |(place, hop): (usize, &Hop)| {
-                let (own, all) = (load(hop.device, Some(hop.fragment)), load(hop.device, None));
+                // A chain that shares its fragment with others has its part of it: half the arrivals at half the speed fill
+                // as much memory.
+                let (own, all) = (shares[index] * self.work[index][place], load(hop.device));
                 let share = if own > 0.0 { own / all } else { 1.0 };
                 let device = &self.problem.devices[hop.device];
                 let cores = (share * self.cores[hop.device]).min(cap(device, hop.fragment));

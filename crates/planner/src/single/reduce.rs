@@ -61,7 +61,9 @@ fn bottleneck(
     (epoch, there): (Epoch, f64),
 ) -> (Server, usize) {
     let model = &service.model;
-    let time = |hop: usize| servers[hop].longest(model) + servers[hop].turnaround;
+    // With all heads, as jobs see them that may leave anywhere.
+    let all = |server: &Server| server.steps(model).iter().map(|step| step.segments.0 + step.head.0).sum::<f64>();
+    let time = |hop: usize| all(&servers[hop]) + servers[hop].turnaround;
     let hop = (0..chain.hops.len()).max_by(|&a, &b| time(a).total_cmp(&time(b)).then(b.cmp(&a)));
     let hop = hop.expect("a chain has fragments");
     let at_gateway = hop == 0 && epoch == Epoch::Dispatch;
