@@ -51,5 +51,5 @@ fn without_reoptimisation_the_first_plan_stays() {
     let (summary, log) = up(&["--no-reoptimize"]);
     assert_eq!(summary["reoptimization"], Value::Null);
     assert!(summary["loss_ratio"].as_f64().unwrap() > 0.2, "{}\n{log}", summary["loss_ratio"]);
-    assert!(log.contains("plan 1: ") && !log.contains("plan 2: "), "{log}");
+    assert!(!log.contains("plan 2: "), "{log}");
 }
