@@ -79,10 +79,27 @@ fn run(problem: &Problem, method: Method, limit: u64, by_processor: bool) -> Fou
         method,
     });
     let took = clock.passed();
-    let long = 500_000 * problem.services.len() as u64;
-    let judged = Simulation::default().evaluate(problem, &found.plan, &effort(99, long.min(4_000_000)));
-    let spent = found.spent.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
-    Found { score: Score::of(problem, &judged.expect("it is simulated")), took, spent }
+    let long = 4_000_000 * problem.services.len() as u64;
+    let judged = Simulation::default().evaluate(problem, &found.plan, &effort(99, long.min(20_000_000)));
+    let judged = judged.expect("it is simulated");
+    let mut spent = found.spent.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>();
+    spent.extend(problem.services.iter().enumerate().map(|(index, service)| usage(&service.targets, &judged, index)));
+    Found { score: Score::of(problem, &judged), took, spent: spent.join(", ") }
+}
+
+/// How much of its limits a service uses.
+fn usage(targets: &domain::problem::Targets, judged: &domain::Evaluation, service: usize) -> String {
+    let metrics = judged.service(service);
+    let loss = targets.max_loss.map(|limit| {
+        format!(
+            "loss {:.2}/{:.2}",
+            metrics.unanswered() / limit.get(),
+            domain::plan::upper_loss(judged, service) / limit.get()
+        )
+    });
+    let p95 = targets.max_p95_latency.map(|limit| format!("p95 {:.2}", metrics.p95_latency / limit.get()));
+    let used: Vec<String> = loss.into_iter().chain(p95).collect();
+    format!("service {service}: {:.2} % at {}", 100.0 * metrics.accuracy, used.join(", "))
 }
 
 /// Whether targets are kept as well, and accuracy is within 0.3 points; and within 1 % of its share. Where targets cannot be
@@ -109,11 +126,14 @@ fn measure(name: &str, shape: &Shape, limits: &[u64], others: &[u64], aim: u64, 
     let mut notes = vec![];
     let mut within = [false; 2];
     for method in [Method::Prices, Method::Pattern, Method::Evolution] {
-        let own = |limit: &u64| method == Method::Prices || others.contains(limit);
+        let own = |limit: &u64| method == Method::Prices || (!asked("prices") && others.contains(limit));
         let found: Vec<Option<Found>> =
             limits.iter().map(|limit| own(limit).then(|| run(&problem, method, *limit, by_processor))).collect();
         let cells: Vec<String> =
             found.iter().map(|one| one.as_ref().map_or("–".to_owned(), |one| cell(&one.score))).collect();
+        if found.iter().all(Option::is_none) {
+            continue;
+        }
         println!("| {name} | {method:?} | {} |", cells.join(" | "));
         for (limit, one) in limits.iter().zip(&found) {
             let Some(one) = one else { continue };
@@ -135,8 +155,11 @@ fn table(limits: &[u64]) {
     println!("|---|---|{}", "---|".repeat(limits.len()));
 }
 
+fn asked(what: &str) -> bool {
+    std::env::args().any(|word| word == what)
+}
+
 fn main() {
-    let asked = |what: &str| std::env::args().any(|word| word == what);
     let (fresh, by_processor) = (asked("fresh"), asked("cpu"));
     if !asked("large") {
         let first = if fresh { 101 } else { 1 };

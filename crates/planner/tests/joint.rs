@@ -406,5 +406,5 @@ fn the_last_word_is_about_thousands_of_bursts_where_there_are_any() {
     let (rates, rate) = ([0.5, 1.5], source.rate.get());
     source.burstiness = domain::problem::Burstiness::Phases { rates, switch: [rate * 0.5 / 40.0, rate * 0.5 / 40.0] };
     problem.check().expect("what the test sets up is sound");
-    assert!(plain <= 8 * 40_000 && most(&problem) > 2 * plain, "{plain} {}", most(&problem));
+    assert!(plain <= 8 * 40_000 && most(&problem) >= 2 * plain, "{plain} {}", most(&problem));
 }

@@ -109,9 +109,14 @@ impl Flow {
 
     /// What `loads` say of a hop.
     pub(crate) fn load(&self, hop: usize, loads: &[f64]) -> HopLoad {
-        let at = self.hop(hop);
+        self.load_in(hop, &loads[self.at..])
+    }
+
+    /// What the numbers of this flow alone say of a hop.
+    pub(crate) fn load_in(&self, hop: usize, block: &[f64]) -> HopLoad {
+        let at = self.hop(hop) - self.at;
         let [leave, work, work2, correct, answerable, answerable_right] =
-            std::array::from_fn(|index| loads[at + index]);
+            std::array::from_fn(|index| block[at + index]);
         HopLoad { leave, work, work2, correct, answerable, answerable_right }
     }
 }

@@ -48,7 +48,7 @@ mod sharing;
 mod solve;
 
 pub(crate) use arm::Arm;
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Flow, Layout};
 pub(crate) use metrics::{evaluation, latency_p95, sum};
 pub(crate) use solve::Solver;
 

@@ -26,9 +26,8 @@
 //! section 2 (pairwise steps). Prices by differences and columns from exit tables are ours.
 
 use super::candidate::{Candidate, Column, LEAST_WEIGHT, Workshop};
-use super::pricing::Prices;
+use super::prices::ByStation;
 use super::screen::{SHARP, Screen};
-use domain::Thresholds;
 
 /// Relative length of a difference.
 const DIFFERENCE: f64 = 0.02;
@@ -247,46 +246,5 @@ impl Climb<'_, '_> {
         self.merit = merit;
         columns.iter_mut().for_each(|column| column.weight *= 1.0 - share);
         columns[to].weight += share;
-    }
-}
-
-/// Prices of work per lane and of transmission per link, and what a right answer to all jobs of a service is worth.
-#[derive(Clone)]
-struct ByStation {
-    prices: Vec<f64>,
-    worth: Vec<f64>,
-}
-
-impl ByStation {
-    fn scaled(&self, by: f64) -> Self {
-        Self { prices: self.prices.iter().map(|price| by * price).collect(), worth: self.worth.clone() }
-    }
-
-    fn thresholds(&self, workshop: &Workshop<'_>, flow: usize) -> Thresholds {
-        let layout = workshop.layout;
-        let flow = &layout.flows[flow];
-        let service = &layout.problem.services[flow.service];
-        let model = &service.model;
-        let total: f64 = layout.sources.iter().filter(|one| one.service == flow.service).map(|one| one.rate).sum();
-        let rate = layout.sources[flow.source].rate;
-        let worth = self.worth[flow.service] * rate / total;
-        let mut prices =
-            Prices { segments: vec![], heads: vec![0.0; model.exits()], right: vec![worth; model.exits()] };
-        for hop in &flow.hops {
-            let device = &layout.problem.devices[layout.lanes[hop.lane].device];
-            let second = rate * self.prices[hop.lane] / device.speed;
-            let first = prices.segments.len();
-            let times = &model.times.segments[hop.range.first..=hop.range.last];
-            prices.segments.extend(times.iter().map(|time| second * time.mean.get()));
-            if let Some(link) = hop.link {
-                prices.segments[first] += rate * self.prices[layout.lanes.len() + link] * hop.transmission;
-            }
-            for (exit, head) in prices.heads.iter_mut().enumerate() {
-                if (hop.range.first..=hop.range.last).contains(&model.exit_segments[exit]) {
-                    *head = second * model.times.heads[exit].mean.get();
-                }
-            }
-        }
-        workshop.pricers[flow.service].thresholds(&prices)
     }
 }

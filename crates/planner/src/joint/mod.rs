@@ -28,14 +28,17 @@ mod cma_es;
 mod decide;
 mod explain;
 mod finals;
+mod fluid;
 mod gradient;
 mod parallel;
 mod pattern;
 mod planned;
+mod prices;
 mod pricing;
 mod race;
 mod rate_table;
 mod referee;
+mod relaxation;
 mod rivals;
 mod screen;
 mod search;
@@ -118,7 +121,11 @@ pub fn plan(request: &Request<'_>) -> Planned {
 
 impl Budget<'_> {
     fn is_over(&self, evaluations: u64) -> bool {
-        self.evaluations.is_some_and(|most| evaluations >= most) || self.stop.is_some_and(|stop| stop())
+        self.evaluations.is_some_and(|most| evaluations >= most) || self.is_stopped()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop())
     }
 }
 

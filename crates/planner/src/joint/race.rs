@@ -11,7 +11,7 @@
 use super::candidate::{Candidate, Workshop};
 use super::cma_es::{self, Evolution};
 use super::screen::{SHARP, Screen};
-use super::{climb, gradient, parallel, shift, starts};
+use super::{climb, fluid, gradient, parallel, shift, starts};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -24,6 +24,8 @@ const FINALISTS: usize = 2;
 pub(super) enum Start {
     /// The best of simple plans.
     Simple,
+    /// The best plan of the fluid relaxation.
+    Fluid(u64),
     /// This one.
     Given(Candidate),
     /// A random plan, by its number.
@@ -48,10 +50,13 @@ pub(super) fn race(
     for heat in 0..heats {
         let share = left.map(|left| left / (heats - heat) / runners.len() as u64);
         let most = quantum.min(share.unwrap_or(u64::MAX));
-        let work: Vec<_> = runners.into_iter().map(|runner| (runner, screen.alike())).collect();
-        let runs = parallel::each(work, |(mut runner, mut own)| {
+        let work: Vec<_> = runners.into_iter().map(|runner| (runner, screen.alike())).enumerate().collect();
+        let runs = parallel::each(work, |(place, (mut runner, mut own))| {
             own.until = most;
-            runner.advance(workshop, &mut own, heat + 1 == heats);
+            // Whatever the time, one of them finds something.
+            if place == 0 || !own.budget.is_stopped() {
+                runner.advance(workshop, &mut own, heat + 1 == heats);
+            }
             (runner, own.spent)
         });
         let spent: u64 = runs.iter().map(|(_, spent)| spent).sum();
@@ -98,7 +103,7 @@ struct Runner {
 impl Runner {
     fn new(start: Start, seed: u64) -> Self {
         let number = match start {
-            Start::Random(number) | Start::Wide(number) => number + 1,
+            Start::Random(number) | Start::Wide(number) | Start::Fluid(number) => number + 1,
             Start::Simple | Start::Given(_) => 0,
         };
         let rng = ChaCha8Rng::seed_from_u64(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -123,14 +128,19 @@ impl Runner {
                 return;
             }
         }
-        if let (None, Start::Given(candidate)) = (&self.found, &self.start) {
-            self.keep(workshop, screen, candidate.clone());
+        let given = match (&self.found, &self.start) {
+            (None, Start::Given(candidate)) => Some(candidate.clone()),
+            (None, Start::Fluid(number)) => fluid::best(workshop, screen, (*number > 0).then_some(&mut self.rng)),
+            _ => None,
+        };
+        if let Some(candidate) = given {
+            self.keep(workshop, screen, candidate);
         }
-        let is_near = matches!(self.start, Start::Given(_));
+        let is_near = matches!(self.start, Start::Given(_) | Start::Fluid(_));
         let softness = if is_near { climb::FROM_NEAR } else { climb::FROM_AFAR };
         let begin = match (&self.found, &self.start) {
             (Some(found), _) => found.1.clone(),
-            (None, Start::Simple) => starts::best_simple(workshop, screen),
+            (None, Start::Simple | Start::Fluid(_)) => starts::best_simple(workshop, screen),
             (None, Start::Given(candidate)) => candidate.clone(),
             (None, Start::Random(_) | Start::Wide(_)) => starts::random(workshop, &mut self.rng),
         };

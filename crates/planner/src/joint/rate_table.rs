@@ -125,7 +125,7 @@ fn share_of(budget: Budget<'_>, rows: usize) -> Budget<'_> {
 }
 
 fn planned_row(request: &Request<'_>, budget: Budget<'_>, ratio: f64, incumbent: Plan) -> (Plan, bool) {
-    if budget.stop.is_some_and(|stop| stop()) {
+    if budget.is_stopped() {
         return (incumbent, false);
     }
     let problem = request.problem.scaled(ratio);

@@ -46,7 +46,7 @@ impl Referee<'_> {
     /// What the evaluator says of a plan; nothing where it cannot, was stopped before the first replication was over,
     /// or panicked.
     pub(crate) fn judge(&mut self, plan: &Plan, Look { arrivals, seed }: Look) -> Option<Evaluation> {
-        if self.budget.stop.is_some_and(|stop| stop()) {
+        if self.budget.is_stopped() {
             return None;
         }
         self.spent += 1;

@@ -13,7 +13,7 @@ const SMALLEST: f64 = 1e-4;
 /// Softness of targets in the end.
 pub(crate) const SHARP: f64 = 0.01;
 /// Evaluations before the clock is looked at first: fewer find nothing that is worth having.
-const FEWEST: u64 = 300;
+const FEWEST: u64 = 50;
 /// Evaluations after which it is looked at again.
 const POLLED: u64 = 16;
 
@@ -74,7 +74,7 @@ impl<'p> Screen<'p> {
         if late || self.spent < (at + POLLED).max(FEWEST) {
             return late;
         }
-        let late = self.budget.stop.is_some_and(|stop| stop());
+        let late = self.budget.is_stopped();
         self.polled.set((self.spent, late));
         late
     }

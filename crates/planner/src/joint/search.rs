@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
         let starts: Vec<Start> = match (self.request.method, incumbent) {
             (Method::Near, Some(incumbent)) => vec![incumbent],
             (Method::Prices | Method::Near, incumbent) => {
-                let own = [Start::Simple, self.wide(desk, 0), Start::Random(0)];
+                let own = [Start::Fluid(0), self.wide(desk, 0), Start::Simple, Start::Fluid(1)];
                 own.into_iter().chain(incumbent).chain(rivals).collect()
             }
             (other, _) => return vec![self.other_method(other, desk)],
@@ -187,7 +187,7 @@ impl<'a> Search<'a> {
         while vain < IN_VAIN && race_number < MOST_RACES && !desk.is_over() {
             let (one, other) = (2 * race_number + 1, 2 * race_number + 2);
             let again = if race_number == 0 { Start::Given(best.candidate.clone()) } else { Start::Random(other) };
-            let starts = vec![again, self.wide(desk, one), self.wide(desk, other), Start::Random(one)];
+            let starts = vec![again, self.wide(desk, one), self.wide(desk, other), Start::Fluid(one + 1)];
             let quantum = self.quantum() << race_number.min(MOST_DOUBLINGS);
             let found = race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, quantum);
             let gained = self.look_at(desk, found, best, board);
@@ -284,7 +284,7 @@ impl<'a> Search<'a> {
 
 /// One per service; services of one model share it. Where prices have the last word on thresholds they look at all samples
 /// (up to a number that is plenty); with many variables time is better spent on more columns.
-fn pricers(problem: &Problem) -> Vec<Arc<Pricer>> {
+pub(super) fn pricers(problem: &Problem) -> Vec<Arc<Pricer>> {
     let of_service = |one: &domain::problem::Service| one.sources.len() * one.chains.len() * one.model.exits();
     let variables: usize = problem.services.iter().map(of_service).sum();
     let samples = if variables > MANY_VARIABLES { FEW_SAMPLES } else { MANY_SAMPLES };
