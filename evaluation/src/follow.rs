@@ -3,13 +3,14 @@
 use crate::joint;
 use crate::run::Size;
 use control::{Accepted, Decision, DriftLoop, GatewayReading, Held, LoopOptions, Observation, SourceReading};
-use domain::{EvaluationEffort, Plan, Policy, Problem};
+use domain::{EvaluationEffort, Plan, Policy, Problem, Thresholds};
 use planner::Decomposition;
-use policy::{Gatekeeper, Scheduler};
+use policy::{Arriving, Dispatching, End, Gatekeeper, Outcome, Scheduler, Selected};
+use rand::Rng;
 use simulator::{Control, Controller, Network, View};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use wire::document::{AuditTelemetry, PolicyVersion};
 
 /// Readings per length of a part of the run.
@@ -31,7 +32,11 @@ pub(crate) struct Pace {
 pub(crate) fn follow(network: &mut Network, problem: &Problem, policy: &Policy, pace: Pace, wrap: &Wrap, size: Size) {
     let (Pace { part, unit }, wrap) = (pace, wrap.clone());
     let (problem, policy) = (problem.clone(), policy.clone());
-    let make = move |_| {
+    let known: Arc<Mutex<BTreeMap<u32, Told>>> = Arc::default();
+    let told_of = move |replication: u32| known.lock().expect("nobody panics").entry(replication).or_default().clone();
+    let (told, own, around) = (told_of.clone(), policy.clone(), wrap.clone());
+    network.schedulers[0].make = Arc::new(move |replication| around(Telling::new(&own, 0.0, &told(replication))));
+    let make = move |replication| {
         let defaults = LoopOptions::default();
         let options = LoopOptions {
             min_interval: defaults.min_interval * unit,
@@ -45,7 +50,7 @@ pub(crate) fn follow(network: &mut Network, problem: &Problem, policy: &Policy, 
         };
         let plan = Plan { policies: vec![policy.clone()] };
         let drift = DriftLoop::new(problem.clone(), plan, PolicyVersion::default(), options);
-        Box::new(Shell { drift, size, wrap: wrap.clone() }) as Box<dyn Controller>
+        Box::new(Shell { drift, size, wrap: wrap.clone(), told: told_of(replication) }) as Box<dyn Controller>
     };
     network.control = Some(Control { every: part / READINGS, make: Arc::new(make) });
 }
@@ -54,12 +59,63 @@ struct Shell {
     drift: DriftLoop,
     size: Size,
     wrap: Wrap,
+    told: Told,
+}
+
+/// What a gateway tells of its answers.
+#[derive(Debug, Clone, Default)]
+struct Answers {
+    /// Per exit the sum of confidences, and their number.
+    exits: Vec<(f64, u64)>,
+    /// Row of the rate table that was in force last.
+    row: Option<usize>,
+}
+
+type Told = Arc<Mutex<Answers>>;
+
+/// A gatekeeper that tells what it sees.
+struct Telling {
+    inner: Gatekeeper,
+    told: Told,
+}
+
+impl Telling {
+    fn new(policy: &Policy, now: f64, told: &Told) -> Box<dyn Scheduler> {
+        let mut answers = told.lock().expect("nobody panics");
+        answers.exits.resize(policy_exits(policy), (0.0, 0));
+        Box::new(Self { inner: Gatekeeper::new(policy.clone(), now), told: told.clone() })
+    }
+}
+
+fn policy_exits(policy: &Policy) -> usize {
+    policy.default.choices().iter().map(|choice| choice.thresholds.exits()).max().unwrap_or(0)
+}
+
+impl Scheduler for Telling {
+    fn arrive(&mut self, arriving: &Arriving<'_>, rng: &mut dyn Rng) -> Option<Selected<'_>> {
+        self.told.lock().expect("nobody panics").row = self.inner.row(arriving.now).map(|row| row.row);
+        self.inner.arrive(arriving, rng)
+    }
+
+    fn dispatch(&mut self, dispatching: &Dispatching<'_>, rng: &mut dyn Rng) -> Option<(&Thresholds, u32)> {
+        self.inner.dispatch(dispatching, rng)
+    }
+
+    fn ended(&mut self, outcome: &Outcome<'_>) {
+        if let End::Answered { exit, confidence, .. } = outcome.end
+            && let Some(sum) = self.told.lock().expect("nobody panics").exits.get_mut(exit)
+        {
+            *sum = (sum.0 + f64::from(confidence), sum.1 + 1);
+        }
+        self.inner.ended(outcome);
+    }
 }
 
 impl Controller for Shell {
     fn look(&mut self, view: &mut View<'_>) {
         let now = view.now();
-        self.drift.observe(now, &observation(self.drift.current(), view));
+        let answers = self.told.lock().expect("nobody panics").clone();
+        self.drift.observe(now, &observation(self.drift.current(), view, answers));
         let effort =
             EvaluationEffort { seed: self.size.seed, replications: NonZeroU32::MIN, arrivals: 10_000, stop: None };
         let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else {
@@ -71,14 +127,14 @@ impl Controller for Shell {
         if policy == self.drift.plan().policies[0] {
             return self.drift.reject(now, Held::DidNotBeat);
         }
-        view.replace(0, (self.wrap)(Box::new(Gatekeeper::new(policy.clone(), now))));
+        view.replace(0, (self.wrap)(Telling::new(&policy, now, &self.told)));
         let plan = Plan { policies: vec![policy] };
         self.drift.accept(now, Accepted { problem: *problem, plan, gain: String::new() });
     }
 }
 
 /// What a gateway would tell. Sources that stand for one (distorted jobs) are counted together.
-fn observation(problem: Problem, view: &View<'_>) -> Observation {
+fn observation(problem: Problem, view: &View<'_>, answers: Answers) -> Observation {
     let service = &problem.services[0];
     let sum = |of: &dyn Fn(&simulator::Counts) -> u64| view.counts().iter().map(of).sum();
     let unanswered = sum(&|counts| counts.lost + counts.failed);
@@ -96,7 +152,8 @@ fn observation(problem: Problem, view: &View<'_>) -> Observation {
         service: service.name.clone(),
         sources: BTreeMap::from([(service.sources[0].name.clone(), source)]),
         audits,
-        ..GatewayReading::default()
+        confidences: answers.exits,
+        row: answers.row,
     };
     Observation { gateways: vec![gateway], devices: vec![] }
 }

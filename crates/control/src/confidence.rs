@@ -23,39 +23,59 @@ pub(crate) const ANSWERS: f64 = 500.0;
 
 const WINDOWS: u32 = 3;
 
-/// Row in force, and per exit sum and number of confidences.
-type Counters = (Option<usize>, Vec<(f64, u64)>);
+/// Answers of a gateway since its last reading.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Increment {
+    /// Row of the rate table that was in force all the time; `None` without one.
+    pub(crate) row: Option<usize>,
+    /// Per exit the sum of the confidences of its answers, and their number.
+    pub(crate) exits: Vec<(f64, u64)>,
+}
+
+/// Tells answers since the last reading from counters since the start of a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AnswerMeter {
+    replicas: BTreeMap<String, Increment>,
+}
+
+impl AnswerMeter {
+    /// Takes the counters of a gateway; `None` for the first ones of a process, and where the row has changed: what was counted
+    /// meanwhile belongs to neither.
+    pub(crate) fn read(&mut self, gateway: &GatewayReading) -> Option<Increment> {
+        let now = Increment { row: gateway.row, exits: gateway.confidences.clone() };
+        let before = self.replicas.insert(gateway.replica.clone(), now)?;
+        if before.row != gateway.row || before.exits.len() != gateway.confidences.len() {
+            return None;
+        }
+        let exits = gateway.confidences.iter().zip(&before.exits).map(|(now, was)| {
+            let (sum, count) = (now.0 - was.0, now.1.checked_sub(was.1)?);
+            (0.0..=count as f64 + 1e-6).contains(&sum).then_some((sum, count))
+        });
+        Some(Increment { row: gateway.row, exits: exits.collect::<Option<_>>()? })
+    }
+}
 
 /// Follows the confidence of the answers of one service.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConfidenceTracker {
     /// Per row of the rate table (`None` without one) and exit: what to expect; NaN where nothing leaves.
     expected: BTreeMap<Option<usize>, Vec<f64>>,
-    replicas: BTreeMap<String, Counters>,
     /// Per row and exit: sum and number of answers.
     windows: BTreeMap<(Option<usize>, usize), (f64, f64)>,
     off: BTreeMap<(Option<usize>, usize), u32>,
 }
 
 impl ConfidenceTracker {
-    /// Takes the counters of a gateway under the plan's `policy` for `service`.
-    pub(crate) fn observe(&mut self, gateway: &GatewayReading, service: &Service, policy: &Policy, shift: f64) {
-        let now = (gateway.row, gateway.confidences.clone());
-        let Some((row, before)) = self.replicas.insert(gateway.replica.clone(), now) else { return };
-        // What was counted while the row changed belongs to neither.
-        if row != gateway.row {
-            return;
-        }
-        let expected = self.expected.entry(row).or_insert_with(|| expected(service, policy, row)).clone();
-        for (exit, ((now, was), expected)) in gateway.confidences.iter().zip(&before).zip(expected).enumerate() {
-            let Some(answers) = now.1.checked_sub(was.1) else { return };
-            let sum = now.0 - was.0;
-            let sound = (0.0..=answers as f64 + 1e-6).contains(&sum);
-            if answers == 0 || !sound || expected.is_nan() {
+    /// Takes what a gateway answered under the plan's `policy` for `service`.
+    pub(crate) fn observe(&mut self, answers: &Increment, service: &Service, policy: &Policy, shift: f64) {
+        let row = answers.row;
+        let expected = self.expected.entry(row).or_insert_with(|| expected(service, policy, row));
+        for (exit, ((sum, count), expected)) in answers.exits.iter().zip(expected.iter()).enumerate() {
+            if *count == 0 || expected.is_nan() {
                 continue;
             }
             let window = self.windows.entry((row, exit)).or_default();
-            *window = (window.0 + sum, window.1 + answers as f64);
+            *window = (window.0 + sum, window.1 + *count as f64);
             if window.1 >= ANSWERS {
                 let (sum, answers) = std::mem::take(window);
                 let is_off = (sum / answers - expected).abs() > shift + 0.9 / answers.sqrt();
@@ -97,7 +117,8 @@ fn expected(service: &Service, policy: &Policy, row: Option<usize>) -> Vec<f64> 
     sums.iter().zip(shares).map(|(sum, share)| sum / share).collect()
 }
 
-fn mixture<'a>(policy: &'a Policy, row: Option<usize>, source: &str) -> Option<&'a Mixture> {
+/// What jobs of a source do in a row of the rate table; `None` where that is not known.
+pub(crate) fn mixture<'a>(policy: &'a Policy, row: Option<usize>, source: &str) -> Option<&'a Mixture> {
     match (&policy.learning, &policy.rates, row) {
         (None, Some(rates), Some(row)) => rates.rows.get(row).map(|row| row.mixture(source)),
         (None, None, None) => Some(policy.mixture(source)),

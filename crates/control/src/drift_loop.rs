@@ -3,9 +3,10 @@
 mod observe;
 mod reasons;
 
-use crate::confidence::ConfidenceTracker;
+use crate::confidence::{AnswerMeter, ConfidenceTracker};
 use crate::running::RunningConfidences;
-use crate::tilt::table_agreement;
+use crate::shares::ShareTracker;
+use crate::tilt::{Wanted, table_agreement};
 use crate::{AccuracyTracker, Event, Gate, Held, LoopOptions, LossTracker, Reason, SpeedTracker};
 use arrivals::{Detector, Meter, RateEstimate};
 use domain::plan::{Plan, Score};
@@ -85,6 +86,10 @@ struct ServiceTrack {
     /// Arrivals beside these losses.
     arrived: Meter,
     accuracy: AccuracyTracker,
+    answers: AnswerMeter,
+    leaving: ShareTracker,
+    /// What was found of inputs that are not those of the exit table.
+    found: Wanted,
     /// Re-weighted samples, where inputs are not those of the exit table.
     samples: Option<(Arc<Samples>, Arc<Samples>)>,
     tables_changed: bool,
@@ -117,6 +122,9 @@ impl DriftLoop {
             lost: Meter::default(),
             arrived: Meter::default(),
             accuracy: AccuracyTracker::new(table_agreement(&service.model.choose.table), options.false_accuracy_alarms),
+            answers: AnswerMeter::default(),
+            leaving: ShareTracker::default(),
+            found: Wanted::default(),
             samples: None,
             tables_changed: false,
             confidence: ConfidenceTracker::default(),
@@ -264,6 +272,7 @@ impl DriftLoop {
             track.loss.restart();
             track.tables_changed = false;
             track.confidence.restart();
+            track.leaving.restart();
             if let Some(running) = &mut track.running {
                 running.taken();
             }

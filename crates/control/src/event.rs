@@ -56,6 +56,17 @@ pub enum Event {
         /// Whether inputs are again as the exit table has them.
         recovered: bool,
     },
+    /// Jobs leave at other exits than was assumed.
+    ExitSharesDrift {
+        /// The service.
+        service: String,
+        /// Per exit the share of answers given there.
+        shares: Vec<f64>,
+        /// Share of the rows of the exit table that carry its weight.
+        effective_rows: f64,
+        /// Whether jobs leave again as the exit table has it.
+        recovered: bool,
+    },
     /// A loss target is missed for some time.
     ViolationObserved {
         /// The service.
@@ -163,6 +174,10 @@ pub enum Held {
     Failed(String),
 }
 
+fn list(shares: &[f64]) -> String {
+    shares.iter().map(|share| format!("{:.1} %", 100.0 * share)).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -185,10 +200,16 @@ impl fmt::Display for Event {
             Self::AccuracyDrift { service, recovered: true, .. } => {
                 write!(f, "{service}: exits agree as often as in the exit table again")
             }
+            Self::ExitSharesDrift { service, recovered: true, .. } => {
+                write!(f, "{service}: jobs leave at its exits as in the exit table again")
+            }
+            Self::ExitSharesDrift { service, shares, effective_rows, .. } => write!(
+                f,
+                "{service}: {} of jobs leave at its exits, not what the exit table has ({:.0} % of its rows in use)",
+                list(shares),
+                100.0 * effective_rows
+            ),
             Self::AccuracyDrift { service, agreement, accuracy, effective_rows, .. } => {
-                let list = |values: &[f64]| {
-                    values.iter().map(|value| format!("{:.1} %", 100.0 * value)).collect::<Vec<_>>().join(", ")
-                };
                 write!(
                     f,
                     "{service}: exits agree with the last one in {} of jobs; accuracy about {} ({:.0} % of rows in use)",
@@ -219,7 +240,7 @@ impl fmt::Display for Reason {
             }
             Self::Burstiness { service, source } => write!(f, "{source} of {service} sends in other bursts"),
             Self::Speed { device, planned, now } => write!(f, "{device} has speed {now:.2}, planned for {planned:.2}"),
-            Self::Accuracy { service } => write!(f, "exits of {service} agree otherwise"),
+            Self::Accuracy { service } => write!(f, "exits of {service} behave otherwise"),
             Self::ConfidenceShift { service } => write!(f, "confidences of {service} have shifted"),
             Self::TrackedConfidence { service, exit, planned, now } => {
                 write!(f, "exit {} of {service} is {now:.2} sure, planned for {planned:.2}", exit + 1)

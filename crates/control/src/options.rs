@@ -31,6 +31,8 @@ pub struct LoopOptions {
     pub min_effective_rows: f64,
     /// Difference of mean confidences from those of the exit table that is acted on.
     pub confidence_shift: f64,
+    /// Difference of the share of jobs that leave at an exit from that of the exit table that is acted on.
+    pub exit_share_shift: f64,
     /// Seconds without telemetry after which nothing is decided.
     pub stale: f64,
 }
@@ -51,6 +53,7 @@ impl Default for LoopOptions {
             false_accuracy_alarms: 0.01,
             min_effective_rows: 0.1,
             confidence_shift: 0.05,
+            exit_share_shift: 0.03,
             stale: 15.0,
         }
     }

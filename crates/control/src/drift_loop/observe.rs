@@ -1,6 +1,7 @@
 //! Telemetry in: what is learned from a reading, and which events it makes.
 
 use super::DriftLoop;
+use crate::shares::Judgement;
 use crate::tilt::{table_agreement, tilt};
 use crate::{DeviceReading, Event, GatewayReading, Observation, SourceReading};
 use arrivals::{Change, Detector};
@@ -23,7 +24,7 @@ impl DriftLoop {
             self.observe_sources(index, now, &gateways);
             self.observe_losses(index, now, &gateways);
             self.observe_audits(index, &gateways);
-            self.observe_confidences(index, &gateways);
+            self.observe_answers(index, now, &gateways);
         }
         observation.devices.iter().for_each(|reading| self.observe_device(reading));
         let silent = self.heard.is_some_and(|heard| now - heard > self.options.stale);
@@ -79,43 +80,68 @@ impl DriftLoop {
         let found =
             gateways.iter().filter_map(|gateway| track.accuracy.observe(&gateway.replica, &gateway.audits)).last();
         let Some(found) = found else { return };
-        let service = &self.base.services[index];
-        let (choose, judge) = (&service.model.choose.table, &service.model.judge.table);
-        let own = table_agreement(choose);
+        let own = table_agreement(&self.base.services[index].model.choose.table);
         // Twice the uncertainty of the audits behind an alarm.
         let near = |(own, found): (&f64, &f64)| {
             let half = 2.0 * (own * (1.0 - own) / crate::accuracy::NEEDED as f64).sqrt() + 0.01;
             found.is_nan() || (own - found).abs() <= half
         };
         let recovered = own.iter().zip(&found).all(near);
-        let floor = self.options.min_effective_rows;
+        self.services[index].found.agreement = if recovered { vec![] } else { found.clone() };
+        let (accuracy, effective_rows) = self.reweigh(index);
+        let service = self.base.services[index].name.clone();
+        self.events.push(Event::AccuracyDrift { service, agreement: found, accuracy, effective_rows, recovered });
+    }
+
+    /// Weighs the rows of the exit tables of a service anew by all that was found; per exit the accuracy under the weights, and
+    /// the share of rows that carry them.
+    fn reweigh(&mut self, index: usize) -> (Vec<f64>, f64) {
+        let (model, track) = (&self.base.services[index].model, &mut self.services[index]);
+        let (choose, judge) = (&model.choose.table, &model.judge.table);
         let (mut effective_rows, mut samples) = (1.0, None);
-        if !recovered {
-            let (choosing, judging) = (tilt(choose, &found, floor), tilt(judge, &found, floor));
+        if !track.found.agreement.is_empty() || track.found.leaving.is_some() {
+            let floor = self.options.min_effective_rows;
+            let (choosing, judging) = (tilt(choose, &track.found, floor), tilt(judge, &track.found, floor));
             effective_rows = choosing.effective.min(judging.effective);
             let reweighted = |table: &domain::ExitTable, weights| Arc::new(Samples::new(table.reweighted(weights)));
             samples = Some((reweighted(choose, &choosing.weights), reweighted(judge, &judging.weights)));
         }
         let judged = samples.as_ref().map_or(judge.as_ref(), |(_, judge)| judge.table.as_ref());
         let accuracy = (0..judged.exits()).map(|exit| judged.accuracy(exit)).collect();
-        let service = service.name.clone();
-        self.events.push(Event::AccuracyDrift { service, agreement: found, accuracy, effective_rows, recovered });
         track.samples = samples;
+        track.leaving.restart();
         track.tables_changed = true;
         self.news();
+        (accuracy, effective_rows)
     }
 
-    fn observe_confidences(&mut self, index: usize, gateways: &[&GatewayReading]) {
+    /// What gateways answered: how sure, and at which exits.
+    fn observe_answers(&mut self, index: usize, now: f64, gateways: &[&GatewayReading]) {
         if let Some(running) = &mut self.services[index].running {
             gateways.iter().for_each(|gateway| running.observe(gateway));
             return;
         }
-        let (service, policy) = (&self.planned.services[index], self.plan.policies.get(index));
-        let Some(policy) = policy else { return };
+        let Some(policy) = self.plan.policies.get(index) else { return };
+        let mut found = None;
+        let (service, track) = (&self.planned.services[index], &mut self.services[index]);
+        let is_in_trouble = track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds);
+        let own = &self.base.services[index].model.choose;
+        let believed = track.samples.as_ref().map_or(own, |(choose, _)| choose);
         for gateway in gateways {
-            let track = &mut self.services[index].confidence;
-            track.observe(gateway, service, policy, self.options.confidence_shift);
+            let Some(answers) = track.answers.read(gateway) else { continue };
+            track.confidence.observe(&answers, service, policy, self.options.confidence_shift);
+            let judgement =
+                Judgement { service, believed, policy, shift: self.options.exit_share_shift, is_in_trouble };
+            found = track.leaving.observe(&answers, judgement).or(found);
         }
+        let Some(leaving) = found else { return };
+        let own = &self.base.services[index].model.choose;
+        let recovered = leaving.is_that_of(own, self.options.exit_share_shift);
+        let shares = leaving.shares.clone();
+        self.services[index].found.leaving = (!recovered).then_some(leaving);
+        let (_, effective_rows) = self.reweigh(index);
+        let service = self.base.services[index].name.clone();
+        self.events.push(Event::ExitSharesDrift { service, shares, effective_rows, recovered });
     }
 
     fn observe_device(&mut self, reading: &DeviceReading) {

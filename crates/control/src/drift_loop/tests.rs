@@ -152,6 +152,8 @@ struct World {
     /// Speed of the device, and agreement of the first two exits, as they really are.
     speed: f64,
     agreement: [f64; 2],
+    /// Per exit its answers.
+    exits: [u64; 3],
     planner_fails: bool,
     attempts: usize,
     /// Time and exit of each new plan.
@@ -175,6 +177,7 @@ impl World {
             answered: 0,
             speed: 1.0,
             agreement: [0.65, 0.85],
+            exits: [0; 3],
             planner_fails: false,
             attempts: 0,
             changes: vec![],
@@ -202,6 +205,7 @@ impl World {
         self.answered += jobs - lost;
         let audited = self.share(jobs - lost, 0.01);
         let work = 0.005 * (exit + 1) as f64 * (jobs - lost - audited) as f64 + 0.015 * audited as f64;
+        self.exits[exit] += jobs - lost;
         self.work += work;
         self.busy += work / self.speed;
         for exit in 0..3 {
@@ -219,7 +223,7 @@ impl World {
             service: "camera".into(),
             sources: [("door".to_owned(), door)].into(),
             audits: self.audits.clone(),
-            confidences: vec![],
+            confidences: self.exits.iter().map(|count| (0.8 * *count as f64, *count)).collect(),
             row: None,
         };
         let device = DeviceReading { device: "pi".into(), busy: self.busy, jobs: self.answered, work: self.work };
@@ -446,6 +450,54 @@ fn blurred_inputs_are_found_by_audits_and_so_is_their_end() {
             world.story()
         );
     }
+}
+
+/// A loop whose jobs leave by confidence at two exits, and how it is told where they did.
+fn by_confidence() -> (DriftLoop, impl FnMut(&mut DriftLoop, [u64; 3])) {
+    let mut plan = plan(0);
+    let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
+    let choice = Choice::new(Probability::new(1.0).unwrap(), 0, thresholds);
+    plan.policies[0].default = Mixture::new(vec![choice], "the default").unwrap();
+    let drift = DriftLoop::new(problem(40.0, 0.01), plan, PolicyVersion::default(), LoopOptions::default());
+    let (mut now, mut answers) = (0.0, [0; 3]);
+    let tell = move |drift: &mut DriftLoop, of_hundred: [u64; 3]| {
+        for _ in 0..40 {
+            now += 2.5;
+            answers.iter_mut().zip(of_hundred).for_each(|(sum, more)| *sum += more);
+            let confidences = answers.iter().map(|count| (0.8 * *count as f64, *count)).collect();
+            let (replica, service) = ("gateway".to_owned(), "camera".to_owned());
+            let gateway = GatewayReading { replica, service, confidences, ..GatewayReading::default() };
+            drift.observe(now, &Observation { gateways: vec![gateway], devices: vec![] });
+        }
+    };
+    (drift, tell)
+}
+
+fn first_share(drift: &DriftLoop) -> f64 {
+    let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
+    drift.current().services[0].model.judge.exits.evaluate(&thresholds).share[0]
+}
+
+#[test]
+fn jobs_that_leave_later_re_weight_the_table_until_they_do_not() {
+    let (mut drift, mut tell) = by_confidence();
+    // Of the table 60 %, 20 % and 20 %.
+    tell(&mut drift, [61, 19, 20]);
+    assert!(drift.take_events().is_empty() && (first_share(&drift) - 0.6).abs() < 0.02);
+    tell(&mut drift, [30, 20, 50]);
+    let events = drift.take_events();
+    // At first the windows have answers of before in them.
+    let is_told = |event: &Event| matches!(event, Event::ExitSharesDrift { recovered: false, .. });
+    assert!((1..=2).contains(&events.len()) && events.iter().all(is_told), "{events:?}");
+    assert!((first_share(&drift) - 0.3).abs() < 0.03, "{}", first_share(&drift));
+    let reason = Reason::Accuracy { service: "camera".into() };
+    assert!(drift.reasons(0.0).contains(&reason), "{:?}", drift.reasons(0.0));
+    tell(&mut drift, [30, 20, 50]);
+    assert_eq!(drift.take_events(), []);
+    tell(&mut drift, [60, 20, 20]);
+    let events = drift.take_events();
+    assert!(matches!(events.last(), Some(Event::ExitSharesDrift { recovered: true, .. })), "{events:?}");
+    assert!((first_share(&drift) - 0.6).abs() < 0.02);
 }
 
 #[test]
