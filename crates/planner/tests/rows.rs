@@ -1,10 +1,11 @@
 //! Rows of the table over rates in a simulation: at the rate that was planned for, and after it has changed.
 
+mod one_device;
 #[expect(dead_code, reason = "every test binary uses a part of it")]
 mod single_common;
 
-use domain::problem::{Burstiness, Chain, Device, Fragment, Gateway, Hop, Service, Source, Targets};
-use domain::{Bytes, FragmentRange, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem, Seconds};
+use domain::problem::Burstiness;
+use domain::{Measured, Plan, Policy, Problem};
 use planner::{Scheduler, ThresholdSearch, schedule};
 use policy::{Arriving, Gatekeeper, Scheduler as _};
 use rand::{RngExt, SeedableRng};
@@ -13,51 +14,10 @@ use simulator::{Arrivals, Effort, Interval, Law};
 use single_common::{published_model, saturation};
 use std::num::NonZeroU32;
 
-const ROOM: usize = 10;
 const QUEUEING: Scheduler = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
 
-/// One device with one core, room for ten jobs, wherever they wait.
 fn problem(load: f64) -> Problem {
-    let model = published_model(2000);
-    let fragment = Fragment {
-        name: "all".to_owned(),
-        service: 0,
-        range: FragmentRange { first: 0, last: model.segments() - 1 },
-        workers: 1,
-        cpu_request: 1.0,
-        cpu_limit: 1.0,
-        memory_budget: Bytes(1000 * ROOM as u64),
-    };
-    let device =
-        Device { name: "pi".to_owned(), cores: 1.0, speed: 1.0, memory_budget: None, fragments: vec![fragment] };
-    let service = Service {
-        name: "camera".to_owned(),
-        model,
-        chains: vec![Chain { name: "pi".to_owned(), hops: vec![Hop { device: 0, fragment: 0, link: None }] }],
-        gateways: vec![Gateway {
-            device: "pi".to_owned(),
-            memory_budget: Bytes((1000 + 4096) * (ROOM as u64 - 1)),
-            links: vec![None],
-            turnaround: Seconds::ZERO,
-        }],
-        sources: vec![Source {
-            name: "yard".to_owned(),
-            gateway: 0,
-            rate: PerSecond::new(load * saturation()).expect("a load is a rate"),
-            burstiness: Burstiness::Poisson,
-        }],
-        targets: Targets { max_loss: Some(probability(0.01)), ..Targets::default() },
-        overflow: Overflow::Drop,
-        deadline: None,
-        audit: probability(0.0),
-    };
-    let problem = Problem { devices: vec![device], links: vec![], services: vec![service] };
-    problem.check().expect("what the test sets up is sound");
-    problem
-}
-
-fn probability(value: f64) -> Probability {
-    Probability::new(value).expect("it is a probability")
+    one_device::problem(published_model(2000), load * saturation(), Burstiness::Poisson)
 }
 
 fn schedulers() -> [Scheduler; 3] {

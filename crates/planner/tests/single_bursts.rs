@@ -1,11 +1,13 @@
 //! SMDP where jobs arrive in bursts: model against simulation, limits, and the loss target with the filter of the gateway.
 
 mod burst_models;
+mod one_device;
 #[expect(dead_code, reason = "every test binary uses a part of it")]
 mod single_common;
 
-use burst_models::{LOSS_TARGET, ceed, fashion, problem};
+use burst_models::{ceed, fashion, problem};
 use domain::{EvaluationEffort, Measured, Plan, Policy, Problem, Seconds, Thresholds};
+use one_device::LOSS_TARGET;
 use planner::single::bursts::{BELIEFS, Bursts, Course, Phased, on_target, optimum, predicted};
 use planner::single::{Mode, Station, performance, smdp};
 use planner::{Budget, Method, Request, Scheduler, plan, schedule, settle, with_rate_table};

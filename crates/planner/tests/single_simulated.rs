@@ -1,13 +1,12 @@
 //! Policies of all schedulers, run by the simulator as a gateway would run them, against exact predictions.
 
+mod one_device;
 #[expect(dead_code, reason = "every test binary uses a part of it")]
 mod single_common;
 
-use domain::problem::{Burstiness, Chain, Device, Fragment, Gateway, Hop, Model, Service, Source, Targets};
-use domain::{
-    Bytes, Epoch, FragmentRange, Learning, Measured, Overflow, PerSecond, Plan, Policy, Probability, Problem, Seconds,
-    Thresholds,
-};
+use domain::problem::{Burstiness, Chain, Device, Fragment, Hop, Model};
+use domain::{Bytes, Epoch, FragmentRange, Learning, Measured, Plan, Policy, Problem, Seconds, Thresholds};
+use one_device::{ROOM, problem};
 use planner::single::modes::{self, Server, Worth};
 use planner::single::tracking::{Tracker, Tracking, confidences};
 use planner::single::{Station, Table, mixture, performance};
@@ -16,52 +15,7 @@ use simulator::{Effort, Fates};
 use single_common::{model, published_model, saturation};
 use std::sync::Arc;
 
-const ROOM: usize = 10;
 const ARRIVALS: u64 = 400_000;
-
-/// One device with one core, room for ten jobs, wherever they wait.
-fn problem(model: Arc<Model>, rate: f64, burstiness: Burstiness) -> Problem {
-    let range = FragmentRange { first: 0, last: model.segments() - 1 };
-    let fragment = Fragment {
-        name: "all".to_owned(),
-        service: 0,
-        range,
-        workers: 1,
-        cpu_request: 1.0,
-        cpu_limit: 1.0,
-        memory_budget: Bytes(1000 * ROOM as u64),
-    };
-    let device =
-        Device { name: "pi".to_owned(), cores: 1.0, speed: 1.0, memory_budget: None, fragments: vec![fragment] };
-    let service = Service {
-        name: "camera".to_owned(),
-        model,
-        chains: vec![Chain { name: "pi".to_owned(), hops: vec![Hop { device: 0, fragment: 0, link: None }] }],
-        gateways: vec![Gateway {
-            device: "pi".to_owned(),
-            // Nine wait in the gateway while one is served; 4 KiB of state each.
-            memory_budget: Bytes((1000 + 4096) * (ROOM as u64 - 1)),
-            links: vec![None],
-            turnaround: Seconds::ZERO,
-        }],
-        sources: vec![Source {
-            name: "yard".to_owned(),
-            gateway: 0,
-            rate: PerSecond::new(rate).expect("what the test sets up is sound"),
-            burstiness,
-        }],
-        targets: Targets {
-            max_loss: Some(Probability::new(0.01).expect("what the test sets up is sound")),
-            ..Targets::default()
-        },
-        overflow: Overflow::Drop,
-        deadline: None,
-        audit: Probability::new(0.0).expect("what the test sets up is sound"),
-    };
-    let problem = Problem { devices: vec![device], links: vec![], services: vec![service] };
-    problem.check().expect("what the test sets up is sound");
-    problem
-}
 
 /// The published times without their variability, so that predictions are exact, and one table to choose and to judge
 /// by.

@@ -452,25 +452,38 @@ fn blurred_inputs_are_found_by_audits_and_so_is_their_end() {
     }
 }
 
-/// A loop whose jobs leave by confidence at two exits, and how it is told where they did.
-fn by_confidence() -> (DriftLoop, impl FnMut(&mut DriftLoop, [u64; 3])) {
-    let mut plan = plan(0);
-    let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
-    let choice = Choice::new(Probability::new(1.0).unwrap(), 0, thresholds);
-    plan.policies[0].default = Mixture::new(vec![choice], "the default").unwrap();
-    let drift = DriftLoop::new(problem(40.0, 0.01), plan, PolicyVersion::default(), LoopOptions::default());
-    let (mut now, mut answers) = (0.0, [0; 3]);
-    let tell = move |drift: &mut DriftLoop, of_hundred: [u64; 3]| {
-        for _ in 0..40 {
-            now += 2.5;
-            answers.iter_mut().zip(of_hundred).for_each(|(sum, more)| *sum += more);
-            let confidences = answers.iter().map(|count| (0.8 * *count as f64, *count)).collect();
-            let (replica, service) = ("gateway".to_owned(), "camera".to_owned());
-            let gateway = GatewayReading { replica, service, confidences, ..GatewayReading::default() };
-            drift.observe(now, &Observation { gateways: vec![gateway], devices: vec![] });
-        }
-    };
-    (drift, tell)
+/// A loop whose jobs leave by confidence, 60 %, 20 % and 20 % of them, and what it is told of them.
+struct ByConfidence {
+    drift: DriftLoop,
+    now: f64,
+    answers: [u64; 3],
+}
+
+impl ByConfidence {
+    fn new() -> Self {
+        let mut plan = plan(0);
+        let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
+        let choice = Choice::new(Probability::new(1.0).unwrap(), 0, thresholds);
+        plan.policies[0].default = Mixture::new(vec![choice], "the default").unwrap();
+        let options = LoopOptions { confidence_shift: 1.0, ..LoopOptions::default() };
+        let drift = DriftLoop::new(problem(40.0, 0.01), plan, PolicyVersion::default(), options);
+        Self { drift, now: 0.0, answers: [0; 3] }
+    }
+
+    fn tell(&mut self, answers: [u64; 3]) {
+        self.now += 1.0;
+        self.answers.iter_mut().zip(answers).for_each(|(sum, more)| *sum += more);
+        let confidences = self.answers.iter().map(|count| (0.8 * *count as f64, *count)).collect();
+        let (replica, service) = ("gateway".to_owned(), "camera".to_owned());
+        let gateway = GatewayReading { replica, service, confidences, ..GatewayReading::default() };
+        self.drift.observe(self.now, &Observation { gateways: vec![gateway], devices: vec![] });
+    }
+
+    /// 4,000 answers.
+    fn tell_on(&mut self, of_hundred: [u64; 3]) -> Vec<Event> {
+        (0..40).for_each(|_| self.tell(of_hundred));
+        self.drift.take_events()
+    }
 }
 
 fn first_share(drift: &DriftLoop) -> f64 {
@@ -480,24 +493,42 @@ fn first_share(drift: &DriftLoop) -> f64 {
 
 #[test]
 fn jobs_that_leave_later_re_weight_the_table_until_they_do_not() {
-    let (mut drift, mut tell) = by_confidence();
-    // Of the table 60 %, 20 % and 20 %.
-    tell(&mut drift, [61, 19, 20]);
-    assert!(drift.take_events().is_empty() && (first_share(&drift) - 0.6).abs() < 0.02);
-    tell(&mut drift, [30, 20, 50]);
-    let events = drift.take_events();
-    // At first the windows have answers of before in them.
+    let mut world = ByConfidence::new();
+    assert_eq!(world.tell_on([61, 19, 20]), []);
+    assert!((first_share(&world.drift) - 0.6).abs() < 0.02);
+    let events = world.tell_on([30, 20, 50]);
+    // At first the answers of before are among them.
     let is_told = |event: &Event| matches!(event, Event::ExitSharesDrift { recovered: false, .. });
-    assert!((1..=2).contains(&events.len()) && events.iter().all(is_told), "{events:?}");
-    assert!((first_share(&drift) - 0.3).abs() < 0.03, "{}", first_share(&drift));
-    let reason = Reason::Accuracy { service: "camera".into() };
-    assert!(drift.reasons(0.0).contains(&reason), "{:?}", drift.reasons(0.0));
-    tell(&mut drift, [30, 20, 50]);
-    assert_eq!(drift.take_events(), []);
-    tell(&mut drift, [60, 20, 20]);
-    let events = drift.take_events();
+    assert!((1..=3).contains(&events.len()) && events.iter().all(is_told), "{events:?}");
+    let share = first_share(&world.drift);
+    assert!((share - 0.3).abs() < 0.06, "{share}");
+    assert_eq!(world.drift.reasons(0.0), [Reason::Accuracy { service: "camera".into() }]);
+    assert_eq!(world.tell_on([30, 20, 50]), []);
+    let events = world.tell_on([60, 20, 20]);
     assert!(matches!(events.last(), Some(Event::ExitSharesDrift { recovered: true, .. })), "{events:?}");
-    assert!((first_share(&drift) - 0.6).abs() < 0.02);
+    assert!((first_share(&world.drift) - 0.6).abs() < 0.02);
+}
+
+#[test]
+fn harder_inputs_are_noticed_within_some_hundred_answers_and_chance_in_a_day_is_not() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut draw = |share: f64| -> [u64; 3] {
+        let first = Binomial::new(100, share).unwrap().sample(&mut random);
+        let second = Binomial::new(100 - first, 0.5).unwrap().sample(&mut random);
+        [first, second, 100 - first - second]
+    };
+    for _ in 0..10 {
+        let mut world = ByConfidence::new();
+        // 100 answers per second.
+        (0..86_400).for_each(|_| world.tell(draw(0.6)));
+        assert_eq!(world.drift.take_events(), []);
+        let is_noticed = |world: &mut ByConfidence| !world.drift.take_events().is_empty();
+        let answers = (1..=100).find(|_| {
+            world.tell(draw(0.4));
+            is_noticed(&mut world)
+        });
+        assert!(answers.is_some_and(|hundreds| hundreds <= 8), "{answers:?}");
+    }
 }
 
 #[test]

@@ -1,16 +1,11 @@
 //! The models and settings of the evaluation: one device with room for ten jobs, a fifth of the time at ten times the rate of
 //! the rest.
 
-use domain::problem::{
-    Burstiness, Chain, Device, Fragment, Gateway, Hop, Model, Problem, Samples, Service, Source, Targets,
-};
-use domain::{Bytes, ExitTable, FragmentRange, Overflow, PerSecond, Probability, Seconds, ServiceTime, ServiceTimes};
+use crate::one_device;
+use domain::problem::{Burstiness, Model, Problem, Samples};
+use domain::{ExitTable, Seconds, ServiceTime, ServiceTimes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-const ROOM: u64 = 10;
-const JOB_STATE: u64 = 4 * 1024;
-pub(crate) const LOSS_TARGET: f64 = 0.01;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -95,41 +90,5 @@ pub(crate) fn problem(model: &Arc<Model>, load: f64) -> Problem {
     let low = 1.0 / 2.8;
     let leave = 10.0 * low * rate / 40.0;
     let burstiness = Burstiness::Phases { rates: [low, 10.0 * low], switch: [leave / 4.0, leave] };
-    let range = FragmentRange { first: 0, last: model.segments() - 1 };
-    let fragment = Fragment {
-        name: "all".to_owned(),
-        service: 0,
-        range,
-        workers: 1,
-        cpu_request: 1.0,
-        cpu_limit: f64::INFINITY,
-        memory_budget: Bytes(ROOM * model.held_bytes(range)),
-    };
-    let device =
-        Device { name: "pi".to_owned(), cores: 1.0, speed: 1.0, memory_budget: None, fragments: vec![fragment] };
-    let probability = |value: f64| Probability::new(value).expect("a probability");
-    let service = Service {
-        name: model.name.clone(),
-        model: Arc::clone(model),
-        chains: vec![Chain { name: "pi".to_owned(), hops: vec![Hop { device: 0, fragment: 0, link: None }] }],
-        gateways: vec![Gateway {
-            device: "pi".to_owned(),
-            memory_budget: Bytes((ROOM - 1) * (model.tensor_bytes[0] + JOB_STATE)),
-            links: vec![None],
-            turnaround: Seconds::ZERO,
-        }],
-        sources: vec![Source {
-            name: "source".to_owned(),
-            gateway: 0,
-            rate: PerSecond::new(rate).expect("a rate"),
-            burstiness,
-        }],
-        targets: Targets { max_loss: Some(probability(LOSS_TARGET)), ..Targets::default() },
-        overflow: Overflow::Drop,
-        deadline: None,
-        audit: probability(0.0),
-    };
-    let problem = Problem { devices: vec![device], links: vec![], services: vec![service] };
-    problem.check().expect("what the test sets up is sound");
-    problem
+    one_device::problem(Arc::clone(model), rate, burstiness)
 }
