@@ -118,6 +118,12 @@ impl Checked<'_> {
         if policy.audit.get() != self.service.audit.get() {
             notes.warn(&self.place(""), "audits another share of jobs than the service asks for");
         }
+        if policy.deadline != self.service.deadline {
+            notes.error(&self.place(""), "gives jobs another deadline than the service");
+        }
+        if policy.overflow != self.service.overflow {
+            notes.error(&self.place(""), "does something else than the service with jobs that find no memory");
+        }
     }
 
     /// The chains of a policy are those of its service, each with the whole model, and a job fits everywhere on its way.
@@ -261,6 +267,13 @@ impl Checked<'_> {
                 bandit.arms.iter().for_each(|arm| self.thresholds(arm, &place, notes));
                 if bandit.arms.is_empty() || bandit.costs.len() != self.service.model.exit_segments.len() {
                     notes.error(&place, "has no arms, or not one cost per exit");
+                }
+                let rises = bandit.costs.first() == Some(&0.0) && bandit.costs.is_sorted();
+                if !rises || bandit.costs.iter().any(|cost| !cost.is_finite()) {
+                    notes.error(&place, "has costs that do not rise from 0");
+                }
+                if !(bandit.exploration >= 0.0 && bandit.exploration.is_finite()) {
+                    notes.error(&place, &format!("explores with weight {}", bandit.exploration));
                 }
                 bandit.room.is_some()
             }

@@ -106,6 +106,29 @@ fn mixtures_and_thresholds_are_checked() {
 }
 
 #[test]
+fn what_jobs_and_bandits_are_told_is_checked() {
+    finds("service \"service-0\": gives jobs another deadline than the service", |_, plan| {
+        plan.policies[0].deadline = domain::Seconds::new(1.0).ok();
+    });
+    finds("does something else than the service with jobs that find no memory", |_, plan| {
+        plan.policies[0].overflow = domain::Overflow::AnswerWithLastExit;
+    });
+    let bandit = |costs: Vec<f64>, exploration: f64| {
+        move |_: &mut Problem, plan: &mut Plan| {
+            let (arms, costs) = (vec![Thresholds::exit_last(6)], costs.clone());
+            let bandit = domain::AdaEE { arms, exploration, costs, room: None };
+            plan.policies[0].learning = Some(domain::Learning::AdaEE(bandit));
+        }
+    };
+    let rising = vec![0.0, 0.1, 0.1, 0.2, 0.3, 0.4];
+    assert_eq!(found(bandit(rising.clone(), 1.0)), Vec::<String>::new());
+    finds("has no arms, or not one cost per exit", bandit(vec![0.0, 0.1], 1.0));
+    finds("has costs that do not rise from 0", bandit(vec![0.0, 0.2, 0.1, 0.2, 0.3, 0.4], 1.0));
+    finds("has costs that do not rise from 0", bandit(vec![0.0, 0.1, 0.1, 0.2, 0.3, f64::INFINITY], 1.0));
+    finds("explores with weight NaN", bandit(rising, f64::NAN));
+}
+
+#[test]
 fn rate_tables_are_checked() {
     let table = |rows: &[f64], forecast: f64, plan: &mut Plan| {
         let default = plan.policies[0].default.clone();

@@ -7,9 +7,9 @@
 //!
 //! # How
 //! 1. *Screen.* A search over mixtures of threshold vectors on chains ([`Method`]), each tried by formulas
-//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. Simple plans (exit-last, prices of time up to
-//!    exit-first; all chains alike, or one for each service), the incumbent, random plans and evolutions race: the
-//!    better half goes on.
+//!    ([`Decomposition`](crate::Decomposition)) in some microseconds. The best plans of the fluid relaxation (as if nothing
+//!    waited, a linear program), simple plans (exit-last, prices of time up to exit-first; all chains alike, or one for
+//!    each service), the incumbent, random plans and evolutions race: the better half goes on.
 //! 2. *Referee.* What is left, with the incumbent, before a second evaluator with common random numbers. What it finds
 //!    above the prediction of the screen tightens the limits that the screen keeps to, what it finds below loosens
 //!    them, and each search goes on from where it is.

@@ -24,7 +24,7 @@ const FINALISTS: usize = 2;
 pub(super) enum Start {
     /// The best of simple plans.
     Simple,
-    /// The best plan of the fluid relaxation.
+    /// The best plan of the fluid relaxation, by its number: all but number 0 fill resources differently at random.
     Fluid(u64),
     /// This one.
     Given(Candidate),
@@ -128,22 +128,12 @@ impl Runner {
                 return;
             }
         }
-        let given = match (&self.found, &self.start) {
-            (None, Start::Given(candidate)) => Some(candidate.clone()),
-            (None, Start::Fluid(number)) => fluid::best(workshop, screen, (*number > 0).then_some(&mut self.rng)),
-            _ => None,
+        let begin = match &self.found {
+            Some(found) => found.1.clone(),
+            None => self.begin(workshop, screen),
         };
-        if let Some(candidate) = given {
-            self.keep(workshop, screen, candidate);
-        }
         let is_near = matches!(self.start, Start::Given(_) | Start::Fluid(_));
         let softness = if is_near { climb::FROM_NEAR } else { climb::FROM_AFAR };
-        let begin = match (&self.found, &self.start) {
-            (Some(found), _) => found.1.clone(),
-            (None, Start::Simple | Start::Fluid(_)) => starts::best_simple(workshop, screen),
-            (None, Start::Given(candidate)) => candidate.clone(),
-            (None, Start::Random(_) | Start::Wide(_)) => starts::random(workshop, &mut self.rng),
-        };
         // Prices find chains; in the end gradients move all thresholds at once.
         let until = screen.until;
         screen.until = if is_last { until - until.saturating_sub(screen.spent) / 4 } else { until };
@@ -153,6 +143,19 @@ impl Runner {
         let found = gradient::ascend(workshop, screen, found);
         let found = cma_es::polish(workshop, screen, &mut self.rng, found);
         self.keep(workshop, screen, found.1);
+    }
+
+    /// Where it begins, which is kept.
+    fn begin(&mut self, workshop: &Workshop<'_>, screen: &mut Screen<'_>) -> Candidate {
+        let found = match &self.start {
+            Start::Given(candidate) => Some(candidate.clone()),
+            Start::Fluid(number) => fluid::best(workshop, screen, (*number > 0).then_some(&mut self.rng)),
+            Start::Random(_) | Start::Wide(_) => Some(starts::random(workshop, &mut self.rng)),
+            Start::Simple => None,
+        };
+        let found = found.unwrap_or_else(|| starts::best_simple(workshop, screen));
+        self.keep(workshop, screen, found.clone());
+        found
     }
 
     /// Keeps what is better, by the same sharp targets for all.
