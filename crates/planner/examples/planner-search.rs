@@ -1,8 +1,8 @@
 //! Plan quality against time, for `docs/design/planner-search.md`:
-//! `cargo run --release -p planner --example planner-search [fresh] [small|large] [cpu]`.
+//! `cargo run --release -p planner --example planner-search [fresh] [small|large|rows] [prices] [cpu]`.
 //!
 //! `fresh` takes the problems of the document. Constants of the search were chosen on the problems that it takes
-//! without. `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as
+//! without. `prices` leaves out other methods, `rows` looks at rows for other rates instead. `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as
 //! well.
 //!
 //! Every plan is judged at last by a long simulation whose seed no search has seen.
@@ -10,9 +10,9 @@
 #[path = "../tests/generated/mod.rs"]
 mod generated;
 
-use domain::{EvaluationEffort, Evaluator, Problem, Score};
+use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Score};
 use generated::Shape;
-use planner::{Budget, Method, Request, arrivals_for, plan};
+use planner::{Budget, Method, Request, arrivals_for, plan, ratios, window, with_rate_table};
 use simulator::Simulation;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -155,12 +155,65 @@ fn table(limits: &[u64]) {
     println!("|---|---|{}", "---|".repeat(limits.len()));
 }
 
+/// Milliseconds for the plan, and then for its rows; arrivals by which rows are compared.
+const FOR_PLAN: u64 = 1_000;
+const FOR_ROWS: u64 = 500;
+const ROW_ARRIVALS: u64 = 20_000;
+
+/// What each row of a table is worth at its own rate.
+fn measure_rows(name: &str, shape: &Shape) {
+    let problem = generated::problem(shape);
+    let begun = Instant::now();
+    let passed = |milliseconds| begun.elapsed() >= Duration::from_millis(milliseconds);
+    let (for_plan, for_rows) = (|| passed(FOR_PLAN), || passed(FOR_PLAN + FOR_ROWS));
+    let request = Request {
+        problem: &problem,
+        incumbent: None,
+        rivals: &[],
+        fixed: &[],
+        referee: &Simulation::default(),
+        effort: effort(1, arrivals_for(&problem, Duration::from_millis(FOR_PLAN))),
+        budget: Budget { evaluations: None, stop: Some(&for_plan) },
+        method: Method::Prices,
+    };
+    let found = plan(&request);
+    let rest = Request {
+        effort: EvaluationEffort { arrivals: ROW_ARRIVALS, ..request.effort },
+        budget: Budget { evaluations: Some(4_000), stop: Some(&for_rows) },
+        ..request
+    };
+    let tabled = with_rate_table(&rest, &found.plan, &ratios(), window(&problem));
+    let of_row = |index: usize| {
+        let policy = |policy: &Policy| {
+            let row = &policy.rates.as_ref().expect("it has a table").rows[index];
+            let (default, sources) = (row.default.clone(), row.sources.clone());
+            Policy { default, sources, rates: None, ..policy.clone() }
+        };
+        Plan { policies: tabled.plan.policies.iter().map(policy).collect() }
+    };
+    let cells = tabled.rows.iter().enumerate().map(|(index, (ratio, _))| {
+        let scaled = problem.scaled(*ratio);
+        let judged = Simulation::default().evaluate(&scaled, &of_row(index), &effort(99, 1_000_000));
+        cell(&Score::of(&scaled, &judged.expect("it is simulated")))
+    });
+    println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
+}
+
 fn asked(what: &str) -> bool {
     std::env::args().any(|word| word == what)
 }
 
 fn main() {
     let (fresh, by_processor) = (asked("fresh"), asked("cpu"));
+    if asked("rows") {
+        let heads: Vec<String> = ratios().iter().map(|ratio| format!("{ratio:.2}")).collect();
+        println!("\n| problem | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len()));
+        for (seed, load) in [(102, 0.5), (103, 0.7), (109, 0.9), (105, 1.2)] {
+            let shape = Shape { seed, load, ..Shape::default() };
+            measure_rows(&format!("load {load}, seed {seed}"), &shape);
+        }
+        return;
+    }
     if !asked("large") {
         let first = if fresh { 101 } else { 1 };
         table(&SMALL);

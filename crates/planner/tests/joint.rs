@@ -322,6 +322,25 @@ fn rate_tables_have_a_row_for_each_ratio_and_give_up_accuracy_with_load() {
 }
 
 #[test]
+fn rows_that_nobody_searches_for_still_fit_their_rate() {
+    let problem = small();
+    let request = Request { effort: effort(30_000), ..request(&problem, &SIMULATION, 1500) };
+    let found = planned(&request);
+    let window = Seconds::new(2.0).expect("a time");
+    let none = Request { budget: Budget { evaluations: Some(0), stop: None }, ..request };
+    let table = with_rate_table(&none, &found.plan, &[0.25, 1.0, 2.0], window).plan;
+    sound(&problem, &table);
+    let formulas = Decomposition::default();
+    let at = |plan: &Plan, ratio: f64| {
+        let problem = problem.scaled(ratio);
+        Score::of(&problem, &formulas.evaluate(&problem, plan, &effort(1)).expect("supported"))
+    };
+    let (low, high) = (at(&table, 0.25), at(&table, 2.0));
+    assert!(low.accuracy > at(&found.plan, 0.25).accuracy + 0.01, "{low:?}");
+    assert!(high.violation < at(&found.plan, 2.0).violation / 2.0, "{high:?}");
+}
+
+#[test]
 fn a_plan_with_its_table_has_to_beat_rivals_and_the_incumbent() {
     let problem = small();
     let request = Request { effort: effort(30_000), ..request(&problem, &SIMULATION, 3000) };

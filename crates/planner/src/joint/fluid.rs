@@ -32,25 +32,31 @@ struct Ladder<'a, 's, 'w, 'p> {
     best: Option<(f64, Vec<f64>, Candidate)>,
 }
 
-/// The best fluid plan by merit, with resources filled alike where no random numbers are given; `None` where time was over.
-pub(crate) fn best(
-    workshop: &Workshop<'_>,
-    screen: &mut Screen<'_>,
-    tilted_by: Option<&mut ChaCha8Rng>,
-) -> Option<Candidate> {
+/// How full resources are compared with each other.
+pub(crate) enum Filling<'r> {
+    /// All alike, which is quick.
+    Alike,
+    /// As merit has it.
+    Each,
+    /// Differently, at random.
+    Random(&'r mut ChaCha8Rng),
+}
+
+/// The best fluid plan by merit; `None` where the solver gave up.
+pub(crate) fn best(workshop: &Workshop<'_>, screen: &mut Screen<'_>, filling: Filling<'_>) -> Option<Candidate> {
     screen.softness = SOFTNESS;
     let relaxation = Relaxation::new(workshop);
     let resources = relaxation.resources();
     let mut ladder = Ladder { workshop, screen, relaxation, best: None };
-    let is_tilted = tilted_by.is_some();
-    let tilts: Vec<f64> = match tilted_by {
-        Some(rng) => (0..resources).map(|_| (TILT * rng.random_range(-1.0..1.0)).exp()).collect(),
-        None => vec![1.0; resources],
+    let is_each = matches!(filling, Filling::Each);
+    let tilts: Vec<f64> = match filling {
+        Filling::Random(rng) => (0..resources).map(|_| (TILT * rng.random_range(-1.0..1.0)).exp()).collect(),
+        Filling::Alike | Filling::Each => vec![1.0; resources],
     };
     for fill in LADDER {
         ladder.consider(tilts.iter().map(|tilt| fill * tilt).collect(), true);
     }
-    if !is_tilted {
+    if is_each {
         for factor in FACTORS {
             (0..resources).for_each(|resource| ladder.fill(resource, factor));
         }

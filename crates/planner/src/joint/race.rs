@@ -10,8 +10,9 @@
 
 use super::candidate::{Candidate, Workshop};
 use super::cma_es::{self, Evolution};
+use super::fluid::{self, Filling};
 use super::screen::{SHARP, Screen};
-use super::{climb, fluid, gradient, parallel, shift, starts};
+use super::{climb, gradient, parallel, shift, starts};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -24,8 +25,12 @@ const FINALISTS: usize = 2;
 pub(super) enum Start {
     /// The best of simple plans.
     Simple,
-    /// The best plan of the fluid relaxation, by its number: all but number 0 fill resources differently at random.
-    Fluid(u64),
+    /// The best plan of the fluid relaxation.
+    Fluid,
+    /// The same with all resources as full, which is quick.
+    Level,
+    /// One that fills resources differently at random, by its number.
+    Tilted(u64),
     /// This one.
     Given(Candidate),
     /// A random plan, by its number.
@@ -103,8 +108,8 @@ struct Runner {
 impl Runner {
     fn new(start: Start, seed: u64) -> Self {
         let number = match start {
-            Start::Random(number) | Start::Wide(number) | Start::Fluid(number) => number + 1,
-            Start::Simple | Start::Given(_) => 0,
+            Start::Random(number) | Start::Wide(number) | Start::Tilted(number) => number + 1,
+            Start::Simple | Start::Fluid | Start::Level | Start::Given(_) => 0,
         };
         let rng = ChaCha8Rng::seed_from_u64(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Self { start, rng, evolution: None, found: None }
@@ -132,7 +137,7 @@ impl Runner {
             Some(found) => found.1.clone(),
             None => self.begin(workshop, screen),
         };
-        let is_near = matches!(self.start, Start::Given(_) | Start::Fluid(_));
+        let is_near = !matches!(self.start, Start::Simple | Start::Random(_) | Start::Wide(_));
         let softness = if is_near { climb::FROM_NEAR } else { climb::FROM_AFAR };
         // Prices find chains; in the end gradients move all thresholds at once.
         let until = screen.until;
@@ -149,7 +154,9 @@ impl Runner {
     fn begin(&mut self, workshop: &Workshop<'_>, screen: &mut Screen<'_>) -> Candidate {
         let found = match &self.start {
             Start::Given(candidate) => Some(candidate.clone()),
-            Start::Fluid(number) => fluid::best(workshop, screen, (*number > 0).then_some(&mut self.rng)),
+            Start::Fluid => fluid::best(workshop, screen, Filling::Each),
+            Start::Level => fluid::best(workshop, screen, Filling::Alike),
+            Start::Tilted(_) => fluid::best(workshop, screen, Filling::Random(&mut self.rng)),
             Start::Random(_) | Start::Wide(_) => Some(starts::random(workshop, &mut self.rng)),
             Start::Simple => None,
         };

@@ -1,12 +1,12 @@
 //! Plans for other rates than the forecast, as a table by which gateways adapt on their own.
 //!
 //! One row per ratio of measured rate ÷ forecast, the rates of all sources scaled alike, planned for the largest ratio
-//! that it serves. Rows are planned outwards from the forecast, each with its neighbour as incumbent, so that a row
-//! that could not be planned repeats the last good one. A row that is worse at its own rate than the row of the next
+//! that it serves. Every row begins with the best fluid plan for its rate, or repeats its neighbour where that is better. Then rows
+//! are searched for outwards from the forecast, as far as there is time. A row that is worse at its own rate than the row of the next
 //! higher rate, by formulas, takes over that one: more load never brings a better plan.
 
 use super::planned::why_lost;
-use super::search::plan;
+use super::search::{level, plan};
 use super::span::spanning;
 use super::{Budget, Method, Request, RunnerUp, Verdict};
 use crate::Decomposition;
@@ -65,9 +65,21 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     let each = share_of(request.budget, grid.len());
     let upward = (middle + 1..grid.len()).map(|row| (row, row - 1));
     let downward = (0..middle).rev().map(|row| (row, row + 1));
-    for (row, neighbour) in upward.chain(downward) {
-        let incumbent = rows[neighbour].0.clone();
-        rows[row] = planned_row(request, each, grid[row], incumbent);
+    let outward: Vec<(usize, usize)> = upward.chain(downward).collect();
+    for (row, neighbour) in &outward {
+        rows[*row] = begun_row(request, grid[*row], &rows[*neighbour].0);
+    }
+    for (row, neighbour) in outward {
+        if request.budget.is_stopped() {
+            break;
+        }
+        let problem = request.problem.scaled(grid[row]);
+        let begun = &rows[row];
+        let incumbent = match is_better(&problem, &rows[neighbour].0, &begun.0, &request.effort) {
+            true => (rows[neighbour].0.clone(), false),
+            false => begun.clone(),
+        };
+        rows[row] = planned_row(request, each, &problem, incumbent);
     }
     for row in (0..grid.len() - 1).rev() {
         if row != middle
@@ -124,19 +136,24 @@ fn share_of(budget: Budget<'_>, rows: usize) -> Budget<'_> {
     Budget { evaluations: budget.evaluations.map(|all| all / rows), ..budget }
 }
 
-fn planned_row(request: &Request<'_>, budget: Budget<'_>, ratio: f64, incumbent: Plan) -> (Plan, bool) {
-    if budget.is_stopped() {
-        return (incumbent, false);
-    }
+/// The fluid plan for a ratio, or its neighbour's.
+fn begun_row(request: &Request<'_>, ratio: f64, neighbour: &Plan) -> (Plan, bool) {
     let problem = request.problem.scaled(ratio);
+    let is_searched = matches!(request.method, Method::Prices | Method::Near) && !request.budget.is_stopped();
+    let level = is_searched.then(|| level(&Request { problem: &problem, ..*request })).flatten();
+    let level = level.filter(|level| is_better(&problem, level, neighbour, &request.effort));
+    level.map_or_else(|| (neighbour.clone(), false), |level| (level, true))
+}
+
+fn planned_row(request: &Request<'_>, budget: Budget<'_>, problem: &Problem, begun: (Plan, bool)) -> (Plan, bool) {
     // Rivals are for the forecast, and rows hold mixtures only.
-    // The neighbour was planned for nearly the same rates.
+    // The incumbent was planned for nearly the same rates.
     let method = if request.method == Method::Prices { Method::Near } else { request.method };
-    let incumbent = Some(&incumbent);
-    let found = plan(&Request { problem: &problem, incumbent, rivals: &[], budget, method, ..*request }, 0);
-    // A kept neighbour has been compared, so the row is good, unless time ran out.
+    let incumbent = Some(&begun.0);
+    let found = plan(&Request { problem, incumbent, rivals: &[], budget, method, ..*request }, 0);
+    // An incumbent that is kept has been compared, so the row is good, unless time ran out.
     let compared = found.verdict.is_new() || matches!(found.verdict, Verdict::Kept(_)) && found.score.is_some();
-    (found.plan, compared)
+    (found.plan, begun.1 || compared)
 }
 
 fn is_better(problem: &Problem, plan: &Plan, than: &Plan, effort: &EvaluationEffort<'_>) -> bool {

@@ -3,11 +3,12 @@
 use super::candidate::{Candidate, Workshop};
 use super::decide::keep;
 use super::finals::Board;
+use super::fluid::{self, Filling};
 use super::pricing::Pricer;
 use super::race::{Start, race};
 use super::referee::{Look, Referee, cautious};
 use super::screen::{Margins, SHARP, Screen};
-use super::{Contender, Method, Planned, Request, cma_es, parallel, pattern};
+use super::{Budget, Contender, Method, Planned, Request, cma_es, parallel, pattern};
 use crate::decomposition::{Layout, Loads};
 use domain::{Epoch, Problem, Score};
 use rand::SeedableRng;
@@ -47,6 +48,12 @@ pub(super) fn plan(request: &Request<'_>, least: u64) -> Planned {
         Ok(planned) => planned,
         Err(_) => keep(request, "the search panicked"),
     }
+}
+
+/// A plan by formulas alone, in some milliseconds: the best of the fluid relaxation with all resources as full. `None` where
+/// the solver gives up.
+pub(super) fn level(request: &Request<'_>) -> Option<domain::Plan> {
+    catch_unwind(AssertUnwindSafe(|| Search::new(request, 0).level())).ok().flatten()
 }
 
 /// A plan and its surroundings.
@@ -99,7 +106,8 @@ impl<'a> Search<'a> {
         Self { request, layout: Layout::new(request.problem), least }
     }
 
-    fn run(&self) -> Planned {
+    /// What candidates are made with, and places at gateways for jobs that wait.
+    fn workshop(&self) -> (Workshop<'_>, Vec<f64>) {
         let request = self.request;
         let mut loads = Loads::new(&self.layout);
         let services = request.problem.services.len();
@@ -109,8 +117,21 @@ impl<'a> Search<'a> {
                 loads.add_policy(&self.layout, service, policy, false);
             }
         }
-        let workshop =
-            Workshop { layout: &self.layout, pricers: pricers(request.problem), fixed_loads: loads.numbers, fixed };
+        let pricers = pricers(request.problem);
+        (Workshop { layout: &self.layout, pricers, fixed_loads: loads.numbers, fixed }, loads.waiting)
+    }
+
+    /// The best fluid plan with all resources as full.
+    fn level(&self) -> Option<domain::Plan> {
+        let (workshop, waiting) = self.workshop();
+        let mut screen = Screen::new(&self.layout, waiting, Budget { evaluations: None, ..self.request.budget });
+        let found = fluid::best(&workshop, &mut screen, Filling::Alike)?;
+        Some(workshop.plan(&found))
+    }
+
+    fn run(&self) -> Planned {
+        let request = self.request;
+        let (workshop, waiting) = self.workshop();
         let referee = Referee {
             evaluator: request.referee,
             problem: request.problem,
@@ -120,7 +141,7 @@ impl<'a> Search<'a> {
             trouble: None,
             is_unable: false,
         };
-        let screen = Screen::new(&self.layout, loads.waiting, request.budget);
+        let screen = Screen::new(&self.layout, waiting, request.budget);
         let mut desk = Desk { workshop: &workshop, screen, referee, contenders: vec![] };
         let contenders = self.search(&mut desk);
         self.decide(contenders, &desk.screen, &mut desk.referee)
@@ -166,9 +187,9 @@ impl<'a> Search<'a> {
         let rivals = self.request.rivals.iter().filter(can_start);
         let rivals = rivals.map(|plan| Start::Given(desk.workshop.read(plan)));
         let starts: Vec<Start> = match (self.request.method, incumbent) {
-            (Method::Near, Some(incumbent)) => vec![incumbent],
+            (Method::Near, Some(incumbent)) => vec![incumbent, Start::Level],
             (Method::Prices | Method::Near, incumbent) => {
-                let own = [Start::Fluid(0), self.wide(desk, 0), Start::Simple, Start::Fluid(1)];
+                let own = [Start::Fluid, self.wide(desk, 0), Start::Simple, Start::Tilted(1)];
                 own.into_iter().chain(incumbent).chain(rivals).collect()
             }
             (other, _) => return vec![self.other_method(other, desk)],
@@ -187,7 +208,7 @@ impl<'a> Search<'a> {
         while vain < IN_VAIN && race_number < MOST_RACES && !desk.is_over() {
             let (one, other) = (2 * race_number + 1, 2 * race_number + 2);
             let again = if race_number == 0 { Start::Given(best.candidate.clone()) } else { Start::Random(other) };
-            let starts = vec![again, self.wide(desk, one), self.wide(desk, other), Start::Fluid(one + 1)];
+            let starts = vec![again, self.wide(desk, one), self.wide(desk, other), Start::Tilted(one + 1)];
             let quantum = self.quantum() << race_number.min(MOST_DOUBLINGS);
             let found = race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, quantum);
             let gained = self.look_at(desk, found, best, board);
