@@ -152,6 +152,8 @@ fn observation(problem: Problem, view: &View<'_>, answers: Answers) -> Observati
         service: service.name.clone(),
         sources: BTreeMap::from([(service.sources[0].name.clone(), source)]),
         audits,
+        exits: [(service.sources[0].name.clone(), answers.exits.iter().map(|one| one.1).collect())].into(),
+        version: None,
         confidences: answers.exits,
         row: answers.row,
     };

@@ -3,7 +3,7 @@
 //! Documents that did not arrive are left out, not repeated. Numbers that are none are dropped here.
 
 use std::collections::BTreeMap;
-use wire::document::{AuditTelemetry, DeviceTelemetry, GatewayTelemetry};
+use wire::document::{AuditTelemetry, DeviceTelemetry, GatewayTelemetry, PolicyVersion, SourceTelemetry};
 
 /// What all gateways and devices that answered say now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +25,10 @@ pub struct GatewayReading {
     pub sources: BTreeMap<String, SourceReading>,
     /// Per exit.
     pub audits: Vec<AuditTelemetry>,
+    /// Per source and exit its answers; empty where that is not measured.
+    pub exits: BTreeMap<String, Vec<u64>>,
+    /// Version of the policy it follows; `None` where that is not known.
+    pub version: Option<PolicyVersion>,
     /// Per exit the sum of the confidences of its answers, and their number; empty where that is not measured.
     pub confidences: Vec<(f64, u64)>,
     /// Row of the rate table in force, from 0; `None` where the policy has none.
@@ -89,10 +93,17 @@ impl GatewayReading {
             service: telemetry.service.clone(),
             sources: sources.collect(),
             audits: telemetry.audits.clone(),
+            exits: telemetry.sources.iter().map(|(name, source)| (name.clone(), answers(source))).collect(),
+            version: Some(telemetry.policy),
             confidences,
             row: telemetry.row.and_then(|row| usize::try_from(row.row).ok()?.checked_sub(1)),
         }
     }
+}
+
+/// Per exit.
+fn answers(source: &SourceTelemetry) -> Vec<u64> {
+    source.confidences.iter().map(|one| one.count).collect()
 }
 
 impl DeviceReading {
@@ -110,7 +121,7 @@ impl DeviceReading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::document::{ConfidenceTelemetry, RowTelemetry, SourceTelemetry};
+    use wire::document::{ConfidenceTelemetry, RowTelemetry};
 
     #[test]
     fn documents_are_summed_over_what_the_loop_does_not_tell_apart() {
@@ -129,6 +140,7 @@ mod tests {
         let found = Observation::read([("gateway-1", &telemetry)], []).gateways.remove(0);
         assert_eq!(found.sources["b"], SourceReading { arrived: 20, unanswered: 5 });
         assert_eq!((found.confidences, found.row), (vec![(9.0, 10)], Some(2)));
+        assert_eq!(found.exits, [("a".to_owned(), vec![5]), ("b".to_owned(), vec![5])].into());
     }
 
     #[test]

@@ -3,22 +3,25 @@
 //!
 //! # Formula
 //! Per exit the share of the last 450, 1,500 and 4,500 answers given there, against the share of the rows of the exit table that
-//! leave there under the thresholds in force (those of the row of the rate table that the gateway names). Where any differs by
-//! more than the shift that matters and four standard deviations of a share, inputs have shifted. While the loss is proven to be
-//! above its target something must be wrong: then all answers since the last plan are looked at, [`FEWEST`] or more, and three
-//! deviations are enough.
+//! leave there under the thresholds in force: of each answer those of its source, in the row of the rate table that its gateway
+//! names. Where any share differs by more than the shift that matters, what losses can explain (their share of the jobs), and four
+//! standard deviations, inputs have shifted. While the loss is proven to be above its target something must be wrong: then all of
+//! these answers are looked at as soon as there are [`FEWEST`], and three deviations are enough.
 //!
 //! # Assumptions
-//! Thresholds are known: where a gateway learns them, or they depend on jobs present, nothing is tested. Jobs that are lost
-//! would have left like the others: a loss of some percent makes no difference that matters.
+//! Thresholds are known, and nothing else decides where a job leaves. Nothing is tested where a gateway learns thresholds, where
+//! they depend on jobs present, where jobs that find no memory are answered with their last exit, or while a gateway still
+//! follows another policy.
 //!
 //! # Cost
-//! O(exits) per reading, an evaluation of the exit table per plan and row.
+//! O(sources × exits) per reading, an evaluation of the exit table per plan, source and row.
 
-use crate::confidence::{Increment, mixture};
+use crate::GatewayReading;
+use crate::confidence::mixture;
 use domain::problem::{Samples, Service};
-use domain::{ExitTable, Policy, Thresholds};
+use domain::{ExitTable, Overflow, Policy, Thresholds};
 use std::collections::{BTreeMap, VecDeque};
+use wire::document::PolicyVersion;
 
 /// Answers of a block, and the blocks that are looked at together.
 const BLOCK: f64 = 150.0;
@@ -32,6 +35,9 @@ const CHANCE_IN_TROUBLE: f64 = 3.0;
 /// Answers that are looked at while targets are missed.
 const FEWEST: f64 = 100.0;
 
+/// Answers that cannot be tested after which what was found before is no longer believed.
+const TOO_OLD: u64 = 20_000;
+
 /// How often jobs leave where, with the thresholds by which they do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Leaving {
@@ -41,23 +47,38 @@ pub(crate) struct Leaving {
     pub(crate) shares: Vec<f64>,
 }
 
+/// Row of the rate table (`None` without one) and source.
+type Key = (Option<usize>, String);
+
 /// Follows at which exits the jobs of one service leave.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShareTracker {
-    /// Per row of the rate table (`None` without one).
-    rows: BTreeMap<Option<usize>, Row>,
-}
-
-#[derive(Debug, Clone)]
-struct Row {
+    replicas: BTreeMap<String, Counters>,
     /// What to expect; `None` where thresholds are not known.
-    expected: Option<Leaving>,
-    blocks: Blocks,
+    expected: BTreeMap<Key, Option<Leaving>>,
+    blocks: VecDeque<Block>,
+    /// Per exit what weights of rows could not make up for: it is known, and no news.
+    left_over: Vec<f64>,
+    untested: u64,
 }
 
-/// Answers per exit, in blocks; the last one is not full.
-#[derive(Debug, Clone)]
-struct Blocks(VecDeque<Vec<f64>>);
+/// Counters of a gateway process.
+#[derive(Debug, Clone, PartialEq)]
+struct Counters {
+    row: Option<usize>,
+    version: Option<PolicyVersion>,
+    exits: BTreeMap<String, Vec<u64>>,
+    unanswered: u64,
+}
+
+/// Some answers.
+#[derive(Debug, Clone, Default)]
+struct Block {
+    /// Per exit.
+    answers: Vec<f64>,
+    of: BTreeMap<Key, f64>,
+    unanswered: f64,
+}
 
 /// By what answers are judged.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +87,7 @@ pub(crate) struct Judgement<'a> {
     /// What its jobs are believed to be like.
     pub(crate) believed: &'a Samples,
     pub(crate) policy: &'a Policy,
+    pub(crate) version: PolicyVersion,
     /// Difference of shares that matters.
     pub(crate) shift: f64,
     /// Whether the loss is proven to be above its target.
@@ -73,56 +95,134 @@ pub(crate) struct Judgement<'a> {
 }
 
 impl ShareTracker {
-    /// Takes what a gateway answered. How jobs leave when that has been found to be another way.
-    pub(crate) fn observe(&mut self, answers: &Increment, by: Judgement<'_>) -> Option<Leaving> {
-        let exits = by.service.model.exits();
-        let begin = || Row { expected: expected(by, answers.row), blocks: Blocks([vec![0.0; exits]].into()) };
-        let Row { expected, blocks } = self.rows.entry(answers.row).or_insert_with(begin);
-        let expected = expected.as_ref()?;
-        let is_full = blocks.add(&answers.exits);
+    /// Takes the counters of a gateway. How jobs leave when that has been found to be another way.
+    pub(crate) fn observe(&mut self, gateway: &GatewayReading, by: Judgement<'_>) -> Option<Leaving> {
+        let block = self.read(gateway, by)?;
+        let is_full = self.add(block);
         let spans = if is_full { &SPANS[..] } else { &[] };
-        let full = blocks.0.len() - 1;
-        let spans = spans.iter().filter(|span| **span <= full).map(|span| (blocks.last(*span), CHANCE));
-        let all = by.is_in_trouble.then(|| (blocks.last(LONGEST), CHANCE_IN_TROUBLE)).filter(|all| all.0.1 >= FEWEST);
-        let is_off = |((shares, count), chance): &((Vec<f64>, f64), f64)| {
-            !are_near(shares, &expected.shares, by.shift, *chance / count.sqrt())
-        };
-        let ((shares, _), _) = spans.chain(all).find(is_off)?;
-        let found = Leaving { thresholds: expected.thresholds.clone(), shares };
-        self.restart();
-        Some(found)
+        let full = self.blocks.len() - 1;
+        let spans = spans.iter().filter(|span| **span <= full).map(|span| (self.last(*span), CHANCE));
+        let all = by.is_in_trouble.then(|| (self.last(LONGEST), CHANCE_IN_TROUBLE));
+        let all = all.filter(|(all, _)| all.count() >= FEWEST);
+        let (found, _) = spans.chain(all).find(|(block, chance)| self.is_off(block, by.shift, *chance))?;
+        let count = found.count();
+        let mut thresholds: Vec<(f64, Thresholds)> = vec![];
+        for (key, answers) in &found.of {
+            for (probability, one) in &self.expected.get(key)?.as_ref()?.thresholds {
+                let weight = probability * answers / count;
+                match thresholds.iter_mut().find(|(_, known)| known == one) {
+                    Some((sum, _)) => *sum += weight,
+                    None => thresholds.push((weight, one.clone())),
+                }
+            }
+        }
+        Some(Leaving { thresholds, shares: found.answers.iter().map(|answers| answers / count).collect() })
     }
 
-    /// Another plan is in force, or other samples are believed.
-    pub(crate) fn restart(&mut self) {
-        *self = Self::default();
+    /// Answers since the last reading, where it is known by which thresholds they left.
+    fn read(&mut self, gateway: &GatewayReading, by: Judgement<'_>) -> Option<Block> {
+        let unanswered = gateway.sources.values().fold(0, |sum: u64, source| sum.saturating_add(source.unanswered));
+        let (row, version, exits) = (gateway.row, gateway.version, gateway.exits.clone());
+        let now = Counters { row, version, exits, unanswered };
+        let before = self.replicas.insert(gateway.replica.clone(), now)?;
+        // What was counted while row or policy changed belongs to neither.
+        let is_steady = before.row == row && before.version == version && version.is_none_or(|one| one == by.version);
+        if !is_steady {
+            return None;
+        }
+        let mut block = Block { unanswered: unanswered.checked_sub(before.unanswered)? as f64, ..Block::default() };
+        block.answers.resize(by.service.model.exits(), 0.0);
+        let (mut tested, mut untested) = (false, 0);
+        for (source, now) in &gateway.exits {
+            let Some(was) = before.exits.get(source).filter(|was| was.len() == now.len()) else { continue };
+            let answers: Option<Vec<u64>> = now.iter().zip(was).map(|(now, was)| now.checked_sub(*was)).collect();
+            let (answers, key) = (answers?, (row, source.clone()));
+            let count: u64 = answers.iter().sum();
+            if count == 0 {
+                continue;
+            }
+            if self.expected.entry(key.clone()).or_insert_with(|| expected(by, row, source)).is_none() {
+                untested += count;
+                continue;
+            }
+            tested = true;
+            block.answers.iter_mut().zip(&answers).for_each(|(sum, answers)| *sum += *answers as f64);
+            *block.of.entry(key).or_default() += count as f64;
+        }
+        self.untested = if tested { 0 } else { self.untested.saturating_add(untested) };
+        tested.then_some(block)
     }
-}
 
-impl Blocks {
     /// Whether that has filled a block.
-    fn add(&mut self, answers: &[(f64, u64)]) -> bool {
-        let last = self.0.len() - 1;
-        let block = &mut self.0[last];
-        block.iter_mut().zip(answers).for_each(|(sum, (_, count))| *sum += *count as f64);
-        let (exits, is_full) = (block.len(), block.iter().sum::<f64>() >= BLOCK);
+    fn add(&mut self, more: Block) -> bool {
+        if self.blocks.is_empty() {
+            self.blocks.push_back(Block::default());
+        }
+        let last = self.blocks.len() - 1;
+        self.blocks[last].add(&more);
+        let is_full = self.blocks[last].count() >= BLOCK;
         if is_full {
-            self.0.push_back(vec![0.0; exits]);
-            if self.0.len() > LONGEST + 1 {
-                self.0.pop_front();
+            self.blocks.push_back(Block::default());
+            if self.blocks.len() > LONGEST + 1 {
+                self.blocks.pop_front();
             }
         }
         is_full
     }
 
-    /// Shares of the last full blocks and of what has come after, and how many answers these are.
-    fn last(&self, full: usize) -> (Vec<f64>, f64) {
-        let mut counts = vec![0.0; self.0[0].len()];
-        for block in self.0.iter().rev().take(full + 1) {
-            counts.iter_mut().zip(block).for_each(|(sum, count)| *sum += count);
+    /// The last full blocks with what has come after.
+    fn last(&self, full: usize) -> Block {
+        let mut all = Block::default();
+        self.blocks.iter().rev().take(full + 1).for_each(|block| all.add(block));
+        all
+    }
+
+    fn is_off(&self, block: &Block, shift: f64, chance: f64) -> bool {
+        let count = block.count();
+        let mut expected = self.left_over.clone();
+        expected.resize(block.answers.len(), 0.0);
+        for (key, answers) in &block.of {
+            let Some(Some(leaving)) = self.expected.get(key) else { return false };
+            expected.iter_mut().zip(&leaving.shares).for_each(|(sum, share)| *sum += share * answers / count);
         }
-        let all: f64 = counts.iter().sum();
-        (counts.iter().map(|count| count / all.max(1.0)).collect(), all)
+        let lost = block.unanswered / (block.unanswered + count);
+        let found: Vec<f64> = block.answers.iter().map(|answers| answers / count).collect();
+        !are_near(&found, &expected, shift + lost, chance / count.sqrt())
+    }
+
+    /// Whether what was found before can be tested no more.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.untested >= TOO_OLD
+    }
+
+    /// Other samples are believed, by which jobs leave in the way that was found as far as weights of rows can say so.
+    pub(crate) fn reweighed(&mut self, believed: &Samples, found: Option<&Leaving>) {
+        self.restart();
+        self.left_over = found.map_or_else(Vec::new, |found| {
+            let now = shares(believed, &found.thresholds);
+            found.shares.iter().zip(now).map(|(found, now)| found - now).collect()
+        });
+    }
+
+    /// Another plan is in force.
+    pub(crate) fn restart(&mut self) {
+        let replicas = std::mem::take(&mut self.replicas);
+        *self = Self { replicas, ..Self::default() };
+    }
+}
+
+impl Block {
+    fn add(&mut self, more: &Self) {
+        self.answers.resize(more.answers.len().max(self.answers.len()), 0.0);
+        self.answers.iter_mut().zip(&more.answers).for_each(|(sum, more)| *sum += more);
+        for (key, more) in &more.of {
+            *self.of.entry(key.clone()).or_default() += more;
+        }
+        self.unanswered += more.unanswered;
+    }
+
+    fn count(&self) -> f64 {
+        self.answers.iter().sum()
     }
 }
 
@@ -167,23 +267,19 @@ fn shares(samples: &Samples, thresholds: &[(f64, Thresholds)]) -> Vec<f64> {
     shares
 }
 
-/// How jobs leave by the samples that are believed; `None` where thresholds are not known.
-fn expected(by: Judgement<'_>, row: Option<usize>) -> Option<Leaving> {
-    let service = by.service;
-    let total: f64 = service.sources.iter().map(|source| source.rate.get()).sum();
-    let mut thresholds: Vec<(f64, Thresholds)> = vec![];
-    for source in service.sources.iter().filter(|source| source.rate.get() > 0.0) {
-        for choice in mixture(by.policy, row, &source.name)?.choices() {
-            if !choice.by_present.is_empty() || choice.thresholds.exits() != service.model.exits() {
-                return None;
-            }
-            let probability = source.rate.get() / total * choice.probability.get();
-            match thresholds.iter_mut().find(|(_, known)| *known == choice.thresholds) {
-                Some((sum, _)) => *sum += probability,
-                None => thresholds.push((probability, choice.thresholds.clone())),
-            }
-        }
+/// How jobs of a source leave by the samples that are believed; `None` where thresholds are not known.
+fn expected(by: Judgement<'_>, row: Option<usize>, source: &str) -> Option<Leaving> {
+    if by.policy.overflow == Overflow::AnswerWithLastExit {
+        return None;
     }
+    let choices = mixture(by.policy, row, source)?.choices();
+    let is_known =
+        |choice: &domain::Choice| choice.by_present.is_empty() && choice.thresholds.exits() == by.service.model.exits();
+    if !choices.iter().all(is_known) {
+        return None;
+    }
+    let thresholds: Vec<(f64, Thresholds)> =
+        choices.iter().map(|choice| (choice.probability.get(), choice.thresholds.clone())).collect();
     let shares = shares(by.believed, &thresholds);
-    (!thresholds.is_empty()).then_some(Leaving { thresholds, shares })
+    Some(Leaving { thresholds, shares })
 }

@@ -1,7 +1,7 @@
 //! Telemetry in: what is learned from a reading, and which events it makes.
 
 use super::DriftLoop;
-use crate::shares::Judgement;
+use crate::shares::{Judgement, Leaving};
 use crate::tilt::{table_agreement, tilt};
 use crate::{DeviceReading, Event, GatewayReading, Observation, SourceReading};
 use arrivals::{Change, Detector};
@@ -24,7 +24,8 @@ impl DriftLoop {
             self.observe_sources(index, now, &gateways);
             self.observe_losses(index, now, &gateways);
             self.observe_audits(index, &gateways);
-            self.observe_answers(index, now, &gateways);
+            self.observe_confidences(index, &gateways);
+            self.observe_exits(index, now, &gateways);
         }
         observation.devices.iter().for_each(|reading| self.observe_device(reading));
         let silent = self.heard.is_some_and(|heard| now - heard > self.options.stale);
@@ -109,38 +110,59 @@ impl DriftLoop {
         let judged = samples.as_ref().map_or(judge.as_ref(), |(_, judge)| judge.table.as_ref());
         let accuracy = (0..judged.exits()).map(|exit| judged.accuracy(exit)).collect();
         track.samples = samples;
-        track.leaving.restart();
+        let believed = track.samples.as_ref().map_or(&model.choose, |(choose, _)| choose);
+        track.leaving.reweighed(believed, track.found.leaving.as_ref());
         track.tables_changed = true;
         self.news();
         (accuracy, effective_rows)
     }
 
-    /// What gateways answered: how sure, and at which exits.
-    fn observe_answers(&mut self, index: usize, now: f64, gateways: &[&GatewayReading]) {
+    /// How sure gateways answered.
+    fn observe_confidences(&mut self, index: usize, gateways: &[&GatewayReading]) {
         if let Some(running) = &mut self.services[index].running {
             gateways.iter().for_each(|gateway| running.observe(gateway));
             return;
         }
         let Some(policy) = self.plan.policies.get(index) else { return };
-        let mut found = None;
         let (service, track) = (&self.planned.services[index], &mut self.services[index]);
-        let is_in_trouble = track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds);
-        let own = &self.base.services[index].model.choose;
-        let believed = track.samples.as_ref().map_or(own, |(choose, _)| choose);
         for gateway in gateways {
             let Some(answers) = track.answers.read(gateway) else { continue };
             track.confidence.observe(&answers, service, policy, self.options.confidence_shift);
-            let judgement =
-                Judgement { service, believed, policy, shift: self.options.exit_share_shift, is_in_trouble };
-            found = track.leaving.observe(&answers, judgement).or(found);
         }
-        let Some(leaving) = found else { return };
+    }
+
+    /// At which exits gateways answered.
+    fn observe_exits(&mut self, index: usize, now: f64, gateways: &[&GatewayReading]) {
+        let Some(policy) = self.plan.policies.get(index) else { return };
+        let (service, track) = (&self.planned.services[index], &mut self.services[index]);
+        // Whoever tracks confidence does not plan by the table.
+        if track.running.is_some() {
+            return;
+        }
         let own = &self.base.services[index].model.choose;
-        let recovered = leaving.is_that_of(own, self.options.exit_share_shift);
-        let shares = leaving.shares.clone();
+        let judgement = Judgement {
+            service,
+            believed: track.samples.as_ref().map_or(own, |(choose, _)| choose),
+            policy,
+            version: self.version,
+            shift: self.options.exit_share_shift,
+            is_in_trouble: track.loss.exceeded_for(now).is_some_and(|time| time >= self.options.violation_seconds),
+        };
+        let found = gateways.iter().filter_map(|gateway| track.leaving.observe(gateway, judgement)).last();
+        let is_too_old = track.found.leaving.is_some() && track.leaving.is_too_old();
+        if let Some(leaving) = found {
+            let recovered = leaving.is_that_of(own, self.options.exit_share_shift);
+            self.leave(index, leaving, recovered);
+        } else if is_too_old {
+            track.found.leaving = None;
+            self.reweigh(index);
+        }
+    }
+
+    fn leave(&mut self, index: usize, leaving: Leaving, recovered: bool) {
+        let (service, shares) = (self.base.services[index].name.clone(), leaving.shares.clone());
         self.services[index].found.leaving = (!recovered).then_some(leaving);
         let (_, effective_rows) = self.reweigh(index);
-        let service = self.base.services[index].name.clone();
         self.events.push(Event::ExitSharesDrift { service, shares, effective_rows, recovered });
     }
 

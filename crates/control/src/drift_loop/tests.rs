@@ -223,7 +223,9 @@ impl World {
             service: "camera".into(),
             sources: [("door".to_owned(), door)].into(),
             audits: self.audits.clone(),
-            confidences: self.exits.iter().map(|count| (0.8 * *count as f64, *count)).collect(),
+            exits: [("door".to_owned(), self.exits.to_vec())].into(),
+            version: None,
+            confidences: vec![],
             row: None,
         };
         let device = DeviceReading { device: "pi".into(), busy: self.busy, jobs: self.answered, work: self.work };
@@ -473,9 +475,9 @@ impl ByConfidence {
     fn tell(&mut self, answers: [u64; 3]) {
         self.now += 1.0;
         self.answers.iter_mut().zip(answers).for_each(|(sum, more)| *sum += more);
-        let confidences = self.answers.iter().map(|count| (0.8 * *count as f64, *count)).collect();
         let (replica, service) = ("gateway".to_owned(), "camera".to_owned());
-        let gateway = GatewayReading { replica, service, confidences, ..GatewayReading::default() };
+        let exits = [("door".to_owned(), self.answers.to_vec())].into();
+        let gateway = GatewayReading { replica, service, exits, ..GatewayReading::default() };
         self.drift.observe(self.now, &Observation { gateways: vec![gateway], devices: vec![] });
     }
 

@@ -10,7 +10,7 @@
 //! and 6 exits.
 
 use super::candidate::{Candidate, Workshop};
-use super::relaxation::Relaxation;
+use super::relaxation::{Columns, Relaxation};
 use super::screen::Screen;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -69,12 +69,15 @@ pub(crate) fn best(workshop: &Workshop<'_>, screen: &mut Screen<'_>, filling: Fi
 
 impl Ladder<'_, '_, '_, '_> {
     /// Whether these shares are better than all before; with new columns or with those that are known.
-    fn consider(&mut self, fills: Vec<f64>, with_new: bool) -> bool {
+    fn consider(&mut self, fills: Vec<f64>, is_new: bool) -> bool {
         // Linear programs take longer than evaluations: the clock is asked for each, once there is something to show.
         if self.best.is_some() && (self.screen.is_over() || self.screen.budget.is_stopped()) {
             return false;
         }
-        let Some(found) = self.relaxation.solve(&fills, with_new) else { return false };
+        let budget = self.screen.budget;
+        let stop = move || budget.is_stopped();
+        let columns = if is_new { Columns::New { stop: &stop } } else { Columns::Known };
+        let Some(found) = self.relaxation.solve(&fills, columns) else { return false };
         let merit = self.screen.merit(&self.workshop.loads(&found));
         let is_better = self.best.as_ref().is_none_or(|best| merit > best.0);
         if is_better {

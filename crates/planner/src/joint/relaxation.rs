@@ -1,8 +1,8 @@
 //! The fluid relaxation: jobs as a liquid that devices and links are filled with.
 //!
 //! # Problem
-//! Which mixture of (chain, thresholds) per source has the most right answers, weighed by priority, when every device and
-//! link may be busy for a given share of the time, and nothing waits or is lost?
+//! Which mixture of (chain, thresholds) per source has the most right answers, weighed by priority, when every device,
+//! fragment (by its workers and its CPU limit) and link may be busy for a given share of the time, and nothing waits or is lost?
 //!
 //! # How
 //! A linear program with one column per threshold vector on a chain, far too many to write down:
@@ -42,12 +42,24 @@ struct Item {
     uses: Vec<f64>,
 }
 
+/// Which columns there are to choose from.
+#[derive(Clone, Copy)]
+pub(super) enum Columns<'s> {
+    /// Those that are known.
+    Known,
+    /// All there are, as far as time is not over.
+    New { stop: &'s dyn Fn() -> bool },
+}
+
 /// The relaxation with the columns found so far.
 pub(super) struct Relaxation<'w, 'p> {
     workshop: &'w Workshop<'p>,
-    /// Per resource (devices, then links) seconds per second that it can be busy, and is by services that keep their policies.
+    /// Per resource (devices, then fragments, then links) seconds per second that it can be busy, and is by services that keep
+    /// their policies.
     most: Vec<f64>,
     fixed: Vec<f64>,
+    /// Whether it may run out before anything else does: a fragment that may take all cores of its device does not.
+    is_scarce: Vec<bool>,
     /// Sources that are planned and have arrivals.
     sources: Vec<usize>,
     /// Per service what right answers to all of its jobs are worth.
@@ -59,12 +71,16 @@ impl<'w, 'p> Relaxation<'w, 'p> {
     pub(super) fn new(workshop: &'w Workshop<'p>) -> Self {
         let layout = workshop.layout;
         let cores = layout.problem.devices.iter().map(|device| device.cores);
-        let most: Vec<f64> = cores.chain(layout.links.iter().map(|_| 1.0)).collect();
+        let lanes = layout.lanes.iter().map(|lane| lane.most);
+        let most: Vec<f64> = cores.chain(lanes).chain(layout.links.iter().map(|_| 1.0)).collect();
         let mut fixed = vec![0.0; most.len()];
         for flow in layout.flows.iter().filter(|flow| !workshop.is_planned(flow.source)) {
             let block = &workshop.fixed_loads[flow.at..][..flow.len()];
             uses(workshop, flow, block).into_iter().zip(&mut fixed).for_each(|(used, fixed)| *fixed += used);
         }
+        let of_lanes = layout.lanes.iter().map(|lane| lane.most < layout.problem.devices[lane.device].cores - 1e-9);
+        let is_scarce =
+            (layout.problem.devices.iter().map(|_| true)).chain(of_lanes).chain(layout.links.iter().map(|_| true));
         let is_asked = |source: &usize| workshop.is_planned(*source) && layout.sources[*source].rate > 0.0;
         let total: f64 = layout.problem.services.iter().map(|service| service.targets.priority).sum();
         let mut relaxation = Self {
@@ -72,6 +88,7 @@ impl<'w, 'p> Relaxation<'w, 'p> {
             sources: (0..layout.sources.len()).filter(is_asked).collect(),
             worth: layout.problem.services.iter().map(|service| service.targets.priority / total).collect(),
             items: vec![],
+            is_scarce: is_scarce.collect(),
             most,
             fixed,
         };
@@ -88,13 +105,12 @@ impl<'w, 'p> Relaxation<'w, 'p> {
         self.most.len()
     }
 
-    /// The optimum where each resource may be busy for a share of the time, of all columns or of those that are known; `None` where
-    /// the solver gives up.
-    pub(super) fn solve(&mut self, fills: &[f64], with_new: bool) -> Option<Candidate> {
+    /// The optimum where each resource may be busy for a share of the time; `None` where the solver gives up.
+    pub(super) fn solve(&mut self, fills: &[f64], columns: Columns<'_>) -> Option<Candidate> {
         let shares = fills.iter().zip(&self.most).zip(&self.fixed);
         let rooms: Vec<f64> = shares.map(|((fill, most), fixed)| (fill * most - fixed).max(0.0)).collect();
-        if with_new {
-            self.generate(&rooms)?;
+        if let Columns::New { stop } = columns {
+            self.generate(&rooms, stop)?;
         }
         let (weights, solution) = self.primal(&rooms)?;
         let mut candidate = Candidate { sources: vec![vec![]; self.workshop.layout.sources.len()] };
@@ -120,13 +136,16 @@ impl<'w, 'p> Relaxation<'w, 'p> {
         }
     }
 
-    /// Adds columns until there are none that are worth more than their source earns. The dual is solved once and then
-    /// cut.
-    fn generate(&mut self, rooms: &[f64]) -> Option<()> {
+    /// Adds columns until there are none that are worth more than their source earns, or time is over. The dual is solved once
+    /// and then cut.
+    fn generate(&mut self, rooms: &[f64], stop: &dyn Fn() -> bool) -> Option<()> {
         let mut dual = Problem::new(OptimizationDirection::Minimize);
         let earned: Vec<Variable> =
             self.sources.iter().map(|_| dual.add_var(1.0, (f64::NEG_INFINITY, f64::INFINITY))).collect();
-        let prices: Vec<Variable> = rooms.iter().map(|room| dual.add_var(*room, (0.0, DEAREST))).collect();
+        let dearest = |is_scarce: &bool| if *is_scarce { DEAREST } else { 0.0 };
+        let priced = rooms.iter().zip(&self.is_scarce);
+        let prices: Vec<Variable> =
+            priced.map(|(room, is_scarce)| dual.add_var(*room, (0.0, dearest(is_scarce)))).collect();
         let cut = |item: &Item| -> Vec<(Variable, f64)> {
             let costs = prices.iter().copied().zip(item.uses.iter().copied()).filter(|(_, used)| *used > 0.0);
             std::iter::once((earned[item.place], 1.0)).chain(costs).collect()
@@ -143,6 +162,9 @@ impl<'w, 'p> Relaxation<'w, 'p> {
                 break;
             }
             for item in new {
+                if stop() {
+                    break;
+                }
                 solution =
                     solution.add_constraint(cut(&item), ComparisonOp::Ge, item.worth).ok()?.into_solution().ok()?;
                 self.items.push(item);
@@ -164,7 +186,7 @@ impl<'w, 'p> Relaxation<'w, 'p> {
         for (resource, room) in rooms.iter().enumerate() {
             let using = known().map(|(weight, item)| (weight, item.uses[resource])).filter(|(_, used)| *used > 0.0);
             let mut row: Vec<(Variable, f64)> = using.collect();
-            if !row.is_empty() {
+            if !row.is_empty() && self.is_scarce[resource] {
                 row.push((program.add_var(-DEAREST, (0.0, f64::INFINITY)), -1.0));
                 program.add_constraint(row, ComparisonOp::Le, *room);
             }
@@ -176,8 +198,9 @@ impl<'w, 'p> Relaxation<'w, 'p> {
     /// The best column of each chain at these prices, where it is worth more than its source earns.
     fn new_items(&self, prices: &[f64], earned: &[f64]) -> Vec<Item> {
         let layout = self.workshop.layout;
-        let (of_devices, of_links) = prices.split_at(layout.problem.devices.len());
-        let of_lanes = layout.lanes.iter().map(|lane| of_devices[lane.device]);
+        let (of_devices, others) = prices.split_at(layout.problem.devices.len());
+        let (of_lanes, of_links) = others.split_at(layout.lanes.len());
+        let of_lanes = layout.lanes.iter().zip(of_lanes).map(|(lane, price)| of_devices[lane.device] + price);
         let by = ByStation { prices: of_lanes.chain(of_links.iter().copied()).collect(), worth: self.worth.clone() };
         let mut new = vec![];
         for (place, &source) in self.sources.iter().enumerate() {
@@ -213,18 +236,20 @@ fn solved(program: &Problem) -> Option<Solution> {
     program.solve().ok()?.into_solution().ok()
 }
 
-/// Per device and link the seconds per second that it is busy with the numbers of a flow.
+/// Per device, fragment and link the seconds per second that it is busy with the numbers of a flow.
 fn uses(workshop: &Workshop<'_>, flow: &Flow, block: &[f64]) -> Vec<f64> {
     let layout = workshop.layout;
-    let (devices, rate) = (layout.problem.devices.len(), layout.sources[flow.source].rate);
-    let mut uses = vec![0.0; devices + layout.links.len()];
+    let (devices, lanes, rate) = (layout.problem.devices.len(), layout.lanes.len(), layout.sources[flow.source].rate);
+    let mut uses = vec![0.0; devices + lanes + layout.links.len()];
     let mut reach = block[0];
     for (position, hop) in flow.hops.iter().enumerate() {
         let load = flow.load_in(position, block);
         let device = layout.lanes[hop.lane].device;
-        uses[device] += rate * load.work / layout.problem.devices[device].speed;
+        let work = rate * load.work / layout.problem.devices[device].speed;
+        uses[device] += work;
+        uses[devices + hop.lane] += work;
         if let Some(link) = hop.link {
-            uses[devices + link] += rate * reach * hop.transmission;
+            uses[devices + lanes + link] += rate * reach * hop.transmission;
         }
         reach = (reach - load.leave).max(0.0);
     }
@@ -241,6 +266,8 @@ mod tests {
     use super::*;
     use crate::decomposition::Layout;
     use crate::joint::search::pricers;
+
+    const ALL: Columns<'static> = Columns::New { stop: &|| false };
 
     fn small(load: f64) -> domain::Problem {
         generated::problem(&Shape { exits: 3, samples: 120, load, seed: 4, ..Shape::default() })
@@ -270,7 +297,7 @@ mod tests {
             let problem = small(load);
             let (found, all) = with(&problem, |relaxation| {
                 let fills = vec![0.85; relaxation.resources()];
-                let ours = relaxation.solve(&fills, true).expect("it is solved");
+                let ours = relaxation.solve(&fills, ALL).expect("it is solved");
                 let found = value(relaxation, &ours);
                 let samples = &problem.services[0].model.choose.exits;
                 let cuts = |exit: usize| -> Vec<f32> {
@@ -304,7 +331,7 @@ mod tests {
         let problem = small(1.2);
         let busiest = |fill: f64| {
             with(&problem, |relaxation| {
-                let found = relaxation.solve(&vec![fill; relaxation.resources()], true).expect("it is solved");
+                let found = relaxation.solve(&vec![fill; relaxation.resources()], ALL).expect("it is solved");
                 let loads = relaxation.workshop.loads(&found);
                 let mut used = vec![0.0; relaxation.resources()];
                 for flow in &relaxation.workshop.layout.flows {
@@ -323,9 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn fragments_are_filled_no_more_than_workers_and_limits_allow() {
+        let mut problem = small(0.3);
+        for device in &mut problem.devices {
+            device.cores = 8.0;
+            device.fragments.iter_mut().for_each(|fragment| fragment.cpu_limit = 0.3);
+        }
+        with(&problem, |relaxation| {
+            let found = relaxation.solve(&vec![0.8; relaxation.resources()], ALL).expect("it is solved");
+            let loads = relaxation.workshop.loads(&found);
+            let devices = problem.devices.len();
+            let mut used = vec![0.0; relaxation.workshop.layout.lanes.len()];
+            for flow in &relaxation.workshop.layout.flows {
+                let own = uses(relaxation.workshop, flow, &loads[flow.at..][..flow.len()]);
+                own[devices..].iter().zip(&mut used).for_each(|(own, used)| *used += own);
+            }
+            let busiest = used.iter().copied().fold(0.0, f64::max);
+            assert!(busiest <= 0.24 + 1e-6 && busiest > 0.2, "{used:?}");
+        });
+    }
+
+    #[test]
     fn too_many_jobs_for_first_exits_still_give_a_plan() {
         let problem = small(50.0);
-        let found = with(&problem, |relaxation| relaxation.solve(&vec![0.8; relaxation.resources()], true));
+        let found = with(&problem, |relaxation| relaxation.solve(&vec![0.8; relaxation.resources()], ALL));
         assert!(found.expect("it is solved").sources.iter().all(|columns| !columns.is_empty()));
     }
 }

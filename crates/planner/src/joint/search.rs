@@ -189,7 +189,7 @@ impl<'a> Search<'a> {
         let starts: Vec<Start> = match (self.request.method, incumbent) {
             (Method::Near, Some(incumbent)) => vec![incumbent, Start::Level],
             (Method::Prices | Method::Near, incumbent) => {
-                let own = [Start::Fluid, self.wide(desk, 0), Start::Simple, Start::Tilted(1)];
+                let own = [Start::Fluid, Start::Simple, self.wide(desk, 0), Start::Tilted(1)];
                 own.into_iter().chain(incumbent).chain(rivals).collect()
             }
             (other, _) => return vec![self.other_method(other, desk)],
