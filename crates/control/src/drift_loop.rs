@@ -415,4 +415,6 @@ fn best_accuracy(problem: &Problem) -> f64 {
 }
 
 #[cfg(test)]
+mod exit_tests;
+#[cfg(test)]
 mod tests;

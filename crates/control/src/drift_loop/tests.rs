@@ -33,7 +33,7 @@ fn table() -> ExitTable {
 }
 
 /// One device with one fragment: 5 ms per segment, one exit behind each.
-fn problem(rate: f64, max_loss: f64) -> Problem {
+pub(super) fn problem(rate: f64, max_loss: f64) -> Problem {
     let time = |milliseconds: f64| ServiceTime { mean: Seconds::new(milliseconds / 1000.0).unwrap(), scv: 0.0 };
     let (choose, judge) = table().halves().unwrap();
     let model = Model {
@@ -82,7 +82,7 @@ fn problem(rate: f64, max_loss: f64) -> Problem {
 }
 
 /// All jobs leave at one exit.
-fn plan(exit: usize) -> Plan {
+pub(super) fn plan(exit: usize) -> Plan {
     let thresholds =
         Thresholds::new((0..2).map(|one| if one == exit { 0.0 } else { 1.0 }).collect::<Vec<f32>>()).unwrap();
     let choice = Choice::new(Probability::new(1.0).unwrap(), 0, thresholds);
@@ -130,7 +130,7 @@ impl Evaluator for Formula {
     }
 }
 
-fn effort() -> EvaluationEffort<'static> {
+pub(super) fn effort() -> EvaluationEffort<'static> {
     EvaluationEffort { seed: 1, replications: NonZeroU32::MIN, arrivals: 1, stop: None }
 }
 
@@ -451,85 +451,6 @@ fn blurred_inputs_are_found_by_audits_and_so_is_their_end() {
             "{}",
             world.story()
         );
-    }
-}
-
-/// A loop whose jobs leave by confidence, 60 %, 20 % and 20 % of them, and what it is told of them.
-struct ByConfidence {
-    drift: DriftLoop,
-    now: f64,
-    answers: [u64; 3],
-}
-
-impl ByConfidence {
-    fn new() -> Self {
-        let mut plan = plan(0);
-        let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
-        let choice = Choice::new(Probability::new(1.0).unwrap(), 0, thresholds);
-        plan.policies[0].default = Mixture::new(vec![choice], "the default").unwrap();
-        let options = LoopOptions { confidence_shift: 1.0, ..LoopOptions::default() };
-        let drift = DriftLoop::new(problem(40.0, 0.01), plan, PolicyVersion::default(), options);
-        Self { drift, now: 0.0, answers: [0; 3] }
-    }
-
-    fn tell(&mut self, answers: [u64; 3]) {
-        self.now += 1.0;
-        self.answers.iter_mut().zip(answers).for_each(|(sum, more)| *sum += more);
-        let (replica, service) = ("gateway".to_owned(), "camera".to_owned());
-        let exits = [("door".to_owned(), self.answers.to_vec())].into();
-        let gateway = GatewayReading { replica, service, exits, ..GatewayReading::default() };
-        self.drift.observe(self.now, &Observation { gateways: vec![gateway], devices: vec![] });
-    }
-
-    /// 4,000 answers.
-    fn tell_on(&mut self, of_hundred: [u64; 3]) -> Vec<Event> {
-        (0..40).for_each(|_| self.tell(of_hundred));
-        self.drift.take_events()
-    }
-}
-
-fn first_share(drift: &DriftLoop) -> f64 {
-    let thresholds = Thresholds::new(vec![0.5, 0.5]).unwrap();
-    drift.current().services[0].model.judge.exits.evaluate(&thresholds).share[0]
-}
-
-#[test]
-fn jobs_that_leave_later_re_weight_the_table_until_they_do_not() {
-    let mut world = ByConfidence::new();
-    assert_eq!(world.tell_on([61, 19, 20]), []);
-    assert!((first_share(&world.drift) - 0.6).abs() < 0.02);
-    let events = world.tell_on([30, 20, 50]);
-    // At first the answers of before are among them.
-    let is_told = |event: &Event| matches!(event, Event::ExitSharesDrift { recovered: false, .. });
-    assert!((1..=3).contains(&events.len()) && events.iter().all(is_told), "{events:?}");
-    let share = first_share(&world.drift);
-    assert!((share - 0.3).abs() < 0.06, "{share}");
-    assert_eq!(world.drift.reasons(0.0), [Reason::Accuracy { service: "camera".into() }]);
-    assert_eq!(world.tell_on([30, 20, 50]), []);
-    let events = world.tell_on([60, 20, 20]);
-    assert!(matches!(events.last(), Some(Event::ExitSharesDrift { recovered: true, .. })), "{events:?}");
-    assert!((first_share(&world.drift) - 0.6).abs() < 0.02);
-}
-
-#[test]
-fn harder_inputs_are_noticed_within_some_hundred_answers_and_chance_in_a_day_is_not() {
-    let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut draw = |share: f64| -> [u64; 3] {
-        let first = Binomial::new(100, share).unwrap().sample(&mut random);
-        let second = Binomial::new(100 - first, 0.5).unwrap().sample(&mut random);
-        [first, second, 100 - first - second]
-    };
-    for _ in 0..10 {
-        let mut world = ByConfidence::new();
-        // 100 answers per second.
-        (0..86_400).for_each(|_| world.tell(draw(0.6)));
-        assert_eq!(world.drift.take_events(), []);
-        let is_noticed = |world: &mut ByConfidence| !world.drift.take_events().is_empty();
-        let answers = (1..=100).find(|_| {
-            world.tell(draw(0.4));
-            is_noticed(&mut world)
-        });
-        assert!(answers.is_some_and(|hundreds| hundreds <= 8), "{answers:?}");
     }
 }
 
