@@ -10,6 +10,7 @@ use rand::Rng;
 use simulator::{Control, Controller, Network, View};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use wire::document::{AuditTelemetry, PolicyVersion};
 
@@ -28,14 +29,24 @@ pub(crate) struct Pace {
     pub(crate) unit: f64,
 }
 
-/// Lets the drift loop follow what happens in a network of one service, made from `problem` and `policy`.
-pub(crate) fn follow(network: &mut Network, problem: &Problem, policy: &Policy, pace: Pace, wrap: &Wrap, size: Size) {
+/// Lets the drift loop follow what happens in a network of one service, made from `problem` and `policy`. Gives the number of
+/// new plans, of all replications together.
+pub(crate) fn follow(
+    network: &mut Network,
+    problem: &Problem,
+    policy: &Policy,
+    pace: Pace,
+    wrap: &Wrap,
+    size: Size,
+) -> Arc<AtomicUsize> {
+    let plans = Arc::new(AtomicUsize::new(0));
+    let made = plans.clone();
     let (Pace { part, unit }, wrap) = (pace, wrap.clone());
     let (problem, policy) = (problem.clone(), policy.clone());
     let known: Arc<Mutex<BTreeMap<u32, Told>>> = Arc::default();
     let told_of = move |replication: u32| known.lock().expect("nobody panics").entry(replication).or_default().clone();
     let (told, own, around) = (told_of.clone(), policy.clone(), wrap.clone());
-    network.schedulers[0].make = Arc::new(move |replication| around(Telling::new(&own, 0.0, &told(replication))));
+    network.schedulers[0].make = Arc::new(move |replication| around(Telling::boxed(&own, 0.0, &told(replication))));
     let make = move |replication| {
         let defaults = LoopOptions::default();
         let options = LoopOptions {
@@ -50,9 +61,11 @@ pub(crate) fn follow(network: &mut Network, problem: &Problem, policy: &Policy, 
         };
         let plan = Plan { policies: vec![policy.clone()] };
         let drift = DriftLoop::new(problem.clone(), plan, PolicyVersion::default(), options);
-        Box::new(Shell { drift, size, wrap: wrap.clone(), told: told_of(replication) }) as Box<dyn Controller>
+        Box::new(Shell { drift, size, wrap: wrap.clone(), told: told_of(replication), plans: made.clone() })
+            as Box<dyn Controller>
     };
     network.control = Some(Control { every: part / READINGS, make: Arc::new(make) });
+    plans
 }
 
 struct Shell {
@@ -60,6 +73,8 @@ struct Shell {
     size: Size,
     wrap: Wrap,
     told: Told,
+    /// New plans.
+    plans: Arc<AtomicUsize>,
 }
 
 /// What a gateway tells of its answers.
@@ -80,7 +95,7 @@ struct Telling {
 }
 
 impl Telling {
-    fn new(policy: &Policy, now: f64, told: &Told) -> Box<dyn Scheduler> {
+    fn boxed(policy: &Policy, now: f64, told: &Told) -> Box<dyn Scheduler> {
         let mut answers = told.lock().expect("nobody panics");
         answers.exits.resize(policy_exits(policy), (0.0, 0));
         Box::new(Self { inner: Gatekeeper::new(policy.clone(), now), told: told.clone() })
@@ -127,7 +142,8 @@ impl Controller for Shell {
         if policy == self.drift.plan().policies[0] {
             return self.drift.reject(now, Held::DidNotBeat);
         }
-        view.replace(0, (self.wrap)(Telling::new(&policy, now, &self.told)));
+        self.plans.fetch_add(1, Ordering::Relaxed);
+        view.replace(0, (self.wrap)(Telling::boxed(&policy, now, &self.told)));
         let plan = Plan { policies: vec![policy] };
         self.drift.accept(now, Accepted { problem: *problem, plan, gain: String::new() });
     }

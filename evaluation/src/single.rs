@@ -194,6 +194,8 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
     };
     let ours = |name: &str| name == "Auto" || name == "SMDP";
     let mut text = String::new();
+    let is_kept = |index: &usize| curves.iter().any(|curve| within(&curve.metrics[*index]));
+    let kept: Vec<usize> = (0..loads.len()).filter(is_kept).collect();
     let (mut wins, mut lines) = (0, vec![]);
     for (index, load) in loads.iter().enumerate() {
         let (Some(our), Some(their)) = (best(index, &ours), best(index, &|name| !ours(name))) else { continue };
@@ -204,7 +206,7 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
             (false, true) => -1.0,
             (false, false) => b.loss - a.loss,
         };
-        wins += usize::from(ahead > -WORTH_A_WORD);
+        wins += usize::from(ahead > -WORTH_A_WORD && kept.contains(&index));
         if ahead < -WORTH_A_WORD {
             lines.push(format!(
                 "At load {load} {} does better: {} accuracy at a loss of {}, against {} at {} of our {}.",
@@ -218,10 +220,30 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         }
     }
     text.push_str(&format!(
-        "Among schedulers within the loss target, one of ours (SMDP, Auto) is the most accurate, or within 0.1 points of it, at {wins} of {} \
-         loads. ",
+        "Somebody keeps the loss target at {} of {} loads; of those who do, one of ours (SMDP, Auto) is the most accurate, or within 0.1 points of \
+         it, at {wins} of them. ",
+        kept.len(),
         loads.len()
     ));
+    text.push_str(&in_vain(loads, curves, &kept));
     text.push_str(&lines.join(" "));
     text
+}
+
+/// What ours come to where nobody keeps the target.
+fn in_vain(loads: &[f64], curves: &[Curve], kept: &[usize]) -> String {
+    let of = |name: &str| curves.iter().find(|curve| curve.contender.name == name);
+    let (Some(ours), Some(first)) = (of("Auto"), of("ExitFirst")) else { return String::new() };
+    let lost: Vec<usize> = (0..loads.len()).filter(|index| !kept.contains(index)).collect();
+    if lost.is_empty() {
+        return String::new();
+    }
+    let more = lost.iter().map(|&index| ours.metrics[index].loss - first.metrics[index].loss).fold(0.0, f64::max);
+    let named: Vec<String> = lost.iter().map(|&index| loads[index].to_string()).collect();
+    format!(
+        "At load {} nobody does, and all that is left is to lose little: Auto loses at most {:.2} points more than ExitFirst there, and is \
+         little more accurate than that. ",
+        named.join(", "),
+        100.0 * more
+    )
 }

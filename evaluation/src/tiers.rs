@@ -142,6 +142,32 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
                 .then(|| format!("At load {load} ours is less accurate than {} at no less loss.", names.join(" and ")))
         });
         lines.extend(behind);
+        let others: Vec<&Curve> = CONTENDERS[1..].iter().filter_map(|&other| of(other)).collect();
+        lines.extend(loads.iter().enumerate().filter_map(|(index, load)| costs(*load, index, ours, &others)));
     }
     lines.join(" ")
+}
+
+/// Where another one that keeps the target gives more right answers to arrivals, or as many much sooner: losses within the
+/// target and latencies without one are free for ours, which may spend them on next to nothing.
+fn costs(load: f64, index: usize, ours: &Curve, others: &[&Curve]) -> Option<String> {
+    let our = &ours.metrics[index];
+    let is_better = |other: &&&Curve| {
+        let their = &other.metrics[index];
+        let (more, sooner) = (their.right() - our.right(), their.p95_latency < our.p95_latency / 1.5);
+        their.loss <= LOSS_TARGET && (more > 0.001 || more > -0.001 && sooner)
+    };
+    let better = others
+        .iter()
+        .filter(is_better)
+        .max_by(|one, other| one.metrics[index].right().total_cmp(&other.metrics[index].right()))?;
+    let their = &better.metrics[index];
+    Some(format!(
+        "At load {load} {} gives the right answer to {} of arrivals with a p95 of {:.1} s, ours to {} with {:.1} s.",
+        better.contender.name,
+        percent(their.right()),
+        their.p95_latency,
+        percent(our.right()),
+        our.p95_latency,
+    ))
 }

@@ -47,13 +47,17 @@ fn relief(limit: &Limit) -> String {
         Limiting::Memory => "a quarter more memory",
         Limiting::Bandwidth => "a quarter more bandwidth",
     };
-    let change = |now: f64, then: f64, show: &dyn Fn(f64) -> String| format!("{} instead of {}", show(then), show(now));
-    let p95 = change(limit.now.1 * 1e3, limit.relieved.1 * 1e3, &|time| format!("{} ms", digits(time)));
-    let loss = match limit.now.0 {
-        now if now < LOSES => String::new(),
-        now => format!("loss {}, ", change(now, limit.relieved.0, &|share| percent(Some(share)))),
-    };
-    format!("{} with {what}: {loss}p95 {p95}", limit.place)
+    // What stays as it is, as far as it is shown, is left out.
+    let change =
+        |what: &str, now: String, then: String| (now != then).then(|| format!("{what} {then} instead of {now}"));
+    let show = |seconds: f64| format!("{} ms", digits(seconds * 1e3));
+    let share = |share: f64| percent(Some(share));
+    let loses = limit.now.0 >= LOSES;
+    let loss = loses.then(|| change("loss", share(limit.now.0), share(limit.relieved.0))).flatten();
+    let p95 = change("p95", show(limit.now.1), show(limit.relieved.1));
+    let changes: Vec<String> = loss.into_iter().chain(p95).collect();
+    let changes = if changes.is_empty() { "next to nothing changes".to_owned() } else { changes.join(", ") };
+    format!("{} with {what}: {changes}", limit.place)
 }
 
 fn about(problem: &Problem, service: &Service, index: usize, evaluation: &Evaluation) -> String {

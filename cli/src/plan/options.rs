@@ -28,7 +28,7 @@ struct Common {
 
     /// Plan for so many jobs per second instead of the expected rates. Without SOURCE all sources together, in proportion to
     /// what they expect. May be given several times
-    #[arg(long, value_name = "[SOURCE:]RATE")]
+    #[arg(long, value_name = "[SOURCE:]RATE", allow_hyphen_values = true)]
     rate: Vec<Rate>,
 
     /// Time for the search, such as 200ms or 5s: the best plan so far is what comes back. Rows for other rates, by which
