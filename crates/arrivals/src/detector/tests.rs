@@ -95,7 +95,7 @@ fn measure_false_alarms_at_1_per_second() {
 }
 
 #[test]
-#[ignore = "half an hour: the table of docs/design/drift.md"]
+#[ignore = "a quarter of an hour: the table of docs/design/drift.md"]
 fn measure_false_alarms_at_20_per_second() {
     measure_false_alarms(20.0, 6000);
 }
