@@ -18,6 +18,7 @@ mod problem;
 mod process;
 #[cfg(test)]
 mod snapshot;
+mod yaml;
 
 use clap::Parser;
 use std::io::Write;

@@ -19,6 +19,11 @@ const GENERATED: &[Generated] = &[
     Generated { path: "docs/reference/manifests.md", make: |root| reference(root, "manifests") },
     Generated { path: "docs/reference/network.schema.json", make: |root| reference(root, "network") },
     Generated { path: "docs/reference/plan.schema.json", make: |root| reference(root, "plan") },
+    Generated { path: "crds/devicepools.yaml", make: |root| definition(root, "DevicePool") },
+    Generated { path: "crds/eennmodels.yaml", make: |root| definition(root, "EENNModel") },
+    Generated { path: "crds/eennplans.yaml", make: |root| definition(root, "EENNPlan") },
+    Generated { path: "crds/eennservices.yaml", make: |root| definition(root, "EENNService") },
+    Generated { path: "crds/qostargets.yaml", make: |root| definition(root, "QoSTarget") },
 ];
 
 /// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not.
@@ -26,6 +31,15 @@ fn reference(root: &Path, page: &str) -> anyhow::Result<String> {
     let mut eenn = process::cargo(root);
     eenn.args(["run", "--release", "--quiet", "--bin", "eenn", "--", "reference", page]);
     process::output(&mut eenn, "look at what it says, and at `cargo build --release --workspace --bins`")
+}
+
+/// The CustomResourceDefinition of a kind.
+fn definition(root: &Path, kind: &str) -> anyhow::Result<String> {
+    let all = reference(root, "crds")?;
+    let mut documents = all.split("\n---\n");
+    let found = documents.find(|document| document.contains(&format!("\n    kind: {kind}\n")));
+    let document = found.with_context(|| format!("there is no definition of {kind}"))?;
+    Ok(format!("# Made by `cargo xtask generate`. Change the code instead.\n{}\n", document.trim_end()))
 }
 
 #[derive(Debug, clap::Args)]

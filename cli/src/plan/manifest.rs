@@ -1,8 +1,8 @@
 //! A decision as EENNPlan objects, one per service: immutable, with a generation.
 
 use super::document::{PlanDocument, PredictionDocument, ServiceDocument};
-use super::yaml;
 use crate::deploy::{Deployment, ServicePlan};
+use crate::yaml;
 use domain::Plan;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 //! * [`mod@decide`]: asks the planner, then the evaluators; [`decision`] is what comes out.
 //! * [`mod@replan`]: the same while gateways serve.
 //! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people.
-//! * [`manifest`]: the decision as EENNPlan objects, in [`yaml`].
+//! * [`manifest`]: the decision as EENNPlan objects.
 //! * [`explain`]: the second command.
 
 mod decide;
@@ -23,7 +23,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod words;
-mod yaml;
 
 pub(crate) use decide::{Ask, decide, tracks_confidence};
 pub(crate) use document::schema;

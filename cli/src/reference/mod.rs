@@ -33,6 +33,8 @@ enum Page {
     Network,
     /// JSON Schema of plans
     Plan,
+    /// CustomResourceDefinitions, as YAML
+    Crds,
 }
 
 impl Options {
@@ -44,6 +46,7 @@ impl Options {
             Page::Manifests => manifests::page(),
             Page::Network => format!("{:#}\n", simulator::form::schema()),
             Page::Plan => format!("{:#}\n", crate::plan::schema()),
+            Page::Crds => api::crd::all().iter().map(crate::yaml::render).collect::<Vec<_>>().join("---\n"),
         };
         Ok(out.write_all(page.as_bytes())?)
     }

@@ -4,17 +4,21 @@
 //! that the same types serve a controller, which must tolerate fields of newer versions.
 
 mod artifact;
+pub mod crd;
 pub mod exit_table;
 pub mod fields;
 mod load;
 mod model;
 mod node;
+mod plan;
 mod pool;
 mod qos;
 mod resolve;
+mod rules;
 pub mod samples;
 mod scheduler;
 mod service;
+pub mod status;
 mod tensors;
 
 mod check;
@@ -28,11 +32,17 @@ pub use form::{
     Decimal, FormError, LabelValue, Name, NodeName, PositiveDecimal, Quantity, Ratio, Sha256, TensorName, Uri,
 };
 pub use load::{API_VERSION, Manifests, Object, load};
-pub use model::{Artifact, Confidence, Cut, EENNModelSpec, Exit, ExitOutput, Input, Profile, ServiceTime};
+pub use model::{Artifact, Confidence, Cut, EENNModel, EENNModelSpec, Exit, ExitOutput, Input, Profile, ServiceTime};
 pub use node::{Node, NodeMetadata, NodeStatus, Resources};
-pub use pool::{DeviceClass, DevicePoolSpec, Direction, Link, LinkEnd, NodeSelector, Tier};
+pub use plan::{
+    EENNPlan, EENNPlanSpec, EENNPlanStatus, ForecastRate, MissedTarget, PlannedChain, PlannedChoice, PlannedFragment,
+};
+pub use pool::{
+    AllowedNamespaces, DeviceClass, DevicePool, DevicePoolSpec, Direction, Link, LinkEnd, NamespacesFrom, NodeSelector,
+    TaintEffect, Tier, Toleration, TolerationOperator,
+};
 pub use problem::{LoadErrors, Origin, Position, Problem};
-pub use qos::{Objective, QoSTargetSpec};
+pub use qos::{Objective, QoSTarget, QoSTargetSpec};
 pub use resolve::{
     Device, Fragment, FragmentSize, PlannedScheduler, Pool, Reach, Resolved, ResolvedChain, ResolvedModel,
     ResolvedReoptimization, ResolvedScheduler, ResolvedService, ResolvedSource,
@@ -42,7 +52,7 @@ pub use scheduler::{
     Knapsack, LossFormula, QueueingLP, Scheduler, SchedulerType, ThresholdSearch,
 };
 pub use service::{
-    Burstiness, EENNServiceSpec, Epoch, Overflow, PinnedChain, PinnedFragment, Placement, PlacementStrategy, Reference,
-    Reoptimization, ReoptimizationMode, Runtime, Source,
+    Burstiness, EENNService, EENNServiceSpec, Epoch, ObjectReference, Overflow, PinnedChain, PinnedFragment, Placement,
+    PlacementStrategy, Planning, Reoptimization, ReoptimizationMode, Runtime, Source,
 };
 pub use tensors::TensorFileError;

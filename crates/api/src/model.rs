@@ -1,12 +1,26 @@
 //! EENNModel: an early-exit network, where its file is, and where it can leave and be split.
 
 use crate::form::{Decimal, Name, Sha256, TensorName, Uri};
+use crate::status::EENNModelStatus;
+use crate::{ObjectReference, rules};
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An early-exit neural network in one ONNX file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "eenn.dev", version = "v1alpha1", kind = "EENNModel", namespaced, status = "EENNModelStatus")]
+#[kube(doc = "An early-exit neural network: where its file is, where jobs may leave, and where it may be split")]
+#[kube(derive = "PartialEq", shortname = "eennm", category = "eenn")]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
+#[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
+#[kube(printcolumn(name = "Exits", type_ = "integer", json_path = ".status.exitCount"))]
+#[kube(printcolumn(name = "Segments", type_ = "integer", json_path = ".status.segmentCount"))]
+#[kube(printcolumn(name = "Accuracy", type_ = "string", json_path = ".status.accuracy"))]
+#[kube(printcolumn(name = "Artifact", type_ = "string", json_path = ".spec.artifact.uri", priority = "1"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::MODEL.to_json()))]
 pub struct EENNModelSpec {
     /// The ONNX file. Every fragment loads it and extracts its own segments, so nobody has to split it.
     pub artifact: Artifact,
@@ -37,13 +51,18 @@ pub struct EENNModelSpec {
 /// A file and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::ARTIFACT.to_json()))]
 pub struct Artifact {
     /// `file://model.onnx` is relative to the manifest and works in local mode only; oci://, https://, s3://, pvc:// and
     /// configmap:// are for clusters.
     pub uri: Uri,
-    /// SHA-256 of the file. A file with another one is refused. Default: not checked.
+    /// SHA-256 of the file. A file with another one is refused. https:// and s3:// need it. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// Secret in the namespace of the model whose keys the download gets as its environment, such as AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY. For https:// and s3:// only; the operator itself never reads it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<ObjectReference>,
 }
 
 /// An input tensor.

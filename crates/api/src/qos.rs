@@ -1,11 +1,22 @@
 //! QoSTarget: what a service must keep to.
 
 use crate::form::Ratio;
+use crate::status::QoSTargetStatus;
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Limits of quality of service. A limit that is left out does not limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "eenn.dev", version = "v1alpha1", kind = "QoSTarget", namespaced, status = "QoSTargetStatus")]
+#[kube(doc = "Limits of loss, accuracy and latency that services keep to")]
+#[kube(derive = "PartialEq", shortname = "qost", category = "eenn")]
+#[kube(printcolumn(name = "Loss", type_ = "string", json_path = ".spec.maxLossRatio"))]
+#[kube(printcolumn(name = "Accuracy", type_ = "string", json_path = ".spec.minAccuracy"))]
+#[kube(printcolumn(name = "Mean-ms", type_ = "integer", json_path = ".spec.maxMeanLatencyMilliseconds"))]
+#[kube(printcolumn(name = "P95-ms", type_ = "integer", json_path = ".spec.maxP95LatencyMilliseconds"))]
+#[kube(printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct QoSTargetSpec {
     /// Largest share of jobs that may be lost because memory was full, such as "0.01". Default: no limit.

@@ -1,12 +1,14 @@
 //! The part of an EENNService that says at which confidence jobs leave.
 
 use crate::form::{Name, Ratio};
+use crate::rules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// At which confidence jobs leave. `type` says which of the other fields may be set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::SCHEDULER.to_json()))]
 pub struct Scheduler {
     /// The kind of scheduler. Default: Auto.
     #[serde(default)]
@@ -85,6 +87,7 @@ pub struct Fixed {
 /// Random exits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::FIXED_DISTRIBUTION.to_json()))]
 pub struct FixedDistribution {
     /// One per exit, such as ["0.5", "0.3", "0.2"]: the share of jobs that leaves there, however sure it is. They sum to 1.
     #[schemars(length(max = 64))]
@@ -187,6 +190,7 @@ pub struct Choice {
 /// At which confidence the jobs of one choice leave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::CHOICE_SCHEDULER.to_json()))]
 pub struct ChoiceScheduler {
     /// The kind of scheduler.
     pub r#type: ChoiceSchedulerType,

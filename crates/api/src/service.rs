@@ -4,20 +4,38 @@
 
 use crate::Scheduler;
 use crate::form::{Name, NodeName, PositiveDecimal, Quantity, Ratio};
+use crate::rules;
+use crate::status::EENNServiceStatus;
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A model served on the devices of a pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "eenn.dev", version = "v1alpha1", kind = "EENNService", namespaced, status = "EENNServiceStatus")]
+#[kube(doc = "A model served on the devices of a pool, within limits of loss, accuracy and latency")]
+#[kube(derive = "PartialEq", shortname = "eenns", category = "eenn")]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
+#[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
+#[kube(printcolumn(name = "QoS", type_ = "string", json_path = ".status.conditions[?(@.type==\"QoSMet\")].status"))]
+#[kube(printcolumn(name = "Accuracy", type_ = "string", json_path = ".status.predicted.accuracy"))]
+#[kube(printcolumn(name = "Loss", type_ = "string", json_path = ".status.predicted.lossRatio"))]
+#[kube(printcolumn(name = "P95-ms", type_ = "integer", json_path = ".status.predicted.p95LatencyMilliseconds"))]
+#[kube(printcolumn(name = "Plan", type_ = "string", json_path = ".status.planRef.name"))]
+#[kube(printcolumn(name = "Model", type_ = "string", json_path = ".spec.modelRef.name", priority = "1"))]
+#[kube(printcolumn(name = "Pool", type_ = "string", json_path = ".spec.devicePoolRef.name", priority = "1"))]
+#[kube(printcolumn(name = "Scheduler", type_ = "string", json_path = ".spec.scheduler.type", priority = "1"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
+#[kube(selectable = ".spec.devicePoolRef.name", selectable = ".spec.modelRef.name")]
 #[serde(rename_all = "camelCase")]
 pub struct EENNServiceSpec {
     /// The EENNModel to serve.
-    pub model_ref: Reference,
+    pub model_ref: ObjectReference,
     /// The DevicePool to serve it on.
-    pub device_pool_ref: Reference,
+    pub device_pool_ref: ObjectReference,
     /// The QoSTarget to keep to. Default: none, nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qos_target_ref: Option<Reference>,
+    pub qos_target_ref: Option<ObjectReference>,
     /// Where jobs arrive. A gateway runs on the node of each source; sources on one node share theirs.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -49,12 +67,34 @@ pub struct EENNServiceSpec {
     /// Sizes of the processes.
     #[serde(default)]
     pub runtime: Runtime,
+    /// Whether a new placement waits for `approvedPlan`. Policies adapt within the placement in force either way. Default:
+    /// Automatic. Local mode does not look at it.
+    #[serde(default)]
+    pub planning: Planning,
+    /// For planning Manual: the EENNPlan that may be put into place, as `status.proposedPlanRef` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_plan: Option<Name>,
+    /// Secrets of this namespace that nodes pull images with. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub image_pull_secrets: Vec<ObjectReference>,
 }
 
-/// Names an object.
+/// Whether a new placement waits for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Planning {
+    /// It is put into place as soon as it is worth it.
+    #[default]
+    Automatic,
+    /// It waits until `approvedPlan` names it.
+    Manual,
+}
+
+/// Names an object of the same namespace; a DevicePool has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Reference {
+pub struct ObjectReference {
     /// Its `metadata.name`.
     pub name: Name,
 }
@@ -117,6 +157,7 @@ pub enum ReoptimizationMode {
 /// Which fragments exist and where.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::PLACEMENT.to_json()))]
 pub struct Placement {
     /// Who decides. Default: Auto.
     #[serde(default)]
@@ -162,6 +203,7 @@ pub struct PinnedChain {
 /// A run of segments on a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::PINNED_FRAGMENT.to_json()))]
 pub struct PinnedFragment {
     /// Name of the fragment. Default: `<service>-<firstSegment>-<lastSegment>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +241,7 @@ pub enum Overflow {
 /// Sizes of the processes of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::RUNTIME.to_json()))]
 pub struct Runtime {
     /// Jobs that a fragment serves at a time. Default: 1.
     #[serde(default = "workers")]
@@ -217,6 +260,10 @@ pub struct Runtime {
     /// Memory of each gateway for the requests it holds. Default: 64Mi.
     #[serde(default = "memory_budget")]
     pub gateway_memory_budget: Quantity,
+    /// Gateways on the node of each source, which share its jobs. Local mode starts one. Default: 1.
+    #[serde(default = "replicas")]
+    #[schemars(range(min = 1, max = 16))]
+    pub gateway_replicas: i32,
 }
 
 impl Default for Reoptimization {
@@ -233,11 +280,16 @@ impl Default for Runtime {
             cpu_request: None,
             cpu_limit: None,
             gateway_memory_budget: memory_budget(),
+            gateway_replicas: replicas(),
         }
     }
 }
 
 fn workers() -> i32 {
+    1
+}
+
+fn replicas() -> i32 {
     1
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A document.
-pub(super) fn render(value: &Value) -> String {
+pub(crate) fn render(value: &Value) -> String {
     let mut text = String::new();
     write(value, 0, &mut text);
     text
