@@ -28,4 +28,5 @@ mod yaml;
 pub(crate) use decide::{Ask, decide, tracks_confidence};
 pub(crate) use document::schema;
 pub(crate) use options::{Explain, Options};
+pub(crate) use rates::{Rate, rates_of};
 pub(crate) use replan::{Replanned, in_words, replan, retune};

@@ -128,7 +128,6 @@ fn nothing_that_enumeration_finds_is_better_by_what_counts() {
         assert!(placed.misfits.is_empty(), "{case:?}: {:?}", placed.misfits);
         let best = all.iter().map(|one| worth(&request, one)).fold(f64::NEG_INFINITY, f64::max);
         let found = placed.appraisal.as_ref().map_or(f64::NEG_INFINITY, |appraisal| appraisal.worth);
-        println!("{case:?}: {} placements, best {best}, found {found}, {} evaluations", all.len(), placed.spent);
         assert!(found <= best + 1e-9 && found > best - 0.003, "{case:?}: {found} of {best}");
     }
 }

@@ -191,7 +191,7 @@ impl<'a> Fit<'a> {
         sites.sort_by(|one, other| self.ground.sites[*other].speed.total_cmp(&self.ground.sites[*one].speed));
         (1..=segments.min(sites.len())).find_map(|most| {
             let mut walk = Walk { fit: self, service, usage, sites: &sites, most, stops: vec![], looks: 0 };
-            walk.on(0).then(|| Route { stops: walk.stops })
+            walk.on(0).then_some(Route { stops: walk.stops })
         })
     }
 
