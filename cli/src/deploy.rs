@@ -6,6 +6,7 @@ use api::{
 };
 use domain::{Bytes, PerSecond};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
@@ -67,18 +68,24 @@ pub(crate) struct SourcePlan {
     pub(crate) expected_rate: f64,
 }
 
-/// Decides which processes there are and what each is told.
-pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Deployment, LoadErrors> {
-    let changed = overrides.scheduler.as_ref().map(|scheduler| {
+impl Overrides {
+    /// The manifests with what the command line says.
+    pub(crate) fn applied<'m>(&self, manifests: &'m Manifests) -> Cow<'m, Manifests> {
+        let Some(scheduler) = &self.scheduler else { return Cow::Borrowed(manifests) };
         let option = match (&scheduler.fixed, &scheduler.fixed_distribution) {
             (Some(_), _) => "--thresholds",
             (None, Some(_)) => "--probabilities",
             (None, None) => "--scheduler",
         };
-        manifests.with_scheduler(scheduler, option)
-    });
-    let resolved = changed.as_ref().unwrap_or(manifests).resolve()?;
-    let files = local_files(manifests, &resolved)?;
+        Cow::Owned(manifests.with_scheduler(scheduler, option))
+    }
+}
+
+/// Decides which processes there are and what each is told. All services have their chains.
+pub(crate) fn deploy(manifests: &Manifests, overrides: &Overrides) -> Result<Deployment, LoadErrors> {
+    let resolved = overrides.applied(manifests).resolve()?;
+    let served = resolved.services.iter().map(|service| service.model.model.name.as_str()).collect();
+    let files = local_files(manifests, &served)?;
     let hosts: BTreeSet<&str> =
         resolved.services.iter().flat_map(|s| &s.fragments).map(|fragment| fragment.device.as_str()).collect();
     let hosts: Vec<&str> = hosts.into_iter().collect();
@@ -130,11 +137,10 @@ impl Deployment {
 }
 
 /// Path of the ONNX file of each model that is served.
-type Files = BTreeMap<String, PathBuf>;
+pub(crate) type Files = BTreeMap<String, PathBuf>;
 
 /// What local mode asks beyond a cluster: models in files, with a profile to emulate devices by.
-fn local_files(manifests: &Manifests, resolved: &Resolved) -> Result<Files, LoadErrors> {
-    let served: BTreeSet<&str> = resolved.services.iter().map(|service| service.model.model.name.as_str()).collect();
+pub(crate) fn local_files(manifests: &Manifests, served: &BTreeSet<&str>) -> Result<Files, LoadErrors> {
     let mut problems: Vec<Problem> = vec![];
     if served.is_empty() {
         let message = "there is no EENNService to serve".to_owned();

@@ -14,6 +14,7 @@ mod display;
 mod format;
 mod load;
 mod measure;
+mod placement;
 mod problem;
 mod process;
 #[cfg(test)]

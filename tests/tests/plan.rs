@@ -113,3 +113,50 @@ fn wrong_input_is_refused_in_a_line() {
         assert!(line.contains(want) && line.trim_end().lines().count() == 1, "{line}");
     }
 }
+
+fn placed(command: &str, arguments: &[&str]) -> Output {
+    let folder = build::file("../examples/four-nodes");
+    Command::new(binary("eenn")).arg(command).arg("-f").arg(folder).args(arguments).output().unwrap()
+}
+
+#[test]
+fn services_without_chains_are_placed_and_devices_left_out_with_the_reason() {
+    let output = placed("plan", &["-o", "json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["meetsTargets"], true, "{plan:#}");
+    let placement = &plan["placement"];
+    let left_out: Vec<_> =
+        placement["leftOut"].as_array().unwrap().iter().map(|one| (&one["device"], &one["reason"])).collect();
+    assert!(left_out.contains(&(&"pi-3".into(), &"not ready".into())), "{placement:#}");
+    for (service, planned) in placement["services"].as_array().unwrap().iter().zip(plan["services"].as_array().unwrap())
+    {
+        let chains = service["chains"].as_array().unwrap();
+        assert_eq!(service["name"], planned["name"]);
+        for chain in chains {
+            let fragments = chain["fragments"].as_array().unwrap();
+            assert!(fragments.iter().all(|fragment| fragment["device"] != "pi-3"), "{chain:#}");
+            let (first, last) = (&fragments[0]["firstSegment"], &fragments[fragments.len() - 1]["lastSegment"]);
+            assert_eq!((first, last), (&1.into(), &6.into()));
+        }
+        // What jobs are sent over is what was placed.
+        let names: Vec<&Value> = chains.iter().map(|chain| &chain["name"]).collect();
+        let choices = planned["sources"][0]["choices"].as_array().unwrap();
+        assert!(choices.iter().all(|choice| names.contains(&&choice["chain"])), "{planned:#}");
+    }
+    let table = String::from_utf8(placed("plan", &[]).stdout).unwrap();
+    assert!(table.contains("Left out: pi-3: not ready"), "{table}");
+}
+
+#[test]
+fn a_simulation_and_another_seed_see_the_same_placement() {
+    let chains = |arguments: &[&str]| {
+        let plan: Value =
+            serde_json::from_slice(&placed("plan", &[arguments, &["-o", "json"]].concat()).stdout).unwrap();
+        plan["placement"].clone()
+    };
+    assert_eq!(chains(&["--seed", "1"]), chains(&["--seed", "2", "--budget", "100ms"]));
+    let output = placed("simulate", &["--load", "rate=60/s for 500 jobs", "-o", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -2,6 +2,7 @@
 
 use super::decide::Ask;
 use super::decision::{Decision, Prediction};
+use crate::placement::PlacementDocument;
 use domain::plan::{Score, Target, Violation, upper_loss, violations};
 use domain::{Choice, Epoch, Evaluation, Learning, Mixture, Policy, Probability, Problem, Seconds, ServiceMetrics};
 use schemars::JsonSchema;
@@ -26,6 +27,8 @@ pub(crate) struct PlanDocument {
     pub(crate) links: Vec<BusyDocument>,
     /// The best plan that was not taken; null where there was no other.
     pub(crate) runner_up: Option<RunnerUpDocument>,
+    /// Where fragments live; null where the manifests say it for all services.
+    pub(crate) placement: Option<PlacementDocument>,
     /// How the plan was found.
     pub(crate) search: SearchDocument,
 }
@@ -289,6 +292,7 @@ impl PlanDocument {
                     })
                     .collect(),
             }),
+            placement: None,
             search: decision.search.clone(),
         }
     }

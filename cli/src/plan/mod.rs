@@ -27,4 +27,5 @@ mod words;
 pub(crate) use decide::{Ask, decide, tracks_confidence};
 pub(crate) use document::schema;
 pub(crate) use options::{Explain, Options};
+pub(crate) use rates::{Rate, rates_of};
 pub(crate) use replan::{Replanned, in_words, replan, retune};

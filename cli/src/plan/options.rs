@@ -7,6 +7,7 @@ use super::rates::{Rate, with_rates};
 use super::{explain, manifest, table};
 use crate::deploy::{Deployment, deploy};
 use crate::exit_code::{Blame, Failure, Outcome};
+use crate::placement::{PlacementDocument, Settled, place};
 use crate::problem::{Judge, Models, problem};
 use crate::up::Deciding;
 use anyhow::Context;
@@ -101,6 +102,7 @@ struct Decided {
     deployment: Deployment,
     problem: Problem,
     decision: Decision,
+    placement: Option<PlacementDocument>,
 }
 
 impl Options {
@@ -129,13 +131,15 @@ impl Explain {
 impl Common {
     fn decided(&self) -> Outcome<Decided> {
         let manifests = api::load(&self.manifests).blame_input()?;
-        let deployment = deploy(&manifests, &self.deciding.overrides()?).blame_input()?;
+        let overrides = self.deciding.overrides()?;
+        let Settled { manifests, placement } = place(manifests, &overrides, &self.rate)?;
+        let deployment = deploy(&manifests, &overrides).blame_input()?;
         let models = Models::read(&deployment, &manifests, None, Judge::Others)?;
         let problem = problem(&deployment, &models)?;
         let problem = with_rates(&problem, &self.rate).map_err(Failure::input)?;
         let ask = Ask { budget: self.budget, seed: self.seed, ..Ask::default() };
         let decision = predicted(&problem, decide(&problem, &deployment, &ask)?, self.seed);
-        Ok(Decided { deployment, problem, decision })
+        Ok(Decided { deployment, problem, decision, placement })
     }
 }
 
@@ -144,7 +148,8 @@ impl Decided {
         let services = || self.deployment.services.iter();
         let schedulers: Vec<String> = services().map(|service| format!("{:?}", service.resolved.kind)).collect();
         let exits: Vec<Vec<String>> = services().map(|service| service.exits.clone()).collect();
-        PlanDocument::new(&self.problem, &schedulers, &exits, &self.decision)
+        let document = PlanDocument::new(&self.problem, &schedulers, &exits, &self.decision);
+        PlanDocument { placement: self.placement.clone(), ..document }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `--rate`: other arrival rates than those of the manifests.
 
+use crate::exit_code::{Failure, Outcome};
+use api::Unplaced;
 use domain::{PerSecond, Problem};
 use std::str::FromStr;
 
@@ -31,39 +33,56 @@ impl FromStr for Rate {
 
 /// The problem with these rates; later ones go over earlier ones.
 pub(crate) fn with_rates(problem: &Problem, rates: &[Rate]) -> Result<Problem, String> {
-    rates.iter().try_fold(problem.clone(), |problem, rate| match &rate.source {
-        None => Ok(all(problem, rate.rate)),
-        Some(source) => one(problem, source, rate.rate),
-    })
+    let mut changed = problem.clone();
+    let services = problem.services.iter();
+    let streams = services.flat_map(|service| service.sources.iter().map(|one| (&*service.name, &*one.name, one.rate)));
+    let found = changed_rates(&streams.collect::<Vec<_>>(), rates)?;
+    let sources = changed.services.iter_mut().flat_map(|service| &mut service.sources);
+    sources.zip(found).for_each(|(source, rate)| source.rate = rate);
+    Ok(changed)
 }
 
-fn all(problem: Problem, rate: PerSecond) -> Problem {
-    let total: f64 = problem.services.iter().flat_map(|one| &one.sources).map(|source| source.rate.get()).sum();
-    problem.scaled(rate.get() / total)
+/// The same for services that have no chains yet.
+pub(crate) fn rates_of(unplaced: &mut Unplaced, rates: &[Rate]) -> Outcome {
+    let services = unplaced.services.iter();
+    let streams = services
+        .flat_map(|service| service.sources.iter().map(|source| (&*service.name, &*source.name, source.expected_rate)));
+    let found = changed_rates(&streams.collect::<Vec<_>>(), rates).map_err(Failure::input)?;
+    let sources = unplaced.services.iter_mut().flat_map(|service| &mut service.sources);
+    sources.zip(found).for_each(|(source, rate)| source.expected_rate = rate);
+    Ok(())
 }
 
-/// Sources are named by themselves, or as `service/source` where several services have one of that name.
-fn one(mut problem: Problem, name: &str, rate: PerSecond) -> Result<Problem, String> {
-    let full: Vec<String> = named(&problem).map(|(service, source)| format!("{service}/{source}")).collect();
-    let fits: Vec<usize> = named(&problem)
-        .enumerate()
-        .filter(|(at, (_, own))| *own == name || full[*at] == name)
-        .map(|(at, _)| at)
-        .collect();
-    match fits[..] {
-        [at] => {
-            let mut sources = problem.services.iter_mut().flat_map(|service| &mut service.sources);
-            sources.nth(at).expect("it was counted").rate = rate;
-            Ok(problem)
+/// Names of service and source, and its rate.
+type Stream<'a> = (&'a str, &'a str, PerSecond);
+
+fn changed_rates(streams: &[Stream<'_>], rates: &[Rate]) -> Result<Vec<PerSecond>, String> {
+    let mut found: Vec<PerSecond> = streams.iter().map(|stream| stream.2).collect();
+    for rate in rates {
+        match &rate.source {
+            None => all(&mut found, rate.rate),
+            Some(source) => found[position(streams, source)?] = rate.rate,
         }
-        [] => Err(format!("--rate {name}: there is no such source; there are {}", full.join(", "))),
-        _ => Err(format!("--rate {name}: several services have such a source; write one of {}", full.join(", "))),
+    }
+    Ok(found)
+}
+
+fn all(found: &mut [PerSecond], rate: PerSecond) {
+    let total: f64 = found.iter().map(|one| one.get()).sum();
+    for one in found {
+        *one = PerSecond::new(one.get() * (rate.get() / total)).expect("a rate times a finite factor is one");
     }
 }
 
-fn named(problem: &Problem) -> impl Iterator<Item = (&str, &str)> {
-    let services = problem.services.iter();
-    services.flat_map(|service| service.sources.iter().map(|source| (service.name.as_str(), source.name.as_str())))
+/// Sources are named by themselves, or as `service/source` where several services have one of that name.
+fn position(streams: &[Stream<'_>], name: &str) -> Result<usize, String> {
+    let full: Vec<String> = streams.iter().map(|(service, source, _)| format!("{service}/{source}")).collect();
+    let fits: Vec<usize> = (0..streams.len()).filter(|&at| streams[at].1 == name || full[at] == name).collect();
+    match fits[..] {
+        [at] => Ok(at),
+        [] => Err(format!("--rate {name}: there is no such source; there are {}", full.join(", "))),
+        _ => Err(format!("--rate {name}: several services have such a source; write one of {}", full.join(", "))),
+    }
 }
 
 #[cfg(test)]

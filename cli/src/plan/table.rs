@@ -17,6 +17,9 @@ const SMALL: f64 = 1e-4;
 /// The whole plan; `wide` shows every row of its tables.
 pub(super) fn render(document: &PlanDocument, wide: bool) -> String {
     let mut text = format!("{}\n{}\n", verdict(document), search(document));
+    if let Some(placement) = &document.placement {
+        let _ = write!(text, "\n{}", placement.table());
+    }
     for service in &document.services {
         render_service(service, document, wide, &mut text);
     }

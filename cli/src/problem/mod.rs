@@ -10,7 +10,8 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use models::{Judge, Models};
+pub(crate) use models::{Judge, Models, Served};
+pub(crate) use services::targets;
 
 use crate::deploy::Deployment;
 use crate::exit_code::{Blame, Outcome};

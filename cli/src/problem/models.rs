@@ -1,11 +1,11 @@
 //! Models: which exits hang where, how large tensors are, how long segments take, and what exits say about samples.
 
-use crate::deploy::{Deployment, ServicePlan};
+use crate::deploy::{Deployment, Files, ServicePlan};
 use crate::exit_code::{Blame, Outcome};
 use crate::model::sha256;
 use anyhow::{Context, ensure};
 use api::exit_table::{self, ExitTableMetadata};
-use api::{LoadErrors, Manifests, ResolvedScheduler};
+use api::{LoadErrors, Manifests, ResolvedModel, ResolvedScheduler};
 use domain::ExitTable;
 use domain::problem::{Model, Samples};
 use runtime_image::model::Network;
@@ -16,6 +16,34 @@ use std::sync::Arc;
 /// The models that are served, by name.
 #[derive(Debug)]
 pub(crate) struct Models(BTreeMap<String, Arc<Model>>);
+
+/// A model that is served, with its files.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    /// The model.
+    pub(crate) model: &'a ResolvedModel,
+    /// Its ONNX file.
+    pub(crate) file: &'a Path,
+    /// Its exit table; `None` also when that is not a local file.
+    exit_table: Option<PathBuf>,
+}
+
+impl<'a> Served<'a> {
+    /// A model of manifests, whose file is among those that are there.
+    pub(crate) fn new(model: &'a ResolvedModel, files: &'a Files, manifests: &Manifests) -> Self {
+        let object = manifests.models.iter().find(|object| object.name == model.model.name);
+        let table = model.exit_table.as_ref().zip(object);
+        Self {
+            model,
+            file: &files[&model.model.name],
+            exit_table: table.and_then(|(table, object)| table.path(&object.origin)),
+        }
+    }
+
+    fn of(service: &'a ServicePlan) -> Self {
+        Self { model: &service.resolved.model, file: &service.model_file, exit_table: service.exit_table.clone() }
+    }
+}
 
 /// Which samples of an exit table judge a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +79,28 @@ impl Models {
         exit_table: Option<&Path>,
         judge: Judge,
     ) -> Outcome<Self> {
+        let served: Vec<Served<'_>> = deployment.services.iter().map(Served::of).collect();
+        Self::read_all(&served, manifests, exit_table, judge)
+    }
+
+    /// As [`Models::read`], for services that need not have chains.
+    pub(crate) fn read_all(
+        served: &[Served<'_>],
+        manifests: &Manifests,
+        exit_table: Option<&Path>,
+        judge: Judge,
+    ) -> Outcome<Self> {
         let mut read = Self(BTreeMap::new());
-        for service in &deployment.services {
-            let name = &service.resolved.model.model.name;
+        for one in served {
+            let name = &one.model.model.name;
             if read.0.contains_key(name) {
                 continue;
             }
             let table = match exit_table {
                 Some(file) => file.to_owned(),
-                None => named_table(service, name, manifests).blame_input()?,
+                None => named_table(one, name, manifests).blame_input()?,
             };
-            read.0.insert(name.clone(), Arc::new(model(service, &table, judge)?));
+            read.0.insert(name.clone(), Arc::new(model(one, &table, judge)?));
         }
         Ok(read)
     }
@@ -81,7 +120,7 @@ fn tensor_bytes(network: &Network) -> Vec<u64> {
 }
 
 /// The file that the manifest of a model names.
-fn named_table(service: &ServicePlan, model: &str, manifests: &Manifests) -> Result<PathBuf, LoadErrors> {
+fn named_table(service: &Served<'_>, model: &str, manifests: &Manifests) -> Result<PathBuf, LoadErrors> {
     if let Some(file) = &service.exit_table {
         return Ok(file.clone());
     }
@@ -95,15 +134,15 @@ fn named_table(service: &ServicePlan, model: &str, manifests: &Manifests) -> Res
     LoadErrors::none_or(vec![object.origin.problem("spec.exitTable", message)]).map(|()| PathBuf::new())
 }
 
-fn model(service: &ServicePlan, table: &Path, judge: Judge) -> Outcome<Model> {
-    let description = &service.resolved.model.model;
-    let network = Network::load(&service.model_file, description).blame_input()?;
+fn model(service: &Served<'_>, table: &Path, judge: Judge) -> Outcome<Model> {
+    let description = &service.model.model;
+    let network = Network::load(service.file, description).blame_input()?;
     let (rows, metadata) = exit_table::read(table).blame_input()?;
-    check(&metadata, &service.model_file, network.model())
+    check(&metadata, service.file, network.model())
         .with_context(|| format!("exit table {} does not fit model {:?}", table.display(), description.name))
         .blame_input()?;
     let (choose, judge) = judge.split(rows);
-    let profile = service.resolved.model.profile.as_ref();
+    let profile = service.model.profile.as_ref();
     Ok(Model {
         name: description.name.clone(),
         exit_segments: network.segments_of_exits(),

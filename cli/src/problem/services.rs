@@ -90,7 +90,8 @@ fn source(source: &ResolvedSource, gateways: &[Gateway]) -> Source {
     }
 }
 
-fn targets(spec: &QoSTargetSpec) -> Targets {
+/// Targets of a manifest.
+pub(crate) fn targets(spec: &QoSTargetSpec) -> Targets {
     let share = |ratio: &api::Ratio| Probability::new(ratio.get()).expect("a ratio is a probability");
     let milliseconds = |given: i64| Seconds::new(given as f64 / 1e3).expect("the schema keeps it from 1 ms to an hour");
     Targets {

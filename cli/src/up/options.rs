@@ -5,6 +5,7 @@ use super::{Drive, run, samples};
 use crate::deploy::{self, Deployment, ServicePlan};
 use crate::exit_code::{Blame, Failure, Outcome};
 use crate::load::plan::Plan;
+use crate::placement::{PlacementDocument, Settled, place};
 use crate::plan::{self, Ask};
 use crate::problem::{self, Judge, Models};
 use api::{Manifests, ResolvedScheduler};
@@ -73,6 +74,8 @@ pub(crate) enum Output {
 pub(crate) struct Checked {
     /// Processes to start.
     pub(crate) deployment: Deployment,
+    /// Where fragments live, where that was decided here.
+    pub(crate) placement: Option<PlacementDocument>,
     /// What to send; none to serve until Ctrl-C.
     pub(crate) plan: Option<Plan>,
     /// What to send it with, and to try; per service.
@@ -94,8 +97,9 @@ impl Options {
     }
 
     fn check(self) -> Outcome<Checked> {
-        let manifests = api::load(&self.manifests).blame_input()?;
-        let mut deployment = deploy::deploy(&manifests, &self.drive.overrides()?).blame_input()?;
+        let overrides = self.drive.overrides()?;
+        let Settled { manifests, placement } = place(api::load(&self.manifests).blame_input()?, &overrides, &[])?;
+        let mut deployment = deploy::deploy(&manifests, &overrides).blame_input()?;
         for service in &deployment.services {
             service.artifact.verify(&service.model_file).map_err(Failure::input)?;
         }
@@ -108,7 +112,7 @@ impl Options {
             SocketAddr::from(([127, 0, 0, 1], if plan.is_some() { 0 } else { 8080 }))
         });
         let reoptimizes = !self.no_reoptimize;
-        Ok(Checked { deployment, plan, samples, start, reoptimizes, listen, output: self.output })
+        Ok(Checked { deployment, placement, plan, samples, start, reoptimizes, listen, output: self.output })
     }
 
     /// Plans for the expected rates, where a scheduler has to be planned.

@@ -15,6 +15,7 @@ use crate::load::driver::{Shared, Target, drive};
 use crate::load::plan::{Plan, Source};
 use crate::measure::summary::{Run, Summary, summarise};
 use crate::measure::{Account, Stream, gateways, table};
+use crate::placement::PlacementDocument;
 use crate::plan::in_words;
 use crate::process::{Interrupts, News, Urgency};
 use anyhow::Context;
@@ -49,6 +50,7 @@ pub(crate) fn run(checked: Checked, out: &mut dyn Write) -> Outcome {
     runtime.block_on(async {
         let interrupts = Interrupts::listen()?;
         let stage = Stage::new();
+        checked.placement.iter().flat_map(PlacementDocument::lines).for_each(|line| stage.message(&line));
         let (news, heard) = mpsc::channel(NEWS_QUEUE);
         tokio::spawn(listen(heard, stage.clone()));
         let started = Local::start(checked.deployment.clone(), checked.listen, news, &interrupts).await?;

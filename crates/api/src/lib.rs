@@ -33,7 +33,7 @@ pub use form::{
 };
 pub use load::{API_VERSION, Manifests, Object, load};
 pub use model::{Artifact, Confidence, Cut, EENNModel, EENNModelSpec, Exit, ExitOutput, Input, Profile, ServiceTime};
-pub use node::{Node, NodeMetadata, NodeStatus, Resources};
+pub use node::{Node, NodeCondition, NodeInfo, NodeMetadata, NodeSpec, NodeStatus, Resources};
 pub use plan::{
     EENNPlan, EENNPlanSpec, EENNPlanStatus, ForecastRate, MissedTarget, PlannedChain, PlannedChoice, PlannedFragment,
 };
@@ -45,7 +45,8 @@ pub use problem::{LoadErrors, Origin, Position, Problem};
 pub use qos::{Objective, QoSTarget, QoSTargetSpec};
 pub use resolve::{
     Device, Fragment, FragmentSize, PlannedScheduler, Pool, Reach, Resolved, ResolvedChain, ResolvedModel,
-    ResolvedReoptimization, ResolvedScheduler, ResolvedService, ResolvedSource,
+    ResolvedReoptimization, ResolvedScheduler, ResolvedService, ResolvedSource, ServicePlacement, Unplaced,
+    UnplacedService,
 };
 pub use scheduler::{
     AdaEE, AdaEEVariant, Choice, ChoiceScheduler, ChoiceSchedulerType, DataDriven, ExitValue, Fixed, FixedDistribution,

@@ -11,9 +11,21 @@ use std::collections::BTreeMap;
 pub struct Node {
     /// Who it is.
     pub metadata: NodeMetadata,
+    /// Whether new pods may be placed on it.
+    #[serde(default)]
+    pub spec: NodeSpec,
     /// What it has.
     #[serde(default)]
     pub status: NodeStatus,
+}
+
+/// What an administrator has said about a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSpec {
+    /// It has been cordoned.
+    #[serde(default)]
+    pub unschedulable: bool,
 }
 
 /// Name and labels of a node.
@@ -37,6 +49,44 @@ pub struct NodeStatus {
     /// What is left for pods.
     #[serde(default)]
     pub allocatable: Resources,
+    /// How it is; of these only `Ready` is looked at.
+    #[serde(default)]
+    pub conditions: Vec<NodeCondition>,
+    /// What it runs.
+    #[serde(default)]
+    pub node_info: NodeInfo,
+}
+
+/// A condition of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCondition {
+    /// Which.
+    pub r#type: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+}
+
+/// What a node runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInfo {
+    /// Its architecture, such as `arm64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+}
+
+impl Node {
+    /// Why nothing new may be placed on it; `None` where something may. A node that does not say how it is is ready: nodes of
+    /// local mode do not.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let ready = self.status.conditions.iter().find(|condition| condition.r#type == "Ready");
+        match ready {
+            Some(ready) if ready.status != "True" => Some("not ready"),
+            _ if self.spec.unschedulable => Some("cordoned"),
+            _ => None,
+        }
+    }
 }
 
 /// Processor and memory.

@@ -8,11 +8,13 @@ mod planned;
 mod pool;
 mod scheduler;
 mod service;
+mod unplaced;
 
 pub use model::ResolvedModel;
 pub use planned::{PlannedScheduler, ResolvedScheduler};
 pub use pool::{Device, Pool, Reach};
 pub use service::{Fragment, FragmentSize, ResolvedChain, ResolvedReoptimization, ResolvedService, ResolvedSource};
+pub use unplaced::{ServicePlacement, Unplaced, UnplacedService};
 
 use crate::{LoadErrors, Manifests, Object, Origin, Problem, Scheduler};
 use domain::Bytes;
@@ -28,7 +30,8 @@ pub struct Resolved {
 }
 
 impl Manifests {
-    /// Checks all objects against each other and reports every problem.
+    /// Checks all objects against each other and reports every problem. Services that a planner has to place need their
+    /// chains before ([`Manifests::with_placement`]).
     pub fn resolve(&self) -> Result<Resolved, LoadErrors> {
         let mut problems = Problems::default();
         let pools = pool::resolve(self, &mut problems);

@@ -174,7 +174,7 @@ pub struct Placement {
 pub enum PlacementStrategy {
     /// The user, in `pinned`.
     Pinned,
-    /// The planner. Not available yet.
+    /// The planner: feasible by memory, links and readiness of devices, and best by what it predicts.
     #[default]
     Auto,
     /// An integer linear program. Not available yet.

@@ -402,6 +402,11 @@ fn mistakes_in_an_object_name_field_and_line() {
             "m.yaml:61:15: spec.placement.strategy: ILP is not available yet; use Pinned",
         ),
         (
+            "    strategy: Pinned\n",
+            "",
+            "m.yaml:62:7: spec.placement.pinned: belongs to strategy Pinned, not to Auto; write strategy: Pinned, or remove it",
+        ),
+        (
             "probability: \"0.25\"",
             "probability: \"0.25\"\n        fragments: [{ node: big, firstSegment: 1, lastSegment: 2 }]\n      - chain: split",
             "m.yaml:66:16: spec.placement.pinned[1].chain: \"split\" is already taken by spec.placement.pinned[0]",
@@ -525,4 +530,65 @@ proptest! {
             prop_assert!(errors.lines().all(|line| line.contains(": ") || line.starts_with('…')), "{errors}");
         }
     }
+}
+
+/// The good manifest without its chains, and with another scheduler.
+fn unplaced(scheduler: &str) -> Result<(Manifests, api::Unplaced), String> {
+    let at = GOOD.find("  placement:").expect("it has a placement");
+    let end = GOOD.find("  runtime:").expect("a runtime follows");
+    let text = format!("{}{}", &GOOD[..at], &GOOD[end..]);
+    let text = text.replace("type: Fixed\n    fixed: { thresholds: [\"0.7\"] }", scheduler);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("m.yaml"), text).expect("a file in it");
+    let shown = |errors: LoadErrors| errors.to_string().replace(&format!("{}/", folder.path().display()), "");
+    let manifests = api::load(folder.path()).map_err(shown)?;
+    let unplaced = manifests.unplaced().map_err(shown)?;
+    Ok((manifests, unplaced))
+}
+
+#[test]
+fn a_service_without_chains_waits_for_a_planner() {
+    let fixed = "type: Fixed\n    fixed: { thresholds: [\"0.7\"] }";
+    for (scheduler, is_given) in [(fixed, true), ("type: ExitLast", true), ("type: Auto", false), ("type: SMDP", false)]
+    {
+        let (manifests, unplaced) = unplaced(scheduler).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(manifests.needs_placement());
+        let api::ServicePlacement::Auto { given } = &unplaced.services[0].placement else { panic!("nobody pinned it") };
+        assert_eq!(given.is_some(), is_given, "{scheduler}");
+        let refused = manifests.resolve().expect_err("it has no chains").to_string();
+        assert!(refused.contains("spec.placement: Auto is for a planner to decide"), "{refused}");
+        let fragment =
+            api::PinnedFragment { name: None, node: "big".parse().expect("a name"), first_segment: 1, last_segment: 2 };
+        let chain =
+            api::PinnedChain { chain: "big".parse().expect("a name"), probability: None, fragments: vec![fragment] };
+        let placed = manifests.with_placement(&[("service".to_owned(), vec![chain])].into());
+        assert!(!placed.needs_placement());
+        let resolved = placed.resolve().unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(resolved.services[0].chains[0].name, "big");
+    }
+}
+
+#[test]
+fn chains_that_nobody_has_placed_cannot_be_named() {
+    let mixture = "type: Mixture\n    mixture: [{ probability: \"1\", chain: split, scheduler: { type: ExitLast } }]";
+    let refused = unplaced(mixture).expect_err("there is no chain of that name yet");
+    assert!(
+        refused.contains("spec.scheduler.mixture: names chains, which are not known before they are placed"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn nodes_say_whether_they_take_more() {
+    let changed = GOOD.replace("spec: { podCIDR: 10.42.0.0/24 }", "spec: { unschedulable: true }");
+    let (_, resolved) = read(changed.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+    let tiny = &resolved.pools["pool"].devices["tiny"];
+    assert_eq!((tiny.trouble, tiny.allocatable_memory.map(|bytes| bytes.0)), (Some("cordoned"), Some(7 << 30)));
+    let changed = GOOD.replace(
+        "allocatable: { cpu: \"4\", memory: 7Gi }",
+        "conditions: [{ type: Ready, status: Unknown }]\n      nodeInfo: { architecture: arm64 }\n      allocatable: { cpu: \"4\", memory: 7Gi }",
+    );
+    let (_, resolved) = read(changed.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+    let tiny = &resolved.pools["pool"].devices["tiny"];
+    assert_eq!((tiny.trouble, tiny.architecture.as_deref()), (Some("not ready"), Some("arm64")));
 }

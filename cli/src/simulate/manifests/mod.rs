@@ -10,6 +10,7 @@ use super::case::Case;
 use crate::deploy::{Deployment, deploy};
 use crate::exit_code::{Blame, Failure, Outcome};
 use crate::load::plan::Plan as Load;
+use crate::placement::{Settled, place};
 use crate::plan::{Ask, decide};
 use crate::problem::{Judge, Models, problem};
 use crate::up::{Drive, sources};
@@ -22,8 +23,9 @@ use std::path::Path;
 /// `seed` is that of the arrival times where those are not drawn anew in every replication; `exit_table` replaces the
 /// tables that the manifests name.
 pub(crate) fn cases(folder: &Path, drive: &Drive, seed: u64, exit_table: Option<&Path>) -> Outcome<Vec<Case>> {
-    let manifests = api::load(folder).blame_input()?;
-    let deployment = deploy(&manifests, &drive.overrides()?).blame_input()?;
+    let overrides = drive.overrides()?;
+    let Settled { manifests, .. } = place(api::load(folder).blame_input()?, &overrides, &[])?;
+    let deployment = deploy(&manifests, &overrides).blame_input()?;
     let load = drive.plan(&sources(&deployment), seed)?;
     for service in &deployment.services {
         service.artifact.verify(&service.model_file).map_err(Failure::input)?;

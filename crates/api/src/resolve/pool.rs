@@ -28,6 +28,12 @@ pub struct Device {
     pub speed_factor: f64,
     /// Memory for the jobs of all fragments.
     pub memory_budget: Bytes,
+    /// What its node has for pods, where that is known.
+    pub allocatable_memory: Option<Bytes>,
+    /// Its architecture, where that is known.
+    pub architecture: Option<String>,
+    /// Why nothing new may be placed on it.
+    pub trouble: Option<&'static str>,
 }
 
 /// How one device reaches another.
@@ -158,6 +164,9 @@ fn device(
         cores: cores?,
         speed_factor: class.speed_factor.get(),
         memory_budget: memory?,
+        allocatable_memory: status.allocatable.memory.as_ref().map(|memory| memory.bytes()),
+        architecture: status.node_info.architecture.clone(),
+        trouble: node.spec.trouble(),
     })
 }
 

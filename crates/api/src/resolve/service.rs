@@ -107,16 +107,25 @@ pub struct FragmentSize {
 
 type Service = Object<EENNServiceSpec>;
 
-pub(super) fn resolve(
+/// What is known of a service wherever its fragments live.
+pub(super) struct Frame<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) model: &'a ResolvedModel,
+    pub(super) targets: Option<QoSTargetSpec>,
+    pub(super) sources: Vec<ResolvedSource>,
+    pub(super) size: FragmentSize,
+}
+
+/// Follows what a service refers to.
+pub(super) fn frame<'a>(
     object: &Service,
     manifests: &Manifests,
-    pools: &BTreeMap<String, Pool>,
-    models: &BTreeMap<&str, ResolvedModel>,
+    pools: &'a BTreeMap<String, Pool>,
+    models: &'a BTreeMap<&str, ResolvedModel>,
     problems: &mut Problems,
-) -> Option<ResolvedService> {
+) -> Option<Frame<'a>> {
     let (spec, origin) = (&object.spec, &object.origin);
-    let model_name = spec.model_ref.name.as_str();
-    let pool_name = spec.device_pool_ref.name.as_str();
+    let (model_name, pool_name) = (spec.model_ref.name.as_str(), spec.device_pool_ref.name.as_str());
     let found_model = find(&manifests.models, model_name, "EENNModel", origin, "spec.modelRef", problems);
     let found_pool = find(&manifests.pools, pool_name, "DevicePool", origin, "spec.devicePoolRef", problems);
     let target = spec.qos_target_ref.as_ref().map(|reference| {
@@ -128,9 +137,19 @@ pub(super) fn resolve(
         None => None,
         Some(found) => Some(found?.spec.clone()),
     };
+    let (sources, size) = (sources(object, pool, problems), size(object, model, problems));
+    Some(Frame { pool, model, targets, sources, size })
+}
 
-    let sources = sources(object, pool, problems);
-    let size = size(object, model, problems);
+pub(super) fn resolve(
+    object: &Service,
+    manifests: &Manifests,
+    pools: &BTreeMap<String, Pool>,
+    models: &BTreeMap<&str, ResolvedModel>,
+    problems: &mut Problems,
+) -> Option<ResolvedService> {
+    let Frame { pool, model, targets, sources, size } = frame(object, manifests, pools, models, problems)?;
+    let spec = &object.spec;
     let (chains, fragments) = chains(object, pool, model.model.segments(), problems)?;
     check_reach(object, pool, &sources, &fragments, &chains, problems);
     let before = problems.0.len();
@@ -139,19 +158,16 @@ pub(super) fn resolve(
     let planned = planned::resolve(object, exits, problems);
     let mut service = ResolvedService {
         name: object.name.clone(),
-        pool: pool_name.to_owned(),
+        pool: spec.device_pool_ref.name.to_string(),
         model: model.clone(),
         targets,
         sources,
         epoch: planned::epoch(object, planned.as_ref(), problems),
         kind: spec.scheduler.r#type,
         scheduler: ResolvedScheduler::Planned(planned::PlannedScheduler::SMDP),
-        overflow: match spec.overflow {
-            Overflow::Drop => domain::Overflow::Drop,
-            Overflow::AnswerWithLastExit => domain::Overflow::AnswerWithLastExit,
-        },
-        audit: Probability::new(spec.audit_share.get()).expect("a ratio is a probability"),
-        deadline: spec.deadline_milliseconds.map(milliseconds),
+        overflow: overflow(object),
+        audit: audit(object),
+        deadline: deadline(object),
         reoptimization: reoptimization(object),
         fragments,
         chains,
@@ -163,6 +179,21 @@ pub(super) fn resolve(
         None => ResolvedScheduler::Given(given(object, &service, problems)?),
     };
     (problems.0.len() == before).then_some(service)
+}
+
+pub(super) fn overflow(object: &Service) -> domain::Overflow {
+    match object.spec.overflow {
+        Overflow::Drop => domain::Overflow::Drop,
+        Overflow::AnswerWithLastExit => domain::Overflow::AnswerWithLastExit,
+    }
+}
+
+pub(super) fn audit(object: &Service) -> Probability {
+    Probability::new(object.spec.audit_share.get()).expect("a ratio is a probability")
+}
+
+pub(super) fn deadline(object: &Service) -> Option<Seconds> {
+    object.spec.deadline_milliseconds.map(milliseconds)
 }
 
 /// The policy that a manifest gives.
@@ -292,13 +323,32 @@ fn size(object: &Service, model: &ResolvedModel, problems: &mut Problems) -> Fra
 }
 
 /// Chains, and the fragments they share.
-type Chains = (Vec<ResolvedChain>, Vec<Fragment>);
+pub(super) type Chains = (Vec<ResolvedChain>, Vec<Fragment>);
 
-fn chains(object: &Service, pool: &Pool, segments: usize, problems: &mut Problems) -> Option<Chains> {
+/// Whether nobody can place fragments so.
+pub(super) fn refuse_strategy(object: &Service, problems: &mut Problems) -> bool {
     let placement = &object.spec.placement;
-    if placement.strategy != PlacementStrategy::Pinned {
+    let is_open = matches!(placement.strategy, PlacementStrategy::ILP | PlacementStrategy::Latency);
+    if is_open {
         let message = format!("{:?} is not available yet; use Pinned", placement.strategy);
         problems.report(&object.origin, "spec.placement.strategy", message);
+    }
+    let is_doubtful = placement.strategy == PlacementStrategy::Auto && !placement.pinned.is_empty();
+    if is_doubtful {
+        let message = "belongs to strategy Pinned, not to Auto; write strategy: Pinned, or remove it";
+        problems.report(&object.origin, "spec.placement.pinned", message);
+    }
+    is_open || is_doubtful
+}
+
+pub(super) fn chains(object: &Service, pool: &Pool, segments: usize, problems: &mut Problems) -> Option<Chains> {
+    let placement = &object.spec.placement;
+    if refuse_strategy(object, problems) {
+        return None;
+    }
+    if placement.strategy == PlacementStrategy::Auto {
+        let message = "Auto is for a planner to decide, which has not happened yet";
+        problems.report(&object.origin, "spec.placement", message);
         return None;
     }
     if placement.pinned.is_empty() {

@@ -26,6 +26,7 @@ mod candidate;
 mod climb;
 mod cma_es;
 mod decide;
+mod estimate;
 mod explain;
 mod finals;
 mod fluid;
@@ -46,8 +47,10 @@ mod shift;
 mod span;
 mod starts;
 
+pub(crate) use estimate::{Estimate, pricers as pricers_of};
 pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
+pub(crate) use pricing::Pricer;
 pub use rate_table::{RatePlan, ratios, settle, window, with_rate_table};
 pub use referee::arrivals_for;
 pub use rivals::rivals;
@@ -120,7 +123,7 @@ pub fn plan(request: &Request<'_>) -> Planned {
 }
 
 impl Budget<'_> {
-    fn is_over(&self, evaluations: u64) -> bool {
+    pub(crate) fn is_over(&self, evaluations: u64) -> bool {
         self.evaluations.is_some_and(|most| evaluations >= most) || self.is_stopped()
     }
 

@@ -36,7 +36,7 @@ const MAYBE_BETTER: f64 = 0.02;
 const SHORTEST_LOOK: u64 = 10_000;
 /// Samples by which prices find thresholds, where there are few variables and where there are many.
 const MANY_SAMPLES: usize = 4000;
-const FEW_SAMPLES: usize = 800;
+pub(super) const FEW_SAMPLES: usize = 800;
 const MANY_VARIABLES: usize = 150;
 /// Evaluations of a search that does not end by itself, where no budget says.
 const ENOUGH: u64 = 20_000;
