@@ -1,6 +1,6 @@
 //! EENNModel: an early-exit network, where its file is, and where it can leave and be split.
 
-use crate::form::{Decimal, Name, Sha256, TensorName, Uri};
+use crate::form::{Decimal, Name, Quantity, Sha256, TensorName, Uri};
 use crate::status::EENNModelStatus;
 use crate::{ObjectReference, rules};
 use kube::CustomResource;
@@ -59,6 +59,10 @@ pub struct Artifact {
     /// SHA-256 of the file. A file with another one is refused. https:// and s3:// need it. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// Most that the file takes. Memory and disk for it are set aside on nodes; a larger file is refused. Default: 64Mi. Local
+    /// mode does not look at it.
+    #[serde(default = "file_size")]
+    pub size: Quantity,
     /// Secret in the namespace of the model whose keys the download gets as its environment, such as AWS_ACCESS_KEY_ID and
     /// AWS_SECRET_ACCESS_KEY. For https:// and s3:// only; the operator itself never reads it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +113,11 @@ pub struct Cut {
     /// Name for people. Default: the tensor's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
+    /// Bytes of the tensor for one job, as `eenn model inspect` prints them. Clusters plan with it; local mode looks into the
+    /// file instead. Default: unknown, then the network stays whole in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_099_511_627_776_i64))]
+    pub bytes: Option<i64>,
 }
 
 /// How confidence is read off class probabilities.
@@ -150,6 +159,10 @@ pub struct ServiceTime {
     /// Squared coefficient of variation: variance ÷ mean². Default: "0", always the same time.
     #[serde(default = "zero")]
     pub scv: Decimal,
+}
+
+fn file_size() -> Quantity {
+    "64Mi".parse().expect("64Mi is a quantity")
 }
 
 fn zero() -> Decimal {
