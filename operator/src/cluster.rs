@@ -1,0 +1,147 @@
+//! Writes to the API server: only while this process leads, only what has changed, and every one of them counted.
+
+use crate::controller::Failure;
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Owns the fields of objects that the operator makes.
+pub const MANAGER: &str = "eenn-operator";
+/// Owns the status of objects that users make.
+pub const STATUS_MANAGER: &str = "eenn-operator-status";
+
+/// The way to the API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    leadership: Arc<Leadership>,
+    metrics: Arc<Metrics>,
+    events: Recorder,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("leadership", &self.leadership).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Writes with `client` while `leadership` says so.
+    pub fn new(client: Client, leadership: Arc<Leadership>, metrics: Arc<Metrics>) -> Self {
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
+        Self { events: Recorder::new(client.clone(), reporter), client, leadership, metrics }
+    }
+
+    /// How often the leader changed.
+    pub fn transitions(&self) -> u64 {
+        self.leadership.transitions()
+    }
+
+    /// Creates an object, or sets the fields that it names.
+    pub async fn apply<K>(&self, api: &Api<K>, object: &K) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let params = PatchParams::apply(MANAGER).force();
+        let typed = with_type(object);
+        api.patch(&name, &params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
+    }
+
+    /// Sets the status of an object.
+    pub async fn set_status<K>(&self, api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        // With its uid: a status must not end up on an object that has been made in its place.
+        let metadata = serde_json::json!({ "uid": object.uid() });
+        let document = serde_json::json!({ "apiVersion": K::api_version(&()), "kind": kind, "metadata": metadata, "status": status });
+        let params = PatchParams::apply(STATUS_MANAGER).force();
+        let action = format!("set status of {kind} {name}");
+        match api.patch_status(&name, &params, &Patch::Apply(&document)).await {
+            Ok(_) => Ok(()),
+            // Deleted since: nobody is left to tell.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(Failure::api(action)(error)),
+        }
+    }
+
+    /// Deletes exactly the object that was looked at, not one that has since been made in its place.
+    pub async fn delete<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        match api.delete(&name, &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(Failure::api(format!("delete {kind} {name}"))(error)),
+        }
+    }
+
+    /// Tells people. That it cannot be told stops nothing.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, type_: EventType, reason: &str, action: &str, note: String) {
+        if self.may_write("Event").is_err() {
+            return;
+        }
+        /// The API server takes no more.
+        const LONGEST: usize = 1000;
+        let note: String = note.chars().take(LONGEST).collect();
+        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
+        let reference: ObjectReference = about.object_ref(&());
+        if let Err(error) = self.events.publish(&event, &reference).await {
+            tracing::debug!("event not published: {error}");
+        }
+    }
+
+    /// An API for objects of a namespace; of the cluster where it is empty.
+    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// An API for objects of the cluster.
+    pub fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
+        Api::all(self.client.clone())
+    }
+
+    /// Asked right before every write: the process may have been stopped for hours.
+    fn may_write(&self, kind: &'static str) -> Result<(), Failure> {
+        if !self.leadership.leads() {
+            return Err(Failure::NotLeading);
+        }
+        self.metrics.wrote(kind);
+        Ok(())
+    }
+}
+
+/// The name of a kind, for labels that need it for ever. Kinds are few.
+fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "object",
+    }
+}
+
+/// What the API server wants to read in front of an object that is applied.
+fn with_type<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> serde_json::Value {
+    let mut typed = serde_json::to_value(object).expect("objects have no keys but text");
+    typed["apiVersion"] = K::api_version(&()).into();
+    typed["kind"] = K::kind(&()).into();
+    typed
+}

@@ -1,0 +1,61 @@
+//! The control plane: brings clusters to where DevicePools, EENNModels, QoSTargets and EENNServices say they should be.
+//!
+//! Every reconciler reads like a table of contents: **observe** what there is, **validate** it, **plan**, **build** what should be,
+//! **apply** the difference, **report** in the status. What decides is pure; what acts is thin.
+//!
+//! * [`cache`], [`caches`]: one watch per kind; who looks at what when something changes.
+//! * [`queue`], [`controller`]: who looks at which object when.
+//! * [`cluster`]: every write, only while [`lease`] says that this process leads.
+//! * [`pool`], [`model`], [`service`]: the reconcilers.
+
+pub mod applied;
+pub mod cache;
+pub mod caches;
+pub mod clock;
+pub mod cluster;
+pub mod conditions;
+pub mod controller;
+pub mod health;
+pub mod lease;
+pub mod manifests;
+pub mod metrics;
+pub mod model;
+pub mod options;
+pub mod plan;
+pub mod pool;
+pub mod queue;
+pub mod run;
+pub mod service;
+
+use api::DevicePool;
+use applied::Applied;
+use plan::Notes;
+use service::apply::Drains;
+use caches::Caches;
+use cluster::Cluster;
+
+/// What every reconciler works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the API server.
+    pub cluster: Cluster,
+    /// What it has.
+    pub caches: Caches,
+    /// The name under which pools ask for this operator.
+    pub operator_name: String,
+    /// The image of gateways and fragments.
+    pub runtime_image: String,
+    /// What was applied.
+    pub applied: Applied,
+    /// What takes no new jobs any more.
+    pub drains: Drains,
+    /// Why services have no new plan.
+    pub plan_notes: Notes,
+}
+
+impl Context {
+    /// Whether a pool asks for this operator.
+    pub fn runs(&self, pool: &DevicePool) -> bool {
+        pool.spec.operator_name.as_str() == self.operator_name
+    }
+}

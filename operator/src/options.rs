@@ -1,0 +1,64 @@
+//! The command line.
+
+use crate::lease::election::Timing;
+use clap::Parser;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Serve early-exit neural networks on the nodes of this cluster
+#[derive(Debug, Clone, Parser)]
+#[command(name = "eenn-operator", version, max_term_width = 100)]
+pub struct Options {
+    /// Run the pools whose spec.operatorName is this one
+    #[arg(long, env = "EENN_OPERATOR_NAME", default_value = "eenn", value_name = "NAME")]
+    pub name: String,
+
+    /// Look at this namespace only [default: all]
+    #[arg(long, env = "EENN_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Namespace of the lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = "eenn-system", value_name = "NAMESPACE")]
+    pub lease_namespace: String,
+
+    /// Who this process is: no other may have the same identity
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// Image of gateways and fragments
+    #[arg(long, env = "EENN_RUNTIME_IMAGE", default_value = concat!("ghcr.io/eenn-operator/eenn-runtime:", env!("CARGO_PKG_VERSION")), value_name = "IMAGE")]
+    pub runtime_image: String,
+
+    /// Address of /healthz, /readyz and /metrics
+    #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    /// Lead without a lease, for clusters whose storage is slow: never start a second operator then
+    #[arg(long)]
+    pub no_leader_election: bool,
+
+    /// A lease that was not renewed for so long is taken by another operator, in seconds
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=600), value_name = "SECONDS")]
+    pub lease_seconds: u64,
+
+    /// Time between two renewals, in seconds
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=200), value_name = "SECONDS")]
+    pub lease_retry_seconds: u64,
+
+    /// Objects of each kind that are looked at at a time
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT")]
+    pub workers: u16,
+}
+
+impl Options {
+    /// Times of the lease: a leader that could not renew for two thirds of its time writes nothing any more.
+    pub fn timing(&self) -> Result<Timing, String> {
+        let lasts = Duration::from_secs(self.lease_seconds);
+        let (renew_within, retry) = (lasts.mul_f64(2.0 / 3.0), Duration::from_secs(self.lease_retry_seconds));
+        if retry >= renew_within {
+            let (retry, most) = (retry.as_secs(), renew_within.as_secs_f64());
+            return Err(format!("--lease-retry-seconds is {retry}, but must be less than two thirds of --lease-seconds ({most:.0})"));
+        }
+        Ok(Timing { lasts, renew_within, retry })
+    }
+}

@@ -1,0 +1,143 @@
+//! Starts everything, in order, and stops it again.
+
+use crate::caches::{Caches, Controllers, Scope};
+use crate::cluster::Cluster;
+use crate::health::{self, Health};
+use crate::lease::{Candidate, Leadership};
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::{Context, model, plan, pool, service};
+use anyhow::Context as _;
+use kube::{Client, Config};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Name of the lease. Operators that run different pools have one each.
+fn lease_name(options: &Options) -> String {
+    format!("eenn-operator-{}", options.name)
+}
+
+/// Runs until a signal, or until another operator leads.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let config = Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
+    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    health.beat();
+    tokio::spawn(health::listen(options.listen, Arc::clone(&health), Arc::clone(&metrics)).await?);
+    let beating = Arc::clone(&health);
+    tokio::spawn(async move {
+        loop {
+            beating.beat();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    });
+    let stopped = stopped()?;
+    if options.no_leader_election {
+        metrics.leads(true);
+        return tokio::select! {
+            done = work(&options, config, Leadership::alone(), &metrics, &health) => done,
+            () = stopped => Ok(()),
+        };
+    }
+    lead(&options, config, &metrics, &health, stopped).await
+}
+
+/// Ends with the first signal to stop.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Works while it holds the lease, and gives it up at the end.
+async fn lead(
+    options: &Options,
+    config: Config,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+    stopped: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let timing = options.timing().map_err(anyhow::Error::msg)?;
+    let me = options.identity.clone().unwrap_or_else(|| format!("{}-{:08x}", options.name, rand::random::<u32>()));
+    let name = lease_name(options);
+    let mut candidate =
+        Candidate::new(config.clone(), &options.lease_namespace, &name, me, timing, Arc::clone(metrics))?;
+    // A standby is as ready as it can be.
+    health.ready();
+    let mut stopped = std::pin::pin!(stopped);
+    tokio::select! {
+        () = candidate.win() => {}
+        () = &mut stopped => return Ok(()),
+    }
+    let leadership = candidate.leadership();
+    let outcome = tokio::select! {
+        () = candidate.hold() => Err(anyhow::anyhow!("another operator may lead now: stopped so as not to write beside it")),
+        done = work(options, config, leadership, metrics, health) => done,
+        () = &mut stopped => Ok(()),
+    };
+    candidate.resign().await;
+    outcome
+}
+
+async fn work(
+    options: &Options,
+    config: Config,
+    leadership: Arc<Leadership>,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+) -> anyhow::Result<()> {
+    let client = Client::try_from(config).context("no client")?;
+    let context = Arc::new(Context {
+        cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)),
+        caches: Caches::default(),
+        operator_name: options.name.clone(),
+        runtime_image: options.runtime_image.clone(),
+        applied: Default::default(),
+        drains: Default::default(),
+        plan_notes: Default::default(),
+    });
+    let scope = options.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
+    let controllers = Controllers::new(metrics);
+    let mut watches = context.caches.watch(&client, &scope, &controllers, metrics);
+    let working = async {
+        context.caches.complete().await;
+        health.ready();
+        tracing::info!("everything has been listed");
+        run_all(&context, &controllers, usize::from(options.workers)).await;
+    };
+    tokio::select! {
+        () = working => Ok(()),
+        // They go on for ever.
+        ended = watches.join_next() => anyhow::bail!("a watch has ended: {ended:?}"),
+    }
+}
+
+async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usize) {
+    let c = Arc::clone(context);
+    let pools = Arc::clone(&controllers.pools).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { pool::reconcile(&context, &key.name).await.map(|()| None) }
+    });
+    let c = Arc::clone(context);
+    let models = Arc::clone(&controllers.models).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { model::reconcile(&context, &key).await.map(|()| None) }
+    });
+    // Plans take all cores, so they are made one after the other.
+    let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));
+    let plans = Arc::clone(&controllers.plans).run(1, move |key| {
+        let (context, told) = (Arc::clone(&c), Arc::clone(&told));
+        async move { plan::reconcile(&context, &key.name, &told).await }
+    });
+    let c = Arc::clone(context);
+    let services = Arc::clone(&controllers.services).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { service::reconcile(&context, &key).await }
+    });
+    tokio::join!(pools, models, plans, services);
+}

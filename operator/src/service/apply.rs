@@ -1,0 +1,219 @@
+//! Brings the children of a service to where they should be: new pods first, then the way to them, old pods last.
+
+use super::build::Children;
+use super::labels;
+use crate::Context;
+use crate::applied::HASH;
+use crate::cache::{Cache, Key};
+use crate::clock;
+use crate::controller::Failure;
+use api::EENNService;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How far the children of a service are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Deployments whose pods are ready, of how many.
+    pub ready: (usize, usize),
+    /// Those that are not: name of the node, and why if that is known.
+    pub waiting: Vec<String>,
+    /// When to look again.
+    pub again: Option<Duration>,
+}
+
+/// Since when Deployments that nobody needs any more have taken no new jobs.
+#[derive(Debug, Default)]
+pub struct Drains(Mutex<BTreeMap<Key, BTreeMap<String, f64>>>);
+
+impl Drains {
+    /// A service is gone, and all with it.
+    pub fn forget(&self, service: &Key) {
+        self.0.lock().expect("nothing panics while it holds times").remove(service);
+    }
+
+    /// Those of `old` that have been drained, and when the next one will have.
+    fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
+        let mut all = self.0.lock().expect("nothing panics while it holds times");
+        let since = all.entry(service.clone()).or_default();
+        since.retain(|name, _| old.contains(name));
+        old.iter().for_each(|name| {
+            since.entry(name.clone()).or_insert(now);
+        });
+        let left = |since: &f64| since + DRAIN.as_secs_f64() - now;
+        let done = since.iter().filter(|(_, since)| left(since) <= 0.0).map(|(name, _)| name.clone()).collect();
+        let next = since.values().map(left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
+        (done, next.map(Duration::from_secs_f64))
+    }
+}
+
+/// Applies all children, and removes what nobody needs any more.
+pub async fn apply(context: &Context, service: &EENNService, children: Children) -> Result<Standing, Failure> {
+    let caches = &context.caches;
+    let mut wanted: BTreeSet<String> = names(&children.config_maps);
+    wanted.extend(names(&children.services));
+    let deployments: Vec<&Deployment> = children.fragments.iter().chain(&children.gateways).collect();
+    ensure(context, &caches.accounts, &children.account).await?;
+    ensure_all(context, &caches.network_policies, &children.network_policies).await?;
+    // Configuration first: a pod would wait for it.
+    ensure_all(context, &caches.config_maps, &children.config_maps).await?;
+    ensure_all(context, &caches.endpoints, &children.services).await?;
+    for deployment in &deployments {
+        ensure(context, &caches.deployments, *deployment).await?;
+    }
+    ensure_all(context, &caches.budgets, &children.budgets).await?;
+    let mut standing = standing(context, &deployments);
+    let key = Key::of(service);
+    // Old pods serve until new ones do.
+    if standing.waiting.is_empty() {
+        let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
+        standing.again = clear(context, service, &key, &current, &wanted).await?;
+    }
+    Ok(standing)
+}
+
+fn names<K: ResourceExt>(objects: &[K]) -> BTreeSet<String> {
+    objects.iter().map(ResourceExt::name_any).collect()
+}
+
+/// Removes old Deployments after they were drained, and then what was theirs.
+async fn clear(
+    context: &Context,
+    service: &EENNService,
+    key: &Key,
+    current: &BTreeSet<String>,
+    wanted: &BTreeSet<String>,
+) -> Result<Option<Duration>, Failure> {
+    let caches = &context.caches;
+    let deployments = owned(&caches.deployments, service);
+    let old: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
+    let (drained, again) = context.drains.drained(key, &old, clock::now());
+    for deployment in deployments.iter().filter(|one| drained.contains(&one.name_any())) {
+        context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), deployment).await?;
+        context.applied.forget(&**deployment);
+    }
+    // Configuration and addresses of what still drains are still needed.
+    let kept = |name: &str| wanted.contains(name) || (old.contains(name) && !drained.contains(name));
+    remove(context, service, &caches.config_maps, |one: &ConfigMap| kept(&one.name_any())).await?;
+    remove(context, service, &caches.endpoints, |one: &Service| kept(&one.name_any())).await?;
+    remove(context, service, &caches.budgets, |one| current.contains(&one.name_any())).await?;
+    Ok(again)
+}
+
+/// Deletes those children that are not to be kept.
+async fn remove<K>(context: &Context, service: &EENNService, cache: &Cache<K>, kept: impl Fn(&K) -> bool) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let namespace = service.namespace().unwrap_or_default();
+    for object in owned(cache, service).iter().filter(|object| !kept(object)) {
+        context.cluster.delete(&context.cluster.api::<K>(&namespace), &**object).await?;
+        context.applied.forget(&**object);
+    }
+    Ok(())
+}
+
+/// Objects of one kind that were made for a service.
+fn owned<K: Resource>(cache: &Cache<K>, service: &EENNService) -> Vec<Arc<K>> {
+    let uid = service.uid();
+    let name = service.name_any();
+    let mut objects = cache.within(&service.namespace().unwrap_or_default());
+    objects.retain(|object| {
+        let labelled = object.labels().get(labels::SERVICE).is_some_and(|label| *label == name);
+        labelled && object.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+    });
+    objects
+}
+
+async fn ensure_all<K>(context: &Context, cache: &Cache<K>, desired: &[K]) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    for object in desired {
+        ensure(context, cache, object).await?;
+    }
+    Ok(())
+}
+
+/// Applies an object unless it is there as it was last applied.
+async fn ensure<K>(context: &Context, cache: &Cache<K>, desired: &K) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let hash = labels::hash(&serde_json::to_string(desired).unwrap_or_default());
+    let key = Key::of(desired);
+    if cache.get(&key).is_some_and(|there| context.applied.is_current(&*there, &hash)) {
+        return Ok(());
+    }
+    let mut desired = desired.clone();
+    desired.annotations_mut().insert(HASH.to_owned(), hash);
+    let there = context.cluster.apply(&context.cluster.api::<K>(&key.namespace), &desired).await?;
+    context.applied.remember(&there);
+    Ok(())
+}
+
+/// Whose pods are ready.
+fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
+    let mut waiting = vec![];
+    for desired in deployments {
+        let there = context.caches.deployments.get(&Key::of(*desired));
+        if !there.as_ref().is_some_and(|there| is_ready(there, desired)) {
+            let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
+            let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
+            let why = there.as_ref().and_then(|there| why(there)).map(|why| format!(": {why}")).unwrap_or_default();
+            waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
+        }
+    }
+    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), waiting, again: None }
+}
+
+fn is_ready(there: &Deployment, desired: &Deployment) -> bool {
+    let wanted = desired.spec.replicas.unwrap_or(1);
+    let Some(status) = &there.status else { return false };
+    let seen = status.observed_generation >= there.metadata.generation;
+    // Of the template in force, not of the one before.
+    seen && status.available_replicas.unwrap_or(0) >= wanted && status.updated_replicas.unwrap_or(0) >= wanted
+}
+
+/// What the Deployment says is wrong.
+fn why(deployment: &Deployment) -> Option<String> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let failed = conditions.iter().filter(|one| {
+        let (type_, status) = (as_text(&one.type_), as_text(&one.status));
+        (type_ == "ReplicaFailure" && status == "True") || (type_ == "Progressing" && status == "False")
+    });
+    failed.filter_map(|one| one.message.clone()).next()
+}
+
+/// Optional in newer versions of Kubernetes.
+fn as_text(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_deployments_are_drained_for_half_a_minute_each() {
+        let (drains, key) = (Drains::default(), Key::new("a", "camera"));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(drains.drained(&key, &names(&["x"]), 0.0), (names(&[]), Some(DRAIN)));
+        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 20.0), (names(&[]), Some(Duration::from_secs(10))));
+        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 30.0), (names(&["x"]), Some(Duration::from_secs(20))));
+        // Needed again, and then not.
+        assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
+        assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+    }
+}

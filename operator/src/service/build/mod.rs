@@ -1,0 +1,104 @@
+//! What should be there for a service whose plan is made. Pure, and cannot fail: whatever could be wrong was refused before.
+//!
+//! * [`fragment`], [`gateway`]: pods, with their configuration and the Service they are reached by.
+//! * [`access`]: who may speak to whom.
+//! * [`pod`]: what all pods have in common.
+//! * [`delivery`]: how the file of the model gets there.
+
+pub mod access;
+pub mod delivery;
+pub mod documents;
+pub mod fragment;
+pub mod gateway;
+pub mod pod;
+
+use super::labels;
+use api::{DevicePool, EENNModel, EENNPlan, EENNService};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use wire::document::PolicyVersion;
+
+/// What is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Blueprint<'a> {
+    /// The service.
+    pub service: &'a EENNService,
+    /// Its model.
+    pub model: &'a EENNModel,
+    /// Its pool.
+    pub pool: &'a DevicePool,
+    /// Its plan.
+    pub plan: &'a EENNPlan,
+    /// Image of gateways and fragments.
+    pub image: &'a str,
+    /// Version of the policy.
+    pub version: PolicyVersion,
+}
+
+/// Everything that belongs to a service, but for its plans.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Children {
+    /// Identity of pods; without a token.
+    pub account: ServiceAccount,
+    /// Configuration of fragments and gateways.
+    pub config_maps: Vec<ConfigMap>,
+    /// One per fragment.
+    pub fragments: Vec<Deployment>,
+    /// One per node with sources.
+    pub gateways: Vec<Deployment>,
+    /// Where fragments and gateways are reached.
+    pub services: Vec<Service>,
+    /// Who may speak to whom.
+    pub network_policies: Vec<NetworkPolicy>,
+    /// Where there are several gateways on a node.
+    pub budgets: Vec<PodDisruptionBudget>,
+}
+
+/// All objects of a service.
+pub fn children(blueprint: &Blueprint<'_>) -> Children {
+    let mut children = Children {
+        account: access::account(blueprint),
+        network_policies: access::network_policies(blueprint),
+        ..Children::default()
+    };
+    let fragments: Vec<_> = documents::fragments(blueprint.plan).into_iter().collect();
+    let fragments = fragments.iter().map(|fragment| (fragment, fragment::build(blueprint, fragment)));
+    let mut addresses = vec![];
+    for (fragment, built) in fragments {
+        addresses.push((fragment.clone(), built.address));
+        children.config_maps.push(built.config);
+        children.fragments.push(built.deployment);
+        children.services.push(built.service);
+    }
+    for node in documents::gateway_nodes(blueprint.service) {
+        let built = gateway::build(blueprint, &node, &addresses);
+        children.config_maps.push(built.config);
+        children.gateways.push(built.deployment);
+        children.services.push(built.service);
+        children.budgets.extend(built.budget);
+    }
+    children.services.push(gateway::front(blueprint));
+    children
+}
+
+impl Blueprint<'_> {
+    /// Name of the service.
+    pub fn name(&self) -> String {
+        self.service.name_any()
+    }
+
+    /// Metadata of an object of the service, which is deleted with it.
+    pub fn metadata(&self, name: impl Into<String>) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.into()),
+            namespace: self.service.namespace(),
+            labels: Some(labels::of_service(&self.name())),
+            owner_references: self.service.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What all pods of a service have in common: the node they are pinned to, and that they may do nothing but their work.
+
+use super::{Blueprint, labels};
+use api::{TaintEffect, TolerationOperator};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::core::v1::{
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
+    LocalObjectReference, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume,
+    VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::ObjectMeta;
+use std::collections::BTreeMap;
+
+/// User and group of everything: the image has no other.
+const NOBODY: i64 = 65532;
+/// Memory of a process that does nothing yet.
+pub const BASE_MEMORY: u64 = 48 << 20;
+
+/// What differs between pods.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// `fragment` or `gateway`.
+    pub role: &'static str,
+    /// The node it is pinned to.
+    pub node: String,
+    /// Its configuration, for the hash: a pod with another one is another pod.
+    pub fixed: String,
+    /// Its process.
+    pub container: Container,
+    /// What runs before.
+    pub init: Option<Container>,
+    /// Beside its configuration.
+    pub volumes: Vec<Volume>,
+    /// How many.
+    pub replicas: i32,
+}
+
+/// A Deployment whose name follows from what its pods are: another template is another Deployment beside it.
+pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
+    let service = blueprint.name();
+    let spec = spec(blueprint, &pod);
+    let content = serde_json::to_string(&(&spec, &pod.fixed, pod.replicas)).unwrap_or_default();
+    let name = format!("{service}-{}-{}", &pod.role[..1], labels::hash(&content));
+    let mut labels = labels::of_role(&service, pod.role);
+    let selector = BTreeMap::from([(labels::WORKLOAD.to_owned(), name.clone())]);
+    labels.extend(selector.clone());
+    let mut metadata = blueprint.metadata(name.clone());
+    metadata.labels = Some(labels.clone());
+    metadata.annotations = Some(BTreeMap::from([(labels::NODE.to_owned(), pod.node.clone())]));
+    let template = ObjectMeta { labels: Some(labels), annotations: metadata.annotations.clone(), ..Default::default() };
+    let spec = with_configuration(spec, &name);
+    Deployment {
+        metadata,
+        spec: DeploymentSpec {
+            replicas: Some(pod.replicas),
+            // Templates do not change, so there is nothing to roll.
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            revision_history_limit: Some(0),
+            selector: LabelSelector { match_labels: Some(selector), ..Default::default() },
+            template: PodTemplateSpec { metadata: Some(template), spec: Some(spec) },
+            ..DeploymentSpec::default()
+        },
+        status: None,
+    }
+}
+
+fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
+    let secrets = &blueprint.service.spec.image_pull_secrets;
+    let secrets = secrets.iter().map(|secret| LocalObjectReference { name: secret.name.to_string() });
+    PodSpec {
+        affinity: Some(pinned(&pod.node)),
+        automount_service_account_token: Some(false),
+        containers: vec![pod.container.clone()],
+        enable_service_links: Some(false),
+        image_pull_secrets: Some(secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
+        init_containers: pod.init.clone().map(|init| vec![init]),
+        security_context: Some(PodSecurityContext {
+            fs_group: Some(NOBODY),
+            run_as_group: Some(NOBODY),
+            run_as_non_root: Some(true),
+            run_as_user: Some(NOBODY),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..Default::default() }),
+            ..PodSecurityContext::default()
+        }),
+        service_account_name: Some(blueprint.name()),
+        // Jobs in flight are answered before the process ends.
+        termination_grace_period_seconds: Some(30),
+        tolerations: Some(tolerations(blueprint)),
+        volumes: Some(pod.volumes.clone()).filter(|volumes| !volumes.is_empty()),
+        ..PodSpec::default()
+    }
+}
+
+/// Adds the ConfigMap, whose name is that of the Deployment, which follows from all the rest.
+fn with_configuration(mut spec: PodSpec, name: &str) -> PodSpec {
+    let source = ConfigMapVolumeSource { name: name.to_owned(), ..Default::default() };
+    let volume = Volume { name: "config".to_owned(), config_map: Some(source), ..Volume::default() };
+    spec.volumes.get_or_insert_default().push(volume);
+    let mount = VolumeMount {
+        name: "config".to_owned(),
+        mount_path: "/etc/eenn".to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    spec.containers.iter_mut().for_each(|container| container.volume_mounts.get_or_insert_default().push(mount.clone()));
+    spec
+}
+
+/// On this node and no other.
+fn pinned(node: &str) -> Affinity {
+    let field = NodeSelectorRequirement {
+        key: "metadata.name".to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![node.to_owned()]),
+    };
+    let term = NodeSelectorTerm { match_fields: Some(vec![field]), match_expressions: None };
+    let selector = NodeSelector { node_selector_terms: vec![term] };
+    let required = Some(selector);
+    let affinity = NodeAffinity { required_during_scheduling_ignored_during_execution: required, ..Default::default() };
+    Affinity { node_affinity: Some(affinity), ..Affinity::default() }
+}
+
+/// A pod that is pinned has nowhere to go: it stays through the longest cut, and is there when the node comes back.
+fn tolerations(blueprint: &Blueprint<'_>) -> Vec<Toleration> {
+    let for_ever = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(|key| Toleration {
+        key: Some(key.to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        ..Toleration::default()
+    });
+    let of_pool = blueprint.pool.spec.tolerations.iter().map(|given| Toleration {
+        key: Some(given.key.clone()),
+        operator: Some(match given.operator {
+            TolerationOperator::Exists => "Exists".to_owned(),
+            TolerationOperator::Equal => "Equal".to_owned(),
+        }),
+        value: given.value.as_ref().map(|value| value.as_str().to_owned()),
+        effect: given.effect.map(|effect| match effect {
+            TaintEffect::NoSchedule => "NoSchedule".to_owned(),
+            TaintEffect::PreferNoSchedule => "PreferNoSchedule".to_owned(),
+            TaintEffect::NoExecute => "NoExecute".to_owned(),
+        }),
+        ..Toleration::default()
+    });
+    for_ever.into_iter().chain(of_pool).collect()
+}
+
+/// What Pod Security *restricted* asks of a container, and a file system that cannot be written to.
+pub fn locked_down() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        read_only_root_filesystem: Some(true),
+        ..SecurityContext::default()
+    }
+}
+
+/// Memory is what is asked for and not more: edge nodes have no swap.
+pub fn resources(cpu: &str, cpu_limit: Option<String>, memory: u64) -> ResourceRequirements {
+    let memory = Quantity(memory.to_string());
+    let requests = BTreeMap::from([
+        ("cpu".to_owned(), Quantity(cpu.to_owned())),
+        ("memory".to_owned(), memory.clone()),
+    ]);
+    let mut limits = BTreeMap::from([("memory".to_owned(), memory)]);
+    limits.extend(cpu_limit.map(|cpu| ("cpu".to_owned(), Quantity(cpu))));
+    ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }
+}
+
+/// A port with a name.
+pub fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort { name: Some(name.to_owned()), container_port: number, ..ContainerPort::default() }
+}
+
+/// Asks a path of the metrics port.
+pub fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("metrics".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        failure_threshold: Some(failures),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    }
+}
+
+/// An empty folder with a limit.
+pub fn scratch(name: &str, size: &str) -> Volume {
+    let source = EmptyDirVolumeSource { size_limit: Some(Quantity(size.to_owned())), ..Default::default() };
+    Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() }
+}

@@ -1,0 +1,120 @@
+//! Which of the plans of a service is in force, and which waits for somebody. Pure.
+
+use api::{EENNPlan, EENNService, PlannedChain, Planning};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// How many plans of a service are kept, so that people can see what was before.
+pub const KEPT: usize = 5;
+
+/// The plans of a service.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Gateways follow it.
+    pub in_force: Option<Arc<EENNPlan>>,
+    /// Its placement waits to be approved.
+    pub proposed: Option<Arc<EENNPlan>>,
+    /// Nobody needs them any more.
+    pub obsolete: Vec<Arc<EENNPlan>>,
+}
+
+/// Those of `plans` that belong to the service; not to one of the same name that was there before.
+pub fn own(service: &EENNService, plans: Vec<Arc<EENNPlan>>) -> Vec<Arc<EENNPlan>> {
+    let uid = service.uid();
+    let owned = |plan: &EENNPlan| plan.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref());
+    let mut plans: Vec<_> = plans.into_iter().filter(|plan| owned(plan)).collect();
+    plans.sort_by_key(|plan| plan.spec.generation);
+    plans
+}
+
+/// Decides among the plans of a service, in the order of their generations.
+pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
+    let newest = plans.last().cloned();
+    let in_force = match service.spec.planning {
+        Planning::Automatic => newest.clone(),
+        Planning::Manual => approved(service, plans),
+    };
+    let same = |a: &Arc<EENNPlan>, b: &Arc<EENNPlan>| a.spec.generation == b.spec.generation;
+    let proposed = newest.filter(|newest| in_force.as_ref().is_none_or(|in_force| !same(newest, in_force)));
+    let needed = |plan: &Arc<EENNPlan>| in_force.iter().chain(&proposed).any(|one| same(one, plan));
+    let older = plans.len().saturating_sub(KEPT);
+    let obsolete = plans.iter().take(older).filter(|plan| !needed(plan)).cloned().collect();
+    Choice { in_force, proposed, obsolete }
+}
+
+/// The newest plan with the placement that was approved: policies adapt within it.
+fn approved(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Option<Arc<EENNPlan>> {
+    let named = service.spec.approved_plan.as_ref()?;
+    let approved = plans.iter().find(|plan| plan.name_any() == named.as_str());
+    // Also after it has been cleared away: what follows it is the plan that was put in its place.
+    let before = service.status.as_ref().and_then(|status| status.plan_ref.as_ref());
+    let before = || plans.iter().find(|plan| before.is_some_and(|before| plan.name_any() == before.name.as_str()));
+    let placement: &[PlannedChain] = &approved.or_else(before)?.spec.chains;
+    plans.iter().rev().find(|plan| plan.spec.chains == placement).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn plan(generation: i64, node: &str) -> Arc<EENNPlan> {
+        let plan = json!({
+            "apiVersion": "eenn.dev/v1alpha1",
+            "kind": "EENNPlan",
+            "metadata": { "name": format!("camera-{generation}"), "ownerReferences": [{
+                "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "name": "camera", "uid": "u1",
+            }] },
+            "spec": {
+                "serviceRef": { "name": "camera" }, "generation": generation, "reason": "", "policy": "", "choices": [],
+                "forecast": [], "predicted": [],
+                "chains": [{ "name": node, "fragments": [{ "node": node, "firstSegment": 1, "lastSegment": 6 }] }],
+            },
+        });
+        Arc::new(serde_json::from_value(plan).expect("it is a plan"))
+    }
+
+    fn service(planning: &str, approved: Option<&str>) -> EENNService {
+        let mut spec = json!({
+            "modelRef": { "name": "m" }, "devicePoolRef": { "name": "p" }, "planning": planning,
+            "sources": [{ "name": "s", "node": "pi", "expectedRate": "1" }],
+        });
+        if let Some(approved) = approved {
+            spec["approvedPlan"] = approved.into();
+        }
+        let service = json!({
+            "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "metadata": { "name": "camera", "uid": "u1" }, "spec": spec,
+        });
+        serde_json::from_value(service).expect("it is a service")
+    }
+
+    fn chosen(service: &EENNService, plans: &[Arc<EENNPlan>]) -> (Option<i64>, Option<i64>, Vec<i64>) {
+        let choice = choose(service, plans);
+        let generation = |plan: &Arc<EENNPlan>| plan.spec.generation;
+        let obsolete = choice.obsolete.iter().map(generation).collect();
+        (choice.in_force.as_ref().map(generation), choice.proposed.as_ref().map(generation), obsolete)
+    }
+
+    #[test]
+    fn the_newest_plan_is_in_force_and_old_ones_go() {
+        let plans: Vec<_> = (1..=7).map(|generation| plan(generation, "pi")).collect();
+        assert_eq!(chosen(&service("Automatic", None), &plans), (Some(7), None, vec![1, 2]));
+        assert_eq!(chosen(&service("Automatic", None), &[]), (None, None, vec![]));
+    }
+
+    #[test]
+    fn a_new_placement_waits_for_approval_and_policies_do_not() {
+        let plans = vec![plan(1, "pi"), plan(2, "pi"), plan(3, "box")];
+        assert_eq!(chosen(&service("Manual", None), &plans), (None, Some(3), vec![]));
+        assert_eq!(chosen(&service("Manual", Some("camera-1")), &plans), (Some(2), Some(3), vec![]));
+        assert_eq!(chosen(&service("Manual", Some("camera-3")), &plans), (Some(3), None, vec![]));
+    }
+
+    #[test]
+    fn plans_of_a_service_of_the_same_name_are_not_its_own() {
+        let mut other = EENNPlan::clone(&plan(1, "pi"));
+        other.metadata.owner_references.as_mut().expect("it has one")[0].uid = "u0".into();
+        let own = own(&service("Automatic", None), vec![plan(2, "pi"), Arc::new(other), plan(1, "pi")]);
+        assert_eq!(own.iter().map(|plan| plan.spec.generation).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -1,0 +1,44 @@
+//! Labels and names of everything that belongs to a service.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Who made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// What `MANAGED_BY` says of ours.
+pub const OPERATOR: &str = "eenn-operator";
+/// The EENNService that an object belongs to.
+pub const SERVICE: &str = "eenn.dev/service";
+/// What pods do: `fragment` or `gateway`.
+pub const ROLE: &str = "eenn.dev/role";
+/// Which Deployment pods belong to.
+pub const WORKLOAD: &str = "eenn.dev/workload";
+/// Annotation: the node that pods are pinned to; its name may be longer than a label.
+pub const NODE: &str = "eenn.dev/node";
+/// Annotation: hash of what was planned for, of plans.
+pub const INPUTS: &str = "eenn.dev/inputs";
+/// Annotation with which users stop the operator from changing anything of a service or pool.
+pub const PAUSED: &str = "eenn.dev/paused";
+
+/// Labels of all objects of a service.
+pub fn of_service(service: &str) -> BTreeMap<String, String> {
+    let pairs = [("app.kubernetes.io/name", "eenn"), (MANAGED_BY, OPERATOR), (SERVICE, service)];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Labels of pods of a service.
+pub fn of_role(service: &str, role: &str) -> BTreeMap<String, String> {
+    let mut labels = of_service(service);
+    labels.insert(ROLE.to_owned(), role.to_owned());
+    labels
+}
+
+/// Ten characters that differ where the content does.
+pub fn hash(content: &str) -> String {
+    Sha256::digest(content).iter().take(5).fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,54 @@
+//! What a service names, and whether it may be served with it. Pure but for the caches it looks into.
+
+use crate::Context;
+use crate::cache::Key;
+use crate::conditions::Finding;
+use api::{DevicePool, EENNModel, EENNService, QoSTarget};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// The objects that a service names.
+#[derive(Debug, Clone)]
+pub struct References {
+    /// Its model.
+    pub model: Arc<EENNModel>,
+    /// Its pool.
+    pub pool: Arc<DevicePool>,
+    /// Its target; `None` where it names none.
+    pub target: Option<Arc<QoSTarget>>,
+}
+
+/// Finds them; or says which one is missing and what would help.
+pub fn find(context: &Context, service: &EENNService) -> Result<References, Finding> {
+    let namespace = service.namespace().unwrap_or_default();
+    let spec = &service.spec;
+    let missing = |kind: &str, name: &str, reason| {
+        let place = if kind == "DevicePool" { String::new() } else { format!(" in namespace {namespace:?}") };
+        Finding::fails("Accepted", reason, format!("there is no {kind} {name:?}{place}; create it, or name another one"))
+    };
+    let pool_name = spec.device_pool_ref.name.as_str();
+    let pool = context.caches.pools.get(&Key::new("", pool_name));
+    let pool = pool.ok_or_else(|| missing("DevicePool", pool_name, "PoolNotFound"))?;
+    if !pool.spec.allowed_namespaces.allows(&namespace) {
+        let message = format!("DevicePool {pool_name:?} does not take services of namespace {namespace:?}; its spec.allowedNamespaces says which ones");
+        return Err(Finding::fails("Accepted", "NamespaceNotAllowed", message));
+    }
+    let model_name = spec.model_ref.name.as_str();
+    let model = context.caches.models.get(&Key::new(&namespace, model_name));
+    let model = model.ok_or_else(|| missing("EENNModel", model_name, "ModelNotFound"))?;
+    let target = match &spec.qos_target_ref {
+        None => None,
+        Some(reference) => {
+            let name = reference.name.as_str();
+            let target = context.caches.targets.get(&Key::new(&namespace, name));
+            Some(target.ok_or_else(|| missing("QoSTarget", name, "QoSTargetNotFound"))?)
+        }
+    };
+    Ok(References { model, pool, target })
+}
+
+/// Whether a service is for this operator: its pool is, or is not there yet.
+pub fn is_ours(context: &Context, service: &EENNService) -> bool {
+    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));
+    pool.is_none_or(|pool| context.runs(&pool))
+}

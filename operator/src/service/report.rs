@@ -1,0 +1,145 @@
+//! The status of a service, and an event for every condition that changes.
+
+use super::apply::Standing;
+use super::build::gateway;
+use super::choice::Choice;
+use super::references::References;
+use super::model_ready;
+use crate::conditions::{Finding, conditions};
+use crate::controller::Failure;
+use crate::{Context, clock};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint};
+use api::{EENNPlan, EENNService, ObjectReference};
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use std::sync::Arc;
+
+/// Writes the status if it differs, and tells of what has changed.
+pub async fn report(
+    context: &Context,
+    service: &EENNService,
+    found: &Result<References, Finding>,
+    choice: &Choice,
+    standing: Option<&Standing>,
+) -> Result<(), Failure> {
+    let note = context.plan_notes.of(service);
+    let status = status(service, found, choice, standing, note, &clock::timestamp());
+    if service.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let namespace = service.namespace().unwrap_or_default();
+    context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
+    let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    for condition in status.conditions.iter().filter(|condition| has_changed(before, condition)) {
+        let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
+        context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
+    }
+    Ok(())
+}
+
+/// News: another status or reason; not that nothing is known yet.
+fn has_changed(before: &[Condition], condition: &Condition) -> bool {
+    let old = before.iter().find(|old| old.r#type == condition.r#type);
+    let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
+    !same && condition.status != ConditionStatus::Unknown
+}
+
+/// The status of a service. `note`: why there is no plan. Pure.
+pub fn status(
+    service: &EENNService,
+    found: &Result<References, Finding>,
+    choice: &Choice,
+    standing: Option<&Standing>,
+    note: Option<String>,
+    now: &str,
+) -> EENNServiceStatus {
+    let generation = service.metadata.generation.unwrap_or_default();
+    let before = service.status.clone().unwrap_or_default();
+    let findings = findings(found, choice, standing, note);
+    let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
+    let namespace = service.namespace().unwrap_or_default();
+    let endpoints = service.spec.sources.iter().map(|source| Endpoint {
+        source: source.name.clone(),
+        url: gateway::url(&service.name_any(), &namespace, source.node.as_str()),
+    });
+    EENNServiceStatus {
+        observed_generation: generation,
+        conditions: conditions(&before.conditions, &findings, generation, now),
+        plan_ref: choice.in_force.as_ref().and_then(name),
+        proposed_plan_ref: choice.proposed.as_ref().and_then(name),
+        predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
+        observed: before.observed,
+        endpoints: if standing.is_some() { endpoints.collect() } else { before.endpoints },
+        rejected_devices: before.rejected_devices,
+    }
+}
+
+fn findings(
+    found: &Result<References, Finding>,
+    choice: &Choice,
+    standing: Option<&Standing>,
+    note: Option<String>,
+) -> Vec<Finding> {
+    let found = match found {
+        Ok(found) => found,
+        Err(finding) => {
+            let waits = |aspect| Finding::unknown(aspect, "NotAccepted", "see the condition Accepted");
+            let others = ["ModelReady", "Planned", "Placed", "QoSMet"].map(waits);
+            let ready = Finding::fails("Ready", finding.reason, finding.message.clone());
+            return [finding.clone()].into_iter().chain(others).chain([ready]).collect();
+        }
+    };
+    let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
+    let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
+    let ready = ready(&[&model, &planned, &placed]);
+    vec![accepted, model, planned, placed, qos(choice), ready]
+}
+
+fn planned(choice: &Choice, note: Option<String>) -> Finding {
+    match (&choice.in_force, &choice.proposed, note) {
+        (Some(plan), _, None) => Finding::holds("Planned", "Planned", format!("EENNPlan {} is in force", plan.name_any())),
+        (Some(plan), _, Some(note)) => {
+            Finding::holds("Planned", "LastGoodPlan", format!("EENNPlan {} stays in force: {note}", plan.name_any()))
+        }
+        (None, Some(plan), _) => {
+            let name = plan.name_any();
+            let message = format!("EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}");
+            Finding::fails("Planned", "WaitsForApproval", message)
+        }
+        (None, None, Some(note)) => Finding::fails("Planned", "NoPlan", note),
+        (None, None, None) => Finding::unknown("Planned", "Planning", "a plan is being made"),
+    }
+}
+
+fn placed(standing: Option<&Standing>) -> Finding {
+    let Some(standing) = standing else { return Finding::unknown("Placed", "NotPlanned", "there is no plan yet") };
+    let (ready, all) = standing.ready;
+    match standing.waiting.is_empty() {
+        true => Finding::holds("Placed", "Placed", format!("pods of all {all} fragments and gateways are ready")),
+        false => {
+            let waiting = standing.waiting.join("; ");
+            Finding::fails("Placed", "PodsNotReady", format!("{ready} of {all} are ready; waiting for {waiting}"))
+        }
+    }
+}
+
+fn qos(choice: &Choice) -> Finding {
+    let Some(plan) = &choice.in_force else { return Finding::unknown("QoSMet", "NotPlanned", "there is no plan yet") };
+    if plan.spec.missed.is_empty() {
+        return Finding::holds("QoSMet", "TargetsExpectedToBeKept", "all targets are expected to be kept");
+    }
+    let missed = plan.spec.missed.iter().map(|miss| match &miss.predicted {
+        Some(predicted) => format!("{} is {}, expected is {predicted}", miss.target, miss.limit),
+        None => format!("{} is {}", miss.target, miss.limit),
+    });
+    let missed: Vec<String> = missed.collect();
+    Finding::fails("QoSMet", "TargetsExpectedToBeMissed", missed.join("; "))
+}
+
+/// The summary, with the reason of the first thing that is missing.
+fn ready(needed: &[&Finding]) -> Finding {
+    match needed.iter().find(|finding| !finding.is_true()) {
+        None => Finding::holds("Ready", "Ready", "gateways take jobs"),
+        Some(missing) => Finding::fails("Ready", missing.reason, missing.message.clone()),
+    }
+}
