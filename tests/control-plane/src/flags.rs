@@ -7,8 +7,8 @@ use std::path::Path;
 /// What is started beside etcd and the API server. By default, nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Deployments get pods, owned objects are collected, namespaces get service accounts. Needed for pods to be
-    /// admitted at all.
+    /// Deployments get pods, owned objects are collected, namespaces get service accounts (without which no pod is
+    /// admitted), and the roles that are made of others (`view`, `edit`, `admin`) get their rules.
     pub controller_manager: bool,
     /// Pods get nodes.
     pub scheduler: bool,

@@ -165,12 +165,20 @@ fn users_have_the_rights_of_their_bindings_and_are_audited() {
     let pods = "/api/v1/namespaces/default/pods";
     let refused = user.get(pods).expect_err("nobody has given rights to readers");
     assert!(matches!(&refused, Error::Refused { status: 403, message, .. } if message.contains("\"reader\"")));
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "readers"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "readers"}],
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
+    let role = json!({
+        "apiVersion": version, "kind": "ClusterRole", "metadata": {"name": "readers"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
     });
-    plane.api().post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).expect("roles can be bound");
+    let binding = json!({
+        "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": {"name": "readers"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "readers"},
+        "subjects": [{"apiGroup": group, "kind": "Group", "name": "readers"}],
+    });
+    for (kind, object) in [("clusterroles", role), ("clusterrolebindings", binding)] {
+        plane.api().post(&format!("/apis/{version}/{kind}"), &object).expect("roles can be made and bound");
+    }
     eventually(&plane, "readers may read", || user.get(pods).is_ok());
     let log = std::fs::read_to_string(plane.audit_log()).expect("there is an audit log");
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
@@ -269,10 +277,15 @@ fn start(options: &Options) -> ControlPlane {
 fn eventually(plane: &ControlPlane, what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        let log = plane.log(Program::ApiServer);
-        assert!(started.elapsed() < Duration::from_secs(120), "{what}: not in 120 s; see {}", log.display());
+        assert!(started.elapsed() < Duration::from_secs(120), "{what}: not in 120 s; {}", last_lines(plane));
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+fn last_lines(plane: &ControlPlane) -> String {
+    let log = std::fs::read_to_string(plane.log(Program::ApiServer)).expect("the API server has a log");
+    let lines: Vec<_> = log.lines().collect();
+    format!("the API server said:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
 }
 
 fn count(api: &Api, path: &str, holds: impl Fn(&Value) -> bool) -> usize {
