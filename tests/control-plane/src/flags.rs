@@ -16,8 +16,8 @@ pub struct Options {
     pub kwok: bool,
     /// Every request is written to [`ControlPlane::audit_log`](crate::ControlPlane::audit_log).
     pub audit: bool,
-    /// Requests per second that controller-manager and scheduler allow themselves (each has its own default, 20 and 50),
-    /// with bursts of twice as many.
+    /// Requests per second that controller-manager and scheduler allow themselves, with bursts of twice as many; 200
+    /// unless given.
     pub kube_api_qps: Option<u32>,
     /// More flags for one of the programs; the last one counts where a flag is repeated.
     pub flags: Vec<(Program, String)>,
@@ -127,18 +127,16 @@ impl Options {
 
     /// What controller-manager and scheduler have in common.
     fn client(&self, place: &Place<'_>, port: u16) -> Vec<String> {
-        let mut arguments = vec![
+        let qps = self.kube_api_qps.unwrap_or(REQUESTS_PER_SECOND);
+        vec![
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
             place.flag("tls-cert-file", files::SERVER),
             place.flag("tls-private-key-file", files::SERVER_KEY),
             "--leader-elect=false".to_owned(),
-        ];
-        if let Some(qps) = self.kube_api_qps {
-            arguments.push(format!("--kube-api-qps={qps}"));
-            arguments.push(format!("--kube-api-burst={}", qps.saturating_mul(2)));
-        }
-        arguments
+            format!("--kube-api-qps={qps}"),
+            format!("--kube-api-burst={}", qps.saturating_mul(2)),
+        ]
     }
 }
 
@@ -214,6 +212,9 @@ impl Place<'_> {
         format!("--{name}={}", self.folder.join(file).display())
     }
 }
+
+/// With its own default of 20 the controller-manager needs five seconds to get the tokens of its controllers.
+const REQUESTS_PER_SECOND: u32 = 200;
 
 /// Addresses of services.
 const SERVICES: &str = "10.96.0.0/12";
