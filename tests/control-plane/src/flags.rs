@@ -1,6 +1,7 @@
 //! What a control plane consists of, and the command lines of its programs.
 
 use crate::binaries::Binary;
+use crate::files;
 use std::fmt;
 use std::path::Path;
 
@@ -221,22 +222,6 @@ const SERVICES: &str = "10.96.0.0/12";
 
 /// The first of them is that of the API server.
 pub(crate) const FIRST_SERVICE: &str = "10.96.0.1";
-
-/// Names of files in the folder of a control plane.
-pub(crate) mod files {
-    pub(crate) const ADMIN: &str = "kubeconfig";
-    pub(crate) const CONTROLLER_MANAGER: &str = "controller-manager.kubeconfig";
-    pub(crate) const SCHEDULER: &str = "scheduler.kubeconfig";
-    pub(crate) const AUTHORITY: &str = "ca.crt";
-    pub(crate) const AUTHORITY_KEY: &str = "ca.key";
-    pub(crate) const SERVER: &str = "server.crt";
-    pub(crate) const SERVER_KEY: &str = "server.key";
-    pub(crate) const ACCOUNTS_KEY: &str = "service-accounts.key";
-    pub(crate) const ACCOUNTS_PUBLIC: &str = "service-accounts.pub";
-    pub(crate) const AUDIT_POLICY: &str = "audit-policy.yaml";
-    pub(crate) const AUDIT_LOG: &str = "audit.log";
-    pub(crate) const LOGS: &str = "logs";
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,11 +5,11 @@ use crate::binaries::Binaries;
 use crate::certificates::Authority;
 use crate::component::Component;
 use crate::error::Error;
-use crate::flags::{FIRST_SERVICE, Options, Place, Ports, Program, files};
+use crate::files;
+use crate::flags::{Options, Place, Ports, Program};
 use crate::group::Group;
 use crate::nodes::FakeNodes;
 use crate::ports;
-use rcgen::KeyPair;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What the API server authorises with everything.
 const ADMINISTRATORS: &str = "system:masters";
-
-/// One line per request, when it is answered.
-const AUDIT_POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 /// A running control plane. It ends when it is stopped or dropped, and when its owner ends, however that happens: then
 /// all its processes and its folder are gone.
@@ -154,7 +150,7 @@ impl ControlPlane {
         let kubeconfig = authority.kubeconfig(&format!("https://127.0.0.1:{api_server}"), &admin);
         let group = Group::new()?;
         let mut plane = Self { group, authority, api, ports, kubeconfig, components: Vec::new() };
-        plane.write_files()?;
+        files::write(plane.folder(), &plane.authority, &plane.url(), &plane.kubeconfig)?;
         plane.components = plane.components(options, binaries);
         Ok(plane)
     }
@@ -170,31 +166,6 @@ impl ControlPlane {
             Component::new(program, binaries.path(program.binary()), arguments, self.log(program))
         };
         options.programs().into_iter().map(component).collect()
-    }
-
-    fn write_files(&self) -> Result<(), Error> {
-        let logs = self.file(files::LOGS);
-        std::fs::create_dir(&logs).map_err(Error::io(format!("create {}", logs.display())))?;
-        let accounts = KeyPair::generate()
-            .map_err(|source| Error::Certificate { subject: "service accounts".to_owned(), source })?;
-        let server = self.authority.server(&["127.0.0.1", FIRST_SERVICE, "localhost", "kubernetes.default.svc"])?;
-        let texts = [
-            (files::ADMIN, self.kubeconfig.clone()),
-            (files::CONTROLLER_MANAGER, self.kubeconfig_for("system:kube-controller-manager", None)?),
-            (files::SCHEDULER, self.kubeconfig_for("system:kube-scheduler", None)?),
-            (files::AUTHORITY, self.authority()),
-            (files::AUTHORITY_KEY, self.authority.key_pem.clone()),
-            (files::SERVER, server.certificate.pem()),
-            (files::SERVER_KEY, server.key.serialize_pem()),
-            (files::ACCOUNTS_KEY, accounts.serialize_pem()),
-            (files::ACCOUNTS_PUBLIC, accounts.public_key_pem()),
-            (files::AUDIT_POLICY, AUDIT_POLICY.to_owned()),
-        ];
-        for (name, text) in texts {
-            let file = self.file(name);
-            std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
-        }
-        Ok(())
     }
 
     fn launch(&mut self, program: Program) -> Result<(), Error> {

@@ -34,6 +34,10 @@ const TESTS: &[(&str, Test)] = &[
     ("program_that_ends_is_an_error_with_its_complaint", program_that_ends_is_an_error_with_its_complaint),
     ("taken_port_is_recognised", taken_port_is_recognised),
     ("programs_say_their_versions", programs_say_their_versions),
+];
+
+/// These bring an environment of their own, and run without Go, too.
+const TESTS_WITHOUT_GO: &[(&str, Test)] = &[
     ("without_go_tests_are_skipped_but_not_in_ci", without_go_tests_are_skipped_but_not_in_ci),
     ("go_that_is_too_old_is_no_go", go_that_is_too_old_is_no_go),
     ("programs_of_kubebuilder_assets_need_no_go", programs_of_kubebuilder_assets_need_no_go),
@@ -56,15 +60,17 @@ fn test() -> ExitCode {
     if let Some(reason) = &skip {
         eprintln!("SKIPPED: the tests of the control plane: {reason}");
     }
-    let trial = |(name, test): &(&'static str, Test)| {
-        let test = *test;
-        let run = move || -> Result<(), Failed> {
-            test();
-            Ok(())
-        };
-        Trial::test(*name, run).with_ignored_flag(skip.is_some())
+    let with_go = TESTS.iter().map(|test| trial(test).with_ignored_flag(skip.is_some()));
+    let trials = with_go.chain(TESTS_WITHOUT_GO.iter().map(trial)).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(&(name, test): &(&str, Test)) -> Trial {
+    let run = move || -> Result<(), Failed> {
+        test();
+        Ok(())
     };
-    libtest_mimic::run(&Arguments::from_args(), TESTS.iter().map(trial).collect()).exit_code()
+    Trial::test(name, run)
 }
 
 fn fake_nodes_become_ready_and_pods_run_on_them() {
