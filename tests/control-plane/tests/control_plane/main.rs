@@ -131,7 +131,8 @@ fn nothing_is_left_after_stop() {
 
 fn nothing_is_left_when_the_owner_is_killed() {
     let mut owner = Command::new(std::env::current_exe().expect("a test knows where it is"));
-    let mut owner = owner.env(ROLE, "own").stdout(Stdio::piped()).spawn().expect("the owner starts");
+    let mut owner =
+        owner.env(ROLE, "own").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the owner starts");
     let mut line = String::new();
     let out = owner.stdout.take().expect("its output is piped");
     BufReader::new(out).read_line(&mut line).expect("the owner says what it has");
@@ -151,9 +152,8 @@ fn nothing_is_left_when_the_owner_is_killed() {
 fn own() {
     let plane = start(&Options::everything());
     println!("{} {}", plane.process(Program::Etcd).expect("etcd runs"), plane.folder().display());
-    loop {
-        std::thread::park();
-    }
+    // Until the test has gone, if it does not kill this before.
+    let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 fn api_server_comes_back_with_its_objects() {
