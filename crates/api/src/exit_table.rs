@@ -26,9 +26,13 @@ pub struct ExitTableMetadata {
 
 /// Reads a table.
 pub fn read(path: &Path) -> Result<(ExitTable, ExitTableMetadata), TensorFileError> {
-    let bytes = bytes_of(path)?;
-    let file = open(path, &bytes)?;
-    let metadata = metadata(path, &bytes)?;
+    parse(path, &bytes_of(path)?)
+}
+
+/// As [`read`], of bytes that are here; `path` names them in messages.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<(ExitTable, ExitTableMetadata), TensorFileError> {
+    let file = open(path, bytes)?;
+    let metadata = metadata(path, bytes)?;
     let (shape, confidence) = array::<f32>(path, &file, "confidence")?;
     let (prediction_shape, prediction) = array::<u16>(path, &file, "prediction")?;
     let (labels, label) = array::<u16>(path, &file, "label")?;

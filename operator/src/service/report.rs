@@ -30,7 +30,8 @@ pub async fn report(
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    for condition in status.conditions.iter().filter(|condition| has_changed(before, condition)) {
+    let told = |condition: &&Condition| condition.r#type != "Ready" || condition.status == ConditionStatus::True;
+    for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
     }
@@ -140,6 +141,7 @@ fn qos(choice: &Choice) -> Finding {
 fn ready(needed: &[&Finding]) -> Finding {
     match needed.iter().find(|finding| !finding.is_true()) {
         None => Finding::holds("Ready", "Ready", "gateways take jobs"),
-        Some(missing) => Finding::fails("Ready", missing.reason, missing.message.clone()),
+        // What is not known yet is no bad news.
+        Some(missing) => Finding { aspect: "Ready", ..(*missing).clone() },
     }
 }

@@ -86,10 +86,11 @@ pub fn gateway(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragm
 pub fn policy(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragment, String)]) -> PolicyDocument {
     let mut policy: PolicyDocument =
         serde_json::from_str(&blueprint.plan.spec.policy).unwrap_or_else(|_| last_exit(blueprint));
+    policy.service = blueprint.name();
     policy.version = blueprint.version;
     for hop in policy.chains.iter_mut().flat_map(|chain| &mut chain.hops) {
-        let here = |fragment: &PlannedFragment| is_at(fragment, hop);
-        if let Some((_, address)) = addresses.iter().find(|(fragment, _)| here(fragment)) {
+        if let Some((fragment, address)) = addresses.iter().find(|(fragment, _)| is_at(fragment, hop)) {
+            hop.fragment = fragment_name(&blueprint.name(), fragment);
             hop.address.clone_from(address);
         }
     }
