@@ -36,6 +36,11 @@ pub fn of_role(service: &str, role: &str) -> BTreeMap<String, String> {
 
 /// Ten characters that differ where the content does.
 pub fn hash(content: &str) -> String {
+    hash_of(content.as_bytes())
+}
+
+/// As [`hash`], of bytes.
+pub fn hash_of(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(5).fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,0 +1,65 @@
+//! Exit tables, read from the ConfigMaps that models name and kept as long as these do not change.
+
+use crate::Context;
+use crate::cache::Key;
+use crate::controller::Failure;
+use crate::model::config_map;
+use api::EENNModel;
+use domain::ExitTable;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// A table, and what tells it from others.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What exits said about samples.
+    pub table: ExitTable,
+    /// SHA-256 of the file.
+    pub hash: String,
+}
+
+/// Tables by ConfigMap and key, each with the version that it was read from.
+#[derive(Debug, Default)]
+pub struct Tables(Mutex<BTreeMap<(Key, String), Kept>>);
+
+/// A table, or why there is none, and the version of its ConfigMap.
+type Kept = (String, Result<Arc<Table>, String>);
+
+impl Tables {
+    /// The table of a model; the inner error is for its owner.
+    pub async fn read(&self, context: &Context, model: &EENNModel) -> Result<Result<Arc<Table>, String>, Failure> {
+        let Some((name, key)) = model.spec.exit_table.as_ref().and_then(config_map) else {
+            return Ok(Err("its exit table is in no ConfigMap".to_owned()));
+        };
+        let namespace = model.namespace().unwrap_or_default();
+        let place = (Key::new(namespace.clone(), name), key.to_owned());
+        let cached = context.caches.config_maps.get(&place.0);
+        let version = cached.and_then(|there| there.resource_version()).unwrap_or_default();
+        if let Some((at, kept)) = self.0.lock().expect("nothing panics while it holds tables").get(&place)
+            && *at == version
+        {
+            return Ok(kept.clone());
+        }
+        let action = format!("get ConfigMap {}", place.0);
+        let found = context.cluster.api::<ConfigMap>(&namespace).get_opt(name).await.map_err(Failure::api(action))?;
+        let read = found.as_ref().ok_or_else(|| format!("there is no ConfigMap {name:?}")).and_then(|it| parse(it, key));
+        let read = read.map(Arc::new);
+        let version = found.and_then(|found| found.resource_version()).unwrap_or_default();
+        self.0.lock().expect("nothing panics while it holds tables").insert(place, (version, read.clone()));
+        Ok(read)
+    }
+}
+
+fn parse(config_map: &ConfigMap, key: &str) -> Result<Table, String> {
+    let name = config_map.name_any();
+    let bytes = config_map.binary_data.as_ref().and_then(|data| data.get(key));
+    let bytes = bytes.ok_or_else(|| {
+        format!("ConfigMap {name:?} has no binaryData {key:?}; make it with kubectl create configmap {name} --from-file={key}=FILE")
+    })?;
+    let path = format!("{name}/{key}");
+    let (table, _) = api::exit_table::parse(Path::new(&path), &bytes.0).map_err(|error| error.to_string())?;
+    Ok(Table { table, hash: crate::service::labels::hash_of(&bytes.0) })
+}
