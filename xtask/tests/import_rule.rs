@@ -39,7 +39,7 @@ const OURS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Packages that only test, and may import everything.
-const TESTERS: &[&str] = &["system-tests", "control-plane", "evaluation"];
+const TESTERS: &[&str] = &["system-tests", "cluster-tests", "control-plane", "evaluation"];
 
 /// (packages of ours, families they may not import, whether through others counts, why).
 const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
