@@ -4,6 +4,7 @@ use crate::cache::{self, Cache, Change, Key, Watch};
 use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
+use crate::plan::Tried;
 use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -57,6 +58,8 @@ pub struct Controllers {
     pub plans: Arc<Controller<Key>>,
     /// Children and status of services.
     pub services: Arc<Controller<Key>>,
+    /// What pools were last planned with.
+    pub tried: Arc<Tried>,
 }
 
 impl Controllers {
@@ -68,6 +71,7 @@ impl Controllers {
             models: controller("eennmodel"),
             plans: controller("plan"),
             services: controller("eennservice"),
+            tried: Arc::default(),
         }
     }
 }
@@ -120,7 +124,9 @@ impl Caches {
             let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
             // A plan that is gone has to be made again.
             if change.new.is_none() && let Some(service) = services.get(&service) {
-                c.plans.add(Key::new("", service.spec.device_pool_ref.name.as_str()));
+                let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
+                c.tried.forget(&pool);
+                c.plans.add(pool);
             }
             c.services.add(service);
         });

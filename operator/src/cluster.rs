@@ -4,7 +4,7 @@ use crate::controller::Failure;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -54,6 +54,30 @@ impl Cluster {
         let params = PatchParams::apply(MANAGER).force();
         let typed = with_type(object);
         api.patch(&name, &params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
+    }
+
+    /// Creates an object that must not be there yet.
+    pub async fn create<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        api.create(&params, object).await.map(|_| ()).map_err(Failure::api(format!("create {kind} {name}")))
+    }
+
+    /// Sets one annotation of an object.
+    pub async fn annotate<K>(&self, api: &Api<K>, object: &K, key: &str, value: &str) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": { key: value } } });
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+        patched.map(|_| ()).map_err(Failure::api(format!("annotate {kind} {name}")))
     }
 
     /// Sets the status of an object.

@@ -92,6 +92,7 @@ async fn work(
     health: &Arc<Health>,
 ) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("no client")?;
+    let controllers = Controllers::new(metrics);
     let context = Arc::new(Context {
         cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)),
         caches: Caches::default(),
@@ -100,9 +101,10 @@ async fn work(
         applied: Default::default(),
         drains: Default::default(),
         plan_notes: Default::default(),
+        tables: Default::default(),
+        tried: Arc::clone(&controllers.tried),
     });
     let scope = options.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
-    let controllers = Controllers::new(metrics);
     let mut watches = context.caches.watch(&client, &scope, &controllers, metrics);
     let working = async {
         context.caches.complete().await;
