@@ -211,9 +211,11 @@ fn advance(chunks: &mut VecDeque<Bytes>, mut written: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hop::Stream;
     use std::time::Duration;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncRead, AsyncReadExt as _};
     use tokio::net::{TcpListener, TcpStream};
+    use transport::tls::{Pem, Tls};
 
     async fn connected() -> (Arc<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -222,10 +224,31 @@ mod tests {
         (Outbox::new(Writing::Plain(near.into_split().1)), far)
     }
 
+    /// As [`connected`], with a certificate that both sides show.
+    async fn secured() -> (Arc<Outbox>, impl AsyncRead + Unpin) {
+        let own = rcgen::generate_simple_self_signed(["peer.a".to_owned()]).unwrap();
+        let certificate = own.cert.pem().into_bytes();
+        let key = own.signing_key.serialize_pem().into_bytes();
+        let tls = Tls::of(&Pem { authorities: certificate.clone(), certificate, key }).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (connector, acceptor) = (tls.connector("peer.a").unwrap(), tls.acceptor(&["peer.a"]));
+        let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far, Duration::from_secs(5)));
+        let (_, write) = Stream::Secured(Box::new(near.unwrap().into())).into_split();
+        (Outbox::new(write), far.unwrap())
+    }
+
     #[tokio::test]
     async fn frames_and_bodies_leave_in_order_whatever_the_socket_takes_at_once() {
+        let (outbox, far) = connected().await;
+        check_order(outbox, far).await;
+        let (outbox, far) = secured().await;
+        check_order(outbox, far).await;
+    }
+
+    async fn check_order(outbox: Arc<Outbox>, mut far: impl AsyncRead + Unpin) {
         const LARGE: usize = 20 << 20;
-        let (outbox, mut far) = connected().await;
         outbox.push(&Frame::Ping);
         outbox.push_with_body(&Frame::Body { id: 1, size: LARGE as u32 }, Some(Bytes::from(vec![7; LARGE])));
         outbox.push(&Frame::Pong);
