@@ -142,6 +142,7 @@ async fn probes_and_metrics_need_no_certificate_and_control_needs_the_right_one(
             let line = format!("eenn_tls_handshakes_failed_total{{endpoint=\"control\",reason=\"{reason}\"}} 1");
             assert!(text.contains(&line), "no {line} in\n{text}");
         }
+        assert!(text.contains("\neenn_tls_folder_bad 0\n"), "{text}");
     }
     // Nor may who controls send jobs.
     let near = &secured.devices["near"];
