@@ -1,5 +1,7 @@
 //! `eenn-runtime fetch` against servers that do what servers do.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test, its helpers as well")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};

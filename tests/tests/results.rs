@@ -1,5 +1,7 @@
 //! `inspect` and `profile` as jobs of a cluster: their result waits for the one peer that may have it.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test, its helpers as well")]
+
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The data plane with certificates: who may send jobs, push policies and read telemetry, and what rotation does to jobs.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test, its helpers as well")]
+
 use hyper::{Method, StatusCode};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Two processes in one: who is let in, who is not, and what both sides say about it.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test, its helpers as well")]
+
 #[expect(unreachable_pub, reason = "the file is shared with the system tests, where it is public")]
 #[path = "../../../tests/src/authority.rs"]
 mod authority;
