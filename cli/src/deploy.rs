@@ -181,6 +181,7 @@ fn device(name: &str, hosts: &[&str], resolved: &Resolved, files: &Files) -> Dev
         emulate: Some(EmulateDocument { cores: device.cores, speed_factor: device.speed_factor }),
         // The budgets of the fragments together are within that of the device, so another region would never bind.
         memory_budget_bytes: None,
+        tls: None,
     }
 }
 
@@ -267,6 +268,7 @@ fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<String, LinkDo
         // One request must not take the memory of all others.
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links,
+        tls: None,
     }
 }
 

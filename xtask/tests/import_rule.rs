@@ -17,8 +17,13 @@ const OURS: &[(&str, &[&str], &str)] = &[
         "local mode and operator drive it; it does nothing by itself",
     ),
     ("simulator", &["domain", "policy"], "it drives the code of a gateway, without processes and documents"),
+    ("transport", &["wire"], "whoever talks to the data plane uses it, in a cluster or not"),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),
-    ("runtime-image", &["domain", "policy", "wire"], "the image on small devices holds the data plane only"),
+    (
+        "runtime-image",
+        &["domain", "policy", "transport", "wire"],
+        "the image on small devices holds the data plane only",
+    ),
     (
         "eenn",
         &[
@@ -31,6 +36,7 @@ const OURS: &[(&str, &[&str], &str)] = &[
             "queueing",
             "runtime-image",
             "simulator",
+            "transport",
             "wire",
         ],
         "local mode starts the runtime; nothing else has a CLI in it",
@@ -56,7 +62,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "policy, formulas, simulation, plans and the drift loop are pure: time and chance are arguments",
     ),
     (
-        &["runtime-image", "wire", "policy"],
+        &["runtime-image", "transport", "wire", "policy"],
         &["kube", "k8s-openapi"],
         Reach::Through,
         "the data plane has no cluster credentials and stays small",
@@ -65,6 +71,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         &[
             "domain",
             "wire",
+            "transport",
             "policy",
             "queueing",
             "simulator",

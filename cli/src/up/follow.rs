@@ -6,20 +6,17 @@
 use super::board::Board;
 use super::local::{Gateway, Local};
 use crate::deploy::Deployment;
-use crate::load::client::Client;
 use crate::plan::{self, Ask, Replanned};
-use anyhow::{Context, ensure};
-use bytes::Bytes;
+use anyhow::{Context, bail};
 use control::{Accepted, Decision, DriftLoop, Held, LoopOptions, Observation, Reason};
 use domain::{EvaluationEffort, Plan, Problem};
-use http_body_util::Full;
-use hyper::{Request, StatusCode};
 use serde::Serialize;
 use simulator::Simulation;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use transport::client::{GatewayClient, Pushed};
 use wire::document::PolicyVersion;
 
 /// Time between two looks: a change is acted on within seconds.
@@ -63,7 +60,7 @@ pub(crate) struct Change {
 pub(crate) struct Follower {
     /// `None` only while a thread has it.
     mind: Option<Box<Mind>>,
-    gateways: Vec<(Gateway, Client)>,
+    gateways: Vec<(Gateway, GatewayClient)>,
     begin: Instant,
     seen: BTreeMap<String, Instant>,
     uptimes: BTreeMap<String, f64>,
@@ -115,7 +112,7 @@ impl Follower {
         let gateways = local.gateways.iter();
         Some(Self {
             mind: Some(Box::new(Mind { drift, deployment, seed: start.seed })),
-            gateways: gateways.map(|one| (one.clone(), Client::new(&one.started.ready.metrics))).collect(),
+            gateways: gateways.map(|one| (one.clone(), GatewayClient::new(&one.started.ready.metrics, None))).collect(),
             begin,
             seen: BTreeMap::new(),
             uptimes: BTreeMap::new(),
@@ -267,14 +264,13 @@ impl Mind {
         services.map(|(service, policy)| format!("{}: {}", service.name, plan::in_words(policy))).collect()
     }
 
-    async fn send(&self, gateway: &Gateway, client: &Client) -> anyhow::Result<()> {
+    async fn send(&self, gateway: &Gateway, client: &GatewayClient) -> anyhow::Result<()> {
         let services = self.deployment.services.iter().filter(|service| service.name == gateway.service);
         let documents = services.flat_map(|service| &service.gateways);
         let document = documents.into_iter().find(|document| document.device == gateway.device);
-        let body = serde_json::to_vec(&document.context("every gateway is in the deployment")?.policy)?;
-        let request = Request::put("/policy").header("host", &gateway.started.ready.metrics);
-        let (status, answer) = client.send(request.body(Full::new(Bytes::from(body)))?).await?;
-        ensure!(status == StatusCode::OK, "{status}: {}", String::from_utf8_lossy(&answer));
-        Ok(())
+        match client.push(&document.context("every gateway is in the deployment")?.policy).await? {
+            Pushed::Applied(_) => Ok(()),
+            Pushed::Stale(version) => bail!("it has generation {}, which is as new or newer", version.generation),
+        }
     }
 }
