@@ -17,6 +17,11 @@ const OURS: &[(&str, &[&str], &str)] = &[
         "local mode and operator drive it; it does nothing by itself",
     ),
     ("simulator", &["domain", "policy"], "it drives the code of a gateway, without processes and documents"),
+    (
+        "deployment",
+        &["api", "domain", "planner", "policy", "simulator", "wire"],
+        "local mode and clusters decide by it; files are read and processes started around it",
+    ),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),
     ("runtime-image", &["domain", "policy", "wire"], "the image on small devices holds the data plane only"),
     (
@@ -25,6 +30,7 @@ const OURS: &[(&str, &[&str], &str)] = &[
             "api",
             "arrivals",
             "control",
+            "deployment",
             "domain",
             "planner",
             "policy",
@@ -50,7 +56,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "domain is plain values: what is stored or sent has its own type in wire or api",
     ),
     (
-        &["policy", "queueing", "simulator", "arrivals", "planner", "control"],
+        &["policy", "queueing", "simulator", "arrivals", "planner", "control", "deployment"],
         &["tokio", "hyper"],
         Reach::Through,
         "policy, formulas, simulation, plans and the drift loop are pure: time and chance are arguments",
@@ -71,6 +77,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
             "arrivals",
             "planner",
             "control",
+            "deployment",
             "api",
             "eenn",
             "system-tests",
