@@ -117,14 +117,22 @@ impl Cluster {
     }
 
     /// Tells people. That it cannot be told stops nothing.
-    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, type_: EventType, reason: &str, action: &str, note: String) {
+    pub async fn tell<K: Resource<DynamicType = ()>>(
+        &self,
+        about: &K,
+        type_: EventType,
+        reason: &str,
+        action: &str,
+        note: String,
+    ) {
         if self.may_write("Event").is_err() {
             return;
         }
         /// The API server takes no more.
         const LONGEST: usize = 1000;
         let note: String = note.chars().take(LONGEST).collect();
-        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
+        let event =
+            Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
         let reference: ObjectReference = about.object_ref(&());
         if let Err(error) = self.events.publish(&event, &reference).await {
             tracing::debug!("event not published: {error}");

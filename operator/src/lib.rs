@@ -29,11 +29,11 @@ pub mod service;
 
 use api::DevicePool;
 use applied::Applied;
-use plan::{Notes, Tables, Tried};
-use std::sync::Arc;
-use service::apply::Drains;
 use caches::Caches;
 use cluster::Cluster;
+use plan::{Notes, Tables, Tried};
+use service::apply::Drains;
+use std::sync::Arc;
 
 /// What every reconciler works with.
 #[derive(Debug)]

@@ -20,7 +20,8 @@ fn lease_name(options: &Options) -> String {
 
 /// Runs until a signal, or until another operator leads.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let config = Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
+    let config =
+        Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     health.beat();
     tokio::spawn(health::listen(options.listen, Arc::clone(&health), Arc::clone(&metrics)).await?);

@@ -18,6 +18,11 @@ const OURS: &[(&str, &[&str], &str)] = &[
     ),
     ("simulator", &["domain", "policy"], "it drives the code of a gateway, without processes and documents"),
     ("transport", &["wire"], "whoever talks to the data plane uses it, in a cluster or not"),
+    (
+        "deployment",
+        &["api", "domain", "planner", "policy", "simulator", "wire"],
+        "local mode and clusters decide by it; files are read and processes started around it",
+    ),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),
     (
         "runtime-image",
@@ -25,11 +30,17 @@ const OURS: &[(&str, &[&str], &str)] = &[
         "the image on small devices holds the data plane only",
     ),
     (
+        "operator",
+        &["api", "arrivals", "control", "deployment", "domain", "planner", "policy", "simulator", "transport", "wire"],
+        "the control plane stays small: no models, no data plane",
+    ),
+    (
         "eenn",
         &[
             "api",
             "arrivals",
             "control",
+            "deployment",
             "domain",
             "planner",
             "policy",
@@ -56,7 +67,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
         "domain is plain values: what is stored or sent has its own type in wire or api",
     ),
     (
-        &["policy", "queueing", "simulator", "arrivals", "planner", "control"],
+        &["policy", "queueing", "simulator", "arrivals", "planner", "control", "deployment"],
         &["tokio", "hyper"],
         Reach::Through,
         "policy, formulas, simulation, plans and the drift loop are pure: time and chance are arguments",
@@ -78,6 +89,7 @@ const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
             "arrivals",
             "planner",
             "control",
+            "deployment",
             "api",
             "eenn",
             "system-tests",

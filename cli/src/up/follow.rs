@@ -5,10 +5,10 @@
 
 use super::board::Board;
 use super::local::{Gateway, Local};
-use crate::deploy::Deployment;
-use crate::plan::{self, Ask, Replanned};
+use crate::plan::in_words;
 use anyhow::{Context, bail};
 use control::{Accepted, Decision, DriftLoop, Held, LoopOptions, Observation, Reason};
+use deployment::{Ask, Deployment, Replanned};
 use domain::{EvaluationEffort, Plan, Problem};
 use serde::Serialize;
 use simulator::Simulation;
@@ -106,7 +106,7 @@ impl Follower {
             .with_addresses(&addresses.map(|(name, started)| (name.clone(), started.ready.address.clone())).collect());
         let services = deployment.services.iter().enumerate();
         let tracking =
-            services.filter(|(_, one)| one.resolved.reoptimization.is_some() && plan::tracks_confidence(one));
+            services.filter(|(_, one)| one.resolved.reoptimization.is_some() && deployment::tracks_confidence(one));
         let tracking: Vec<usize> = tracking.map(|(index, _)| index).collect();
         let drift = DriftLoop::new(start.problem.clone(), start.plan.clone(), version, options).tracking(tracking);
         let gateways = local.gateways.iter();
@@ -202,7 +202,9 @@ impl Mind {
         let ask = Ask { budget: BUDGET, seed: self.seed, threads: 1 };
         let services = 0..self.deployment.services.len();
         let confidences: Vec<_> = services.map(|index| self.drift.confidences(index).map(<[f64]>::to_vec)).collect();
-        match plan::replan(&problem, &self.deployment, self.drift.plan(), &confidences, &ask) {
+        let clock = || began.elapsed();
+        let replanned = deployment::replan(&problem, &self.deployment, self.drift.plan(), &confidences, &ask, &clock);
+        match replanned {
             Ok(Replanned::Better { plan, gain }) => {
                 let version = self.drift.accept(now, Accepted { problem, plan, gain: gain.clone() });
                 Some(self.changed(now, version, reasons, gain, began))
@@ -226,7 +228,7 @@ impl Mind {
         reasons: &[Reason],
         began: Instant,
     ) -> Option<Change> {
-        match plan::retune(problem, &self.deployment, self.drift.plan(), confidences) {
+        match deployment::retune(problem, &self.deployment, self.drift.plan(), confidences) {
             Ok(policies) => {
                 let version = self.drift.retuned(now, policies)?;
                 Some(self.changed(now, version, reasons, "confidences as observed".to_owned(), began))
@@ -261,7 +263,7 @@ impl Mind {
     /// The plan in force: shares and thresholds, per service.
     fn in_words(&self) -> Vec<String> {
         let services = self.deployment.services.iter().zip(&self.drift.plan().policies);
-        services.map(|(service, policy)| format!("{}: {}", service.name, plan::in_words(policy))).collect()
+        services.map(|(service, policy)| format!("{}: {}", service.name, in_words(policy))).collect()
     }
 
     async fn send(&self, gateway: &Gateway, client: &GatewayClient) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ mod plan;
 mod pool;
 mod qos;
 mod resolve;
+mod rounded;
 mod rules;
 pub mod samples;
 mod scheduler;

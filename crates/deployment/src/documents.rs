@@ -17,7 +17,12 @@ const LARGEST_BODY: u64 = 8 << 20;
 pub(crate) const FIRST: PolicyVersion = PolicyVersion { transitions: 0, generation: 1 };
 
 /// The process on a device that hosts fragments.
-pub(crate) fn device(name: &str, hosts: &[&str], resolved: &Resolved, files: &BTreeMap<String, String>) -> DeviceDocument {
+pub(crate) fn device(
+    name: &str,
+    hosts: &[&str],
+    resolved: &Resolved,
+    files: &BTreeMap<String, String>,
+) -> DeviceDocument {
     let pool = resolved.pools.values().find(|pool| pool.devices.contains_key(name));
     let pool = pool.expect("fragments live on devices of a pool");
     let device = &pool.devices[name];
@@ -31,6 +36,7 @@ pub(crate) fn device(name: &str, hosts: &[&str], resolved: &Resolved, files: &BT
         emulate: Some(EmulateDocument { cores: device.cores, speed_factor: device.speed_factor }),
         // The budgets of the fragments together are within that of the device, so another region would never bind.
         memory_budget_bytes: None,
+        tls: None,
     }
 }
 
@@ -87,6 +93,7 @@ pub(crate) fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<Str
         // One request must not take the memory of all others.
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links,
+        tls: None,
     }
 }
 

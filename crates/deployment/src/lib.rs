@@ -22,7 +22,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Ask, Clock, Found, Replanned, decide, replan, retune, tracks_confidence};
+pub use decide::{Ask, Clock, Found, Replanned, Undecided, decide, replan, retune, tracks_confidence};
 pub use deploy::{Deployment, ServicePlan, SourcePlan, deploy};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};

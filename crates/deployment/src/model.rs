@@ -106,7 +106,9 @@ fn check_order(exit_segments: &[usize], segments: usize) -> Result<(), Refused> 
     match exit_segments.last() {
         Some(last) if last + 1 != segments => {
             let (index, last) = (exit_segments.len() - 1, last + 1);
-            Err(Refused(format!("spec.exits[{index}].segment is {last}; the last exit is on segment {segments}, the last")))
+            Err(Refused(format!(
+                "spec.exits[{index}].segment is {last}; the last exit is on segment {segments}, the last"
+            )))
         }
         _ => Ok(()),
     }

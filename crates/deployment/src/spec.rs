@@ -92,8 +92,7 @@ pub fn chains(service: &ServicePlan) -> Vec<PlannedChain> {
 /// What a policy does with jobs at its forecast; the first 128 choices.
 pub fn choices(policy: &Policy) -> Vec<PlannedChoice> {
     let row = policy.rates.as_ref().and_then(|rates| rates.rows.iter().find(|row| row.up_to >= 1.0 - 1e-9));
-    let (default, sources) =
-        row.map_or((&policy.default, &policy.sources), |row| (&row.default, &row.sources));
+    let (default, sources) = row.map_or((&policy.default, &policy.sources), |row| (&row.default, &row.sources));
     let of_source = sources.iter().flat_map(|(name, mixture)| of_mixture(Some(name), mixture, policy));
     of_mixture(None, default, policy).into_iter().chain(of_source).take(MOST_CHOICES).collect()
 }

@@ -111,7 +111,8 @@ fn made_for(plan: &EENNPlan) -> Option<&String> {
 }
 
 fn reason(inputs: &Inputs, newest: &Newest) -> String {
-    let new: Vec<&str> = inputs.services.keys().filter(|name| !newest.contains_key(*name)).map(String::as_str).collect();
+    let new: Vec<&str> =
+        inputs.services.keys().filter(|name| !newest.contains_key(*name)).map(String::as_str).collect();
     match new.len() {
         0 => "services, models, targets, nodes or the pool have changed".to_owned(),
         1 => format!("first plan of {}", new[0]),

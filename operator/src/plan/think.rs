@@ -130,12 +130,17 @@ impl Thought {
 
     fn take(&mut self, placements: &Placements, manifests: &Manifests) {
         for pool in placements.pools.values() {
-            self.notes.extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            self.notes
+                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
             for out in &pool.left_out {
-                let auto = manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
+                let auto =
+                    manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
                 let concerned = auto.filter(|one| out.service.as_ref().is_none_or(|service| *service == one.name));
                 for service in concerned {
-                    self.left_out.entry(service.name.clone()).or_default().push((out.device.clone(), out.reason.clone()));
+                    self.left_out
+                        .entry(service.name.clone())
+                        .or_default()
+                        .push((out.device.clone(), out.reason.clone()));
                 }
             }
         }
@@ -173,9 +178,11 @@ impl Thought {
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
-        let found = deployment::decide(&problem, &deployed, &effort.ask, None, clock).map_err(|refused| refused.0)?;
+        let found = deployment::decide(&problem, &deployed, &effort.ask, None, clock)
+            .map_err(|undecided| undecided.to_string())?;
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
-        let decided = Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
+        let decided =
+            Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
         for (index, service) in deployed.services.iter().enumerate() {
             match deployment::spec(&decided, index, 1, reason) {
                 Ok(spec) => {
@@ -221,11 +228,7 @@ fn without_lost_chains(manifests: &Manifests) -> Manifests {
 }
 
 /// What is known of models, from their manifests and exit tables.
-fn models(
-    unplaced: &Unplaced,
-    manifests: &Manifests,
-    tables: &BTreeMap<String, ExitTable>,
-) -> Result<Models, String> {
+fn models(unplaced: &Unplaced, manifests: &Manifests, tables: &BTreeMap<String, ExitTable>) -> Result<Models, String> {
     let mut models: BTreeMap<&str, Model> = BTreeMap::new();
     for service in &unplaced.services {
         let name = service.model.model.name.as_str();

@@ -56,17 +56,28 @@ pub struct Found {
     pub plans: u64,
 }
 
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// A scheduler cannot plan for this problem.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The planner has made a mistake, which the checker has found.
+    #[error("the plan is wrong, and is not used: {0}")]
+    Wrong(String),
+}
+
 /// The policies of all services. `incumbent`: the plan in force for the same chains, which stays where nothing beats it.
 ///
 /// # Errors
-/// What a scheduler cannot plan for.
+/// What a scheduler cannot plan for, and plans that the checker refuses.
 pub fn decide(
     problem: &Problem,
     deployment: &Deployment,
     ask: &Ask,
     incumbent: Option<&Plan>,
     clock: Clock<'_>,
-) -> Result<Found, Refused> {
+) -> Result<Found, Undecided> {
     let services = deployment.services.iter().enumerate();
     let fixed = services.map(|(index, service)| single(problem, service, index, None));
     let fixed = fixed.collect::<Result<Vec<_>, Refused>>()?;
@@ -86,12 +97,10 @@ pub fn decide(
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.
-fn checked(problem: &Problem, plan: Plan) -> Result<Plan, Refused> {
+fn checked(problem: &Problem, plan: Plan) -> Result<Plan, Undecided> {
     let notes = checker::check(problem, &plan);
     match notes.iter().find(|note| note.severity == Severity::Error) {
-        Some(note) => {
-            Err(Refused(format!("the plan is wrong, and is not used: {}: {}", note.place, note.message)))
-        }
+        Some(note) => Err(Undecided::Wrong(format!("{}: {}", note.place, note.message))),
         None => Ok(plan),
     }
 }

@@ -1,7 +1,7 @@
 //! Planning again while gateways serve.
 
 use super::joint::{Jointly, jointly};
-use super::{Ask, Clock, checked, rivals, single};
+use super::{Ask, Clock, Undecided, checked, rivals, single};
 use crate::{Deployment, Refused, ServicePlan};
 use domain::plan::beats;
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
@@ -28,6 +28,9 @@ pub enum Replanned {
 
 /// Plans again for a problem that has changed. Services that want no new plans keep what `incumbent` gives them.
 /// `confidences`: per service as they are observed, where its scheduler tracks them.
+///
+/// # Errors
+/// As [`decide`](super::decide()).
 pub fn replan(
     problem: &Problem,
     deployment: &Deployment,
@@ -35,7 +38,7 @@ pub fn replan(
     confidences: &[Option<Vec<f64>>],
     ask: &Ask,
     clock: Clock<'_>,
-) -> Result<Replanned, Refused> {
+) -> Result<Replanned, Undecided> {
     let of_service =
         |(index, (service, policy)): (usize, (&ServicePlan, &Policy))| match service.resolved.reoptimization {
             None => Ok(Some(policy.clone())),
@@ -58,12 +61,15 @@ pub fn replan(
 
 /// Policies of services (by index) whose schedulers track confidence, for what is observed. Nobody compares them with those in
 /// force: exit tables, by which plans are judged, are what they do not trust.
+///
+/// # Errors
+/// As [`decide`](super::decide()).
 pub fn retune(
     problem: &Problem,
     deployment: &Deployment,
     incumbent: &Plan,
     confidences: &[(usize, Vec<f64>)],
-) -> Result<Vec<(usize, Policy)>, Refused> {
+) -> Result<Vec<(usize, Policy)>, Undecided> {
     let mut plan = incumbent.clone();
     let mut retuned = vec![];
     for (index, confidences) in confidences {

@@ -52,7 +52,12 @@ fn owner(deployment: &Deployment, device: &str, name: &str) -> usize {
     found.expect("devices run the fragments of services")
 }
 
-fn read(device: &DeviceDocument, document: &FragmentDocument, service: usize, models: &Models) -> Result<Fragment, Refused> {
+fn read(
+    device: &DeviceDocument,
+    document: &FragmentDocument,
+    service: usize,
+    models: &Models,
+) -> Result<Fragment, Refused> {
     let cores = |millis: Option<u64>| millis.map(|millis| millis as f64 / 1e3);
     let range = FragmentRange { first: document.first_segment - 1, last: document.last_segment - 1 };
     check_budget(device, document, models.get(&document.model.name).held_bytes(range))?;
