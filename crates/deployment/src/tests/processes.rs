@@ -1,6 +1,6 @@
-use super::*;
+use crate::{Deployment, Judge, Models, Outline, deploy, model};
 use api::Manifests;
-use domain::PerSecond;
+use domain::{ExitTable, PerSecond};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wire::document::{DeviceDocument, GatewayDocument};
@@ -14,6 +14,17 @@ pub(crate) fn example() -> Manifests {
 pub(crate) fn deployed(manifests: &Manifests) -> Deployment {
     let resolved = manifests.resolve().unwrap_or_else(|errors| panic!("{errors}"));
     deploy(&resolved, &BTreeMap::from([("fashion-mnist".to_owned(), "/model/model.onnx".to_owned())]))
+}
+
+/// The model of an example as its manifest says it, with four samples that get surer from exit to exit.
+pub(crate) fn models(manifests: &Manifests) -> Models {
+    let resolved = manifests.unplaced().unwrap_or_else(|errors| panic!("{errors}"));
+    let resolved = &resolved.services[0].model;
+    let confidences = (0..24).map(|at| 0.4 + 0.1 * (at % 6) as f32).collect();
+    let said = (0..24).map(|at| u16::from(at % 6 >= at / 6)).collect();
+    let table = ExitTable::new(6, confidences, said, vec![1; 4]).unwrap();
+    let outline = Outline::from_manifest(&manifests.models[0].spec).unwrap();
+    Models::from_iter([model(resolved, outline, table, Judge::Others, false).unwrap()])
 }
 
 #[test]
