@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod control_plane;
 mod evaluate;
 mod generate;
 mod process;
@@ -31,6 +32,9 @@ enum Command {
     Generate(generate::Options),
     /// Runs the benchmarks; do it on a machine that does nothing else
     Bench(bench::Options),
+    /// A real Kubernetes control plane on this machine, to try kubectl on
+    #[command(subcommand)]
+    ControlPlane(control_plane::Command),
     /// Writes docs/evaluation.md with its pictures and numbers (about 15 minutes)
     Evaluate(evaluate::Options),
     /// Trains the example network and writes its files (about 50 minutes; resumable)
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Check => check::exec(root),
         Command::Generate(options) => generate::exec(root, options),
         Command::Bench(options) => bench::exec(root, options),
+        Command::ControlPlane(command) => control_plane::exec(command),
         Command::Evaluate(options) => evaluate::exec(root, &options),
         Command::TrainExample(options) => train_example::exec(root, options),
     };

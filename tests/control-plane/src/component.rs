@@ -1,0 +1,110 @@
+//! One program of a control plane: started, watched while it becomes ready, stopped.
+
+use crate::error::Error;
+use crate::flags::Program;
+use crate::group::Group;
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// On a machine that does other things too; a missed one is an error with the log, so it may be long.
+const READY: Duration = Duration::from_secs(120);
+
+/// A graceful end of the API server waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// A program with its arguments; running or not.
+#[derive(Debug)]
+pub(crate) struct Component {
+    program: Program,
+    path: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    /// Length of the log when it was last started: what is before it is about earlier runs.
+    log_start: u64,
+    child: Option<Child>,
+}
+
+impl Component {
+    pub(crate) fn new(program: Program, path: &Path, arguments: Vec<String>, log: PathBuf) -> Self {
+        Self { program, path: path.to_owned(), arguments, log, log_start: 0, child: None }
+    }
+
+    pub(crate) fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Process id, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Starts it, unless it runs.
+    pub(crate) fn start(&mut self, group: &Group) -> Result<(), Error> {
+        if self.child.is_none() {
+            self.log_start = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+            let mut command = Command::new(&self.path);
+            command.args(&self.arguments).current_dir(group.folder());
+            // Proxies and the like of whoever runs the tests are none of its business.
+            command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+            self.child = Some(group.spawn(&mut command, &self.log)?);
+        }
+        Ok(())
+    }
+
+    /// Looks again and again until `ready` says nothing, or the program has ended.
+    pub(crate) fn wait_until(&mut self, mut ready: impl FnMut() -> Result<(), String>) -> Result<(), Error> {
+        let started = Instant::now();
+        loop {
+            self.check()?;
+            let Err(last) = ready() else { return Ok(()) };
+            if started.elapsed() > READY {
+                let (program, log, tail) = (self.program, self.log.clone(), self.tail());
+                return Err(Error::NotReady { program, seconds: READY.as_secs(), last, log, tail });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// An error if it was started and has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        let ended = match &mut self.child {
+            Some(child) => child.try_wait().map_err(Error::io(format!("look after {}", self.program)))?.is_some(),
+            None => false,
+        };
+        if ended {
+            self.child = None;
+            return Err(Error::Ended { program: self.program, log: self.log.clone(), tail: self.tail() });
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and kills it if it does not.
+    pub(crate) fn stop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < GRACE && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
+    }
+
+    /// Ends it without warning.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// The end of what it has logged since it was started.
+    fn tail(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let start = usize::try_from(self.log_start).unwrap_or_default().min(text.len());
+        let text = String::from_utf8_lossy(&text[start..]).into_owned();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
