@@ -115,6 +115,7 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Option<ResolvedService> {
     let (spec, origin) = (&object.spec, &object.origin);
+    check_name(object, problems);
     let model_name = spec.model_ref.name.as_str();
     let pool_name = spec.device_pool_ref.name.as_str();
     let found_model = find(&manifests.models, model_name, "EENNModel", origin, "spec.modelRef", problems);
@@ -163,6 +164,16 @@ pub(super) fn resolve(
         None => ResolvedScheduler::Given(given(object, &service, problems)?),
     };
     (problems.0.len() == before).then_some(service)
+}
+
+/// Names of pods and Services begin with that of their EENNService.
+fn check_name(object: &Service, problems: &mut Problems) {
+    const LONGEST: usize = 45;
+    let name = &object.name;
+    if name.len() > LONGEST || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        let message = format!("{name:?} is not allowed; allowed: at most {LONGEST} characters, the first one a letter");
+        problems.report(&object.origin, "metadata.name", message);
+    }
 }
 
 /// The policy that a manifest gives.
