@@ -244,7 +244,8 @@ fn objects_are_found_by_what_they_refer_to(cluster: &Cluster) {
         ("spec.devicePoolRef.name=edge,spec.modelRef.name=net", "eennservice.eenn.dev/smallest\n"),
         ("spec.devicePoolRef.name=other", ""),
     ] {
-        let found = cluster.kubectl(&["get", "eenns", "-n", &namespace, "-o", "name", "--field-selector", selector], "");
+        let found =
+            cluster.kubectl(&["get", "eenns", "-n", &namespace, "-o", "name", "--field-selector", selector], "");
         assert_eq!((found.output.as_str(), found.good), (want, true), "{}", found.errors);
     }
 }
@@ -280,8 +281,12 @@ impl Cluster {
         let plane = ControlPlane::start(&Options::default()).unwrap_or_else(|error| panic!("failed to {error}"));
         let home = tempfile::tempdir().expect("a temporary folder");
         let kubectl = binaries.path(Binary::Kubectl).to_owned();
-        let mut cluster =
-            Self { plane, kubectl, home, definitions: Ran { good: false, output: String::new(), errors: String::new() } };
+        let mut cluster = Self {
+            plane,
+            kubectl,
+            home,
+            definitions: Ran { good: false, output: String::new(), errors: String::new() },
+        };
         cluster.definitions = cluster.apply_definitions();
         assert!(cluster.definitions.good, "{}", cluster.definitions.errors);
         let established = cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"], "");

@@ -54,6 +54,9 @@ impl Checker<'_> {
             ("string", Data::Scalar { text, kind: Scalar::Text }) => self.text(node, text, schema, form, path),
             ("integer", Data::Scalar { kind: Scalar::Integer(value), .. }) => self.integer(node, *value, schema, path),
             ("boolean", Data::Scalar { kind: Scalar::Bool(_), .. }) => {}
+            ("string", Data::Scalar { text, .. }) if !allowed_values(schema).is_empty() => {
+                self.report(node.at, path, format!("unknown value {}", unknown(text, &allowed_values(schema))));
+            }
             _ => self.report(node.at, path, wrong_type(kind, node)),
         }
     }

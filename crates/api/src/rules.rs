@@ -1,7 +1,8 @@
 //! Rules between fields, in the Common Expression Language: what the API server refuses, and what users then read.
 //!
 //! The loader of the command line says the same, and more, with lines (`resolve`). A rule is here when it can be said about one
-//! object alone.
+//! object alone. It holds of text that is of no good form, since the form says so itself: otherwise users would read of
+//! conversions.
 
 use serde_json::{Value, json};
 
@@ -47,11 +48,15 @@ pub(crate) const DECIMAL: Rules = Rules(&[rule(
     "must be a number ≥ 0 in quotes, such as \"12.5\"",
 )]);
 
-pub(crate) const POSITIVE_DECIMAL: Rules =
-    Rules(&[rule("self.matches('^[0-9]{1,15}([.][0-9]{1,15})?$') && double(self) > 0.0", "must be a number > 0 in quotes, such as \"0.25\"")]);
+pub(crate) const POSITIVE_DECIMAL: Rules = Rules(&[rule(
+    "self.matches('^[0-9]{1,15}([.][0-9]{1,15})?$') && double(self) > 0.0",
+    "must be a number > 0 in quotes, such as \"0.25\"",
+)]);
 
-pub(crate) const RATIO: Rules =
-    Rules(&[rule("self.matches('^[01]([.][0-9]{1,15})?$') && double(self) <= 1.0", "must be a number from 0 to 1 in quotes, such as \"0.01\"")]);
+pub(crate) const RATIO: Rules = Rules(&[rule(
+    "self.matches('^[01]([.][0-9]{1,15})?$') && double(self) <= 1.0",
+    "must be a number from 0 to 1 in quotes, such as \"0.01\"",
+)]);
 
 pub(crate) const ARTIFACT: Rules = Rules(&[
     rule(
@@ -117,7 +122,7 @@ pub(crate) const LINK_END: Rules = Rules(&[rule(
 
 pub(crate) const LINK: Rules = Rules(&[at(
     ".bytesPerSecond",
-    "quantity(string(self.bytesPerSecond)).isGreaterThan(quantity('0'))",
+    "!isQuantity(string(self.bytesPerSecond)) || quantity(string(self.bytesPerSecond)).isGreaterThan(quantity('0'))",
     "bytesPerSecond must be more than 0; remove the link to say that it is down",
 )]);
 
@@ -130,7 +135,8 @@ pub(crate) const SCHEDULER: Rules = Rules(&[
     ),
     at(
         ".mixture",
-        "!has(self.mixture) || size(self.mixture) == 0 || (self.mixture.map(one, double(one.probability)).sum() > 0.999999 \
+        "!has(self.mixture) || size(self.mixture) == 0 || \
+         self.mixture.exists(one, !one.probability.matches('^[0-9]+([.][0-9]+)?$')) || (self.mixture.map(one, double(one.probability)).sum() > 0.999999 \
          && self.mixture.map(one, double(one.probability)).sum() < 1.000001)",
         "the probabilities of a mixture must sum to 1",
     ),
@@ -139,7 +145,11 @@ pub(crate) const SCHEDULER: Rules = Rules(&[
         "(self.type == 'FixedDistribution') == has(self.fixedDistribution)",
         "fixedDistribution must be set with type: FixedDistribution, and only then",
     ),
-    at(".knapsack", "!has(self.knapsack) || self.type == 'Knapsack'", "knapsack belongs to type: Knapsack; remove it or change the type"),
+    at(
+        ".knapsack",
+        "!has(self.knapsack) || self.type == 'Knapsack'",
+        "knapsack belongs to type: Knapsack; remove it or change the type",
+    ),
     at(
         ".queueingLP",
         "!has(self.queueingLP) || self.type == 'QueueingLP'",
@@ -150,7 +160,11 @@ pub(crate) const SCHEDULER: Rules = Rules(&[
         "!has(self.dataDriven) || self.type == 'DataDriven'",
         "dataDriven belongs to type: DataDriven; remove it or change the type",
     ),
-    at(".adaEE", "!has(self.adaEE) || self.type == 'AdaEE'", "adaEE belongs to type: AdaEE; remove it or change the type"),
+    at(
+        ".adaEE",
+        "!has(self.adaEE) || self.type == 'AdaEE'",
+        "adaEE belongs to type: AdaEE; remove it or change the type",
+    ),
     at(".type", "self.type != 'CEEN'", "CEEN is not available yet; use Auto"),
 ]);
 
@@ -162,7 +176,8 @@ pub(crate) const CHOICE_SCHEDULER: Rules = Rules(&[at(
 
 pub(crate) const FIXED_DISTRIBUTION: Rules = Rules(&[at(
     ".probabilities",
-    "self.probabilities.map(one, double(one)).sum() > 0.999999 && self.probabilities.map(one, double(one)).sum() < 1.000001",
+    "self.probabilities.exists(one, !one.matches('^[0-9]+([.][0-9]+)?$')) || \
+     (self.probabilities.map(one, double(one)).sum() > 0.999999 && self.probabilities.map(one, double(one)).sum() < 1.000001)",
     "probabilities must sum to 1",
 )]);
 
@@ -181,17 +196,18 @@ pub(crate) const PINNED_FRAGMENT: Rules = Rules(&[at(
 pub(crate) const RUNTIME: Rules = Rules(&[
     at(
         ".cpuRequest",
-        "!has(self.cpuRequest) || quantity(string(self.cpuRequest)).isGreaterThan(quantity('0'))",
+        "!has(self.cpuRequest) || !isQuantity(string(self.cpuRequest)) || quantity(string(self.cpuRequest)).isGreaterThan(quantity('0'))",
         "cpuRequest must be more than 0; remove it for equal weights",
     ),
     at(
         ".cpuLimit",
-        "!has(self.cpuLimit) || quantity(string(self.cpuLimit)).isGreaterThan(quantity('0'))",
+        "!has(self.cpuLimit) || !isQuantity(string(self.cpuLimit)) || quantity(string(self.cpuLimit)).isGreaterThan(quantity('0'))",
         "cpuLimit must be more than 0; remove it for as many cores as there are workers",
     ),
     at(
         ".cpuRequest",
         "!has(self.cpuRequest) || !has(self.cpuLimit) || \
+         !isQuantity(string(self.cpuRequest)) || !isQuantity(string(self.cpuLimit)) || \
          quantity(string(self.cpuRequest)).compareTo(quantity(string(self.cpuLimit))) <= 0",
         "cpuRequest must be at most cpuLimit",
     ),

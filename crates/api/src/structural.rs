@@ -91,6 +91,9 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str, lines: &mut V
             lines.push(format!("{}: Required value", join(path, name)));
         }
     }
+    if let Some(most) = schema["maxProperties"].as_u64().filter(|most| fields.len() as u64 > *most) {
+        lines.push(format!("{path}: Too many: {}: must have at most {most} items", fields.len()));
+    }
     for (name, given) in fields {
         let inner = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
         value(inner, given, &join(path, name), lines);
@@ -156,7 +159,8 @@ fn number(schema: &Value, given: &Value, path: &str, lines: &mut Vec<String>) {
     let bound = |name: &str| schema[name].as_i64();
     let number = given.as_i64().unwrap_or_default();
     if let Some(least) = bound("minimum").filter(|least| number < *least) {
-        lines.push(format!("{path}: Invalid value: {given}: {path} in body should be greater than or equal to {least}"));
+        lines
+            .push(format!("{path}: Invalid value: {given}: {path} in body should be greater than or equal to {least}"));
     }
     if let Some(most) = bound("maximum").filter(|most| number > *most) {
         lines.push(format!("{path}: Invalid value: {given}: {path} in body should be less than or equal to {most}"));

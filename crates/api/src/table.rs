@@ -41,7 +41,8 @@ fn the_loader_refuses_bad_manifests_in_the_words_of_the_table() {
         let without_line = problems.iter().find(|problem| problem.position.is_none());
         let without_line = without_line.map(|problem| format!("there is no line: {problem}"));
         let silent = (case.eenn.is_empty() && !case.kubectl.is_empty()).then(|| "it is taken".to_owned());
-        let said: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+        let said: Vec<String> =
+            problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
         cases::difference(&case.eenn, &said).into_iter().chain(without_line).chain(silent).collect()
     });
 }
