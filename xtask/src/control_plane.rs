@@ -96,6 +96,7 @@ fn found(binaries: &[Binary]) -> anyhow::Result<Binaries> {
     Binaries::find(binaries).map_err(failed)
 }
 
+/// The errors of the control plane read after "failed to".
 fn failed(error: Error) -> anyhow::Error {
-    anyhow::Error::new(error).context("failed to start the control plane")
+    anyhow::anyhow!("failed to {:#}", anyhow::Error::new(error))
 }

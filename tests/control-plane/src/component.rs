@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// On a machine that does other things too; a missed one is an error with the log, so it may be long.
-const READY: Duration = Duration::from_secs(120);
-
 /// A graceful end of the API server waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -53,18 +50,9 @@ impl Component {
         Ok(())
     }
 
-    /// Looks again and again until `ready` says nothing, or the program has ended.
-    pub(crate) fn wait_until(&mut self, mut ready: impl FnMut() -> Result<(), String>) -> Result<(), Error> {
-        let started = Instant::now();
-        loop {
-            self.check()?;
-            let Err(last) = ready() else { return Ok(()) };
-            if started.elapsed() > READY {
-                let (program, log, tail) = (self.program, self.log.clone(), self.tail());
-                return Err(Error::NotReady { program, seconds: READY.as_secs(), last, log, tail });
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// The error that it was waited for in vain; `last` is what the last look gave.
+    pub(crate) fn not_ready(&self, seconds: u64, last: String) -> Error {
+        Error::NotReady { program: self.program, seconds, last, log: self.log.clone(), tail: self.tail() }
     }
 
     /// An error if it was started and has ended by itself.

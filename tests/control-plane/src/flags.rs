@@ -1,6 +1,7 @@
 //! What a control plane consists of, and the command lines of its programs.
 
 use crate::binaries::Binary;
+use crate::files;
 use std::fmt;
 use std::path::Path;
 
@@ -16,8 +17,8 @@ pub struct Options {
     pub kwok: bool,
     /// Every request is written to [`ControlPlane::audit_log`](crate::ControlPlane::audit_log).
     pub audit: bool,
-    /// Requests per second that controller-manager and scheduler allow themselves (each has its own default, 20 and 50),
-    /// with bursts of twice as many.
+    /// Requests per second that controller-manager and scheduler allow themselves, with bursts of twice as many; 200
+    /// unless given.
     pub kube_api_qps: Option<u32>,
     /// More flags for one of the programs; the last one counts where a flag is repeated.
     pub flags: Vec<(Program, String)>,
@@ -127,18 +128,16 @@ impl Options {
 
     /// What controller-manager and scheduler have in common.
     fn client(&self, place: &Place<'_>, port: u16) -> Vec<String> {
-        let mut arguments = vec![
+        let qps = self.kube_api_qps.unwrap_or(REQUESTS_PER_SECOND);
+        vec![
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
             place.flag("tls-cert-file", files::SERVER),
             place.flag("tls-private-key-file", files::SERVER_KEY),
             "--leader-elect=false".to_owned(),
-        ];
-        if let Some(qps) = self.kube_api_qps {
-            arguments.push(format!("--kube-api-qps={qps}"));
-            arguments.push(format!("--kube-api-burst={}", qps.saturating_mul(2)));
-        }
-        arguments
+            format!("--kube-api-qps={qps}"),
+            format!("--kube-api-burst={}", qps.saturating_mul(2)),
+        ]
     }
 }
 
@@ -215,27 +214,14 @@ impl Place<'_> {
     }
 }
 
+/// With its own default of 20 the controller-manager needs five seconds to get the tokens of its controllers.
+const REQUESTS_PER_SECOND: u32 = 200;
+
 /// Addresses of services.
 const SERVICES: &str = "10.96.0.0/12";
 
 /// The first of them is that of the API server.
 pub(crate) const FIRST_SERVICE: &str = "10.96.0.1";
-
-/// Names of files in the folder of a control plane.
-pub(crate) mod files {
-    pub(crate) const ADMIN: &str = "kubeconfig";
-    pub(crate) const CONTROLLER_MANAGER: &str = "controller-manager.kubeconfig";
-    pub(crate) const SCHEDULER: &str = "scheduler.kubeconfig";
-    pub(crate) const AUTHORITY: &str = "ca.crt";
-    pub(crate) const AUTHORITY_KEY: &str = "ca.key";
-    pub(crate) const SERVER: &str = "server.crt";
-    pub(crate) const SERVER_KEY: &str = "server.key";
-    pub(crate) const ACCOUNTS_KEY: &str = "service-accounts.key";
-    pub(crate) const ACCOUNTS_PUBLIC: &str = "service-accounts.pub";
-    pub(crate) const AUDIT_POLICY: &str = "audit-policy.yaml";
-    pub(crate) const AUDIT_LOG: &str = "audit.log";
-    pub(crate) const LOGS: &str = "logs";
-}
 
 #[cfg(test)]
 mod tests {

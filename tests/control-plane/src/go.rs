@@ -147,9 +147,12 @@ fn run(binary: Binary, go: &mut Command) -> Result<String, Error> {
     }
 }
 
+/// As it can be typed, in the folder where it ran.
 fn shown(go: &Command) -> String {
-    let arguments: Vec<_> = go.get_args().map(|argument| argument.to_string_lossy()).collect();
-    format!("go {}", arguments.join(" "))
+    let folder = go.get_current_dir().unwrap_or(Path::new(".")).display();
+    let quoted = |word: &str| if word.contains(' ') { format!("'{word}'") } else { word.to_owned() };
+    let words = std::iter::once(go.get_program()).chain(go.get_args()).map(|word| quoted(&word.to_string_lossy()));
+    format!("cd {folder} && {}", words.collect::<Vec<_>>().join(" "))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Error> {
@@ -166,6 +169,14 @@ mod tests {
         assert_eq!(required(go_mod, "k8s.io/kubernetes").as_deref(), Some("v1.34.4"));
         assert_eq!(required(go_mod, "a.b/c").as_deref(), Some("v2.0.0"));
         assert_eq!(required(go_mod, "k8s.io/kube"), None);
+    }
+
+    #[test]
+    fn failed_build_is_an_error_with_command_and_complaint() {
+        let mut command = Command::new("sh");
+        command.current_dir("/").args(["-c", "echo broken >&2; false"]);
+        let error = run(Binary::Etcd, &mut command).unwrap_err();
+        assert_eq!(error.to_string(), "build etcd with `cd / && sh -c 'echo broken >&2; false'`: broken");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod binaries;
 mod certificates;
 mod component;
 mod error;
+mod files;
 mod flags;
 mod go;
 mod group;

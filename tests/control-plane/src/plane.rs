@@ -5,22 +5,25 @@ use crate::binaries::Binaries;
 use crate::certificates::Authority;
 use crate::component::Component;
 use crate::error::Error;
-use crate::flags::{FIRST_SERVICE, Options, Place, Ports, Program, files};
+use crate::files;
+use crate::flags::{Options, Place, Ports, Program};
 use crate::group::Group;
 use crate::nodes::FakeNodes;
 use crate::ports;
-use rcgen::KeyPair;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Between looking for free ports and listening on them somebody may have taken one.
 const ATTEMPTS: usize = 5;
 
+/// On a machine that does other things too; one that is missed is an error with the log, so it may be long.
+const READY: Duration = Duration::from_secs(120);
+
+/// Every look is a TLS handshake, and a program that starts needs the processor itself.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What the API server authorises with everything.
 const ADMINISTRATORS: &str = "system:masters";
-
-/// One line per request, when it is answered.
-const AUDIT_POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 /// A running control plane. It ends when it is stopped or dropped, and when its owner ends, however that happens: then
 /// all its processes and its folder are gone.
@@ -38,13 +41,7 @@ impl ControlPlane {
     /// Finds or builds the programs, starts them and waits until they are ready.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let binaries = Binaries::find(&options.binaries())?;
-        for _ in 1..ATTEMPTS {
-            match Self::started(options, &binaries) {
-                Err(Error::Ended { tail, .. }) if tail.contains("address already in use") => {}
-                result => return result,
-            }
-        }
-        Self::started(options, &binaries)
+        retried(|| Self::started(options, &binaries))
     }
 
     /// Where the API server is: `https://127.0.0.1:PORT`.
@@ -153,7 +150,7 @@ impl ControlPlane {
         let kubeconfig = authority.kubeconfig(&format!("https://127.0.0.1:{api_server}"), &admin);
         let group = Group::new()?;
         let mut plane = Self { group, authority, api, ports, kubeconfig, components: Vec::new() };
-        plane.write_files()?;
+        files::write(plane.folder(), &plane.authority, &plane.url(), &plane.kubeconfig)?;
         plane.components = plane.components(options, binaries);
         Ok(plane)
     }
@@ -171,50 +168,36 @@ impl ControlPlane {
         options.programs().into_iter().map(component).collect()
     }
 
-    fn write_files(&self) -> Result<(), Error> {
-        let logs = self.file(files::LOGS);
-        std::fs::create_dir(&logs).map_err(Error::io(format!("create {}", logs.display())))?;
-        let accounts = KeyPair::generate()
-            .map_err(|source| Error::Certificate { subject: "service accounts".to_owned(), source })?;
-        let server = self.authority.server(&["127.0.0.1", FIRST_SERVICE, "localhost", "kubernetes.default.svc"])?;
-        let texts = [
-            (files::ADMIN, self.kubeconfig.clone()),
-            (files::CONTROLLER_MANAGER, self.kubeconfig_for("system:kube-controller-manager", None)?),
-            (files::SCHEDULER, self.kubeconfig_for("system:kube-scheduler", None)?),
-            (files::AUTHORITY, self.authority()),
-            (files::AUTHORITY_KEY, self.authority.key_pem.clone()),
-            (files::SERVER, server.certificate.pem()),
-            (files::SERVER_KEY, server.key.serialize_pem()),
-            (files::ACCOUNTS_KEY, accounts.serialize_pem()),
-            (files::ACCOUNTS_PUBLIC, accounts.public_key_pem()),
-            (files::AUDIT_POLICY, AUDIT_POLICY.to_owned()),
-        ];
-        for (name, text) in texts {
-            let file = self.file(name);
-            std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
-        }
-        Ok(())
-    }
-
     fn launch(&mut self, program: Program) -> Result<(), Error> {
         let component = self.components.iter_mut().find(|component| component.program() == program);
         component.expect("what is launched is among the options").start(&self.group)
     }
 
     fn await_ready(&mut self, program: Program) -> Result<(), Error> {
-        let (api, ports) = (self.api.clone(), self.ports);
-        let ready = move || match program {
-            Program::ApiServer => healthy(&api, "/readyz"),
+        let started = Instant::now();
+        loop {
+            // All of them: an API server without its etcd runs for a while, and then complains about something else.
+            self.check()?;
+            let Err(last) = self.look(program) else { return Ok(()) };
+            if started.elapsed() > READY {
+                return Err(self.component(program).not_ready(READY.as_secs(), last));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn look(&self, program: Program) -> Result<(), String> {
+        match program {
+            Program::ApiServer => healthy(&self.api, "/readyz"),
             // Without the first service account no pod is admitted, and it comes later than good health.
             Program::ControllerManager => {
-                healthy(&api.at(ports.controller_manager), "/healthz")?;
-                healthy(&api, "/api/v1/namespaces/default/serviceaccounts/default")
+                healthy(&self.api.at(self.ports.controller_manager), "/healthz")?;
+                healthy(&self.api, "/api/v1/namespaces/default/serviceaccounts/default")
             }
-            Program::Scheduler => healthy(&api.at(ports.scheduler), "/readyz"),
+            Program::Scheduler => healthy(&self.api.at(self.ports.scheduler), "/readyz"),
             // The API server is not ready before etcd is; of KWOK one sees its nodes.
             Program::Etcd | Program::Kwok => Ok(()),
-        };
-        self.component(program).wait_until(ready)
+        }
     }
 
     fn component(&mut self, program: Program) -> &mut Component {
@@ -225,6 +208,17 @@ impl ControlPlane {
     fn file(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
+}
+
+/// Starts all over, on other ports, when somebody has taken a port.
+fn retried<T>(mut start: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..ATTEMPTS {
+        match start() {
+            Err(Error::Ended { tail, .. }) if tail.contains("address already in use") => {}
+            result => return result,
+        }
+    }
+    start()
 }
 
 fn healthy(api: &Api, path: &str) -> Result<(), String> {
@@ -240,5 +234,40 @@ impl Drop for ControlPlane {
         // Reaped by their parent first: the guardian waits until the group is empty.
         self.components.iter_mut().rev().for_each(Component::kill);
         self.group.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(tail: &str) -> Result<usize, Error> {
+        Err(Error::Ended { program: Program::Etcd, log: PathBuf::new(), tail: tail.to_owned() })
+    }
+
+    #[test]
+    fn taken_ports_are_tried_again_some_times() {
+        let taken = "listen tcp 127.0.0.1:12345: bind: address already in use";
+        let attempts = |successful: usize| {
+            let mut attempt = 0;
+            let result = retried(|| {
+                attempt += 1;
+                if attempt == successful { Ok(attempt) } else { ended(taken) }
+            });
+            (attempt, result.is_ok())
+        };
+        assert_eq!(attempts(3), (3, true));
+        assert_eq!(attempts(100), (ATTEMPTS, false));
+    }
+
+    #[test]
+    fn other_ends_are_final() {
+        let mut attempt = 0;
+        let result = retried(|| {
+            attempt += 1;
+            ended("unknown flag")
+        });
+        assert!(result.is_err());
+        assert_eq!(attempt, 1);
     }
 }

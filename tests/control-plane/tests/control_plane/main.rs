@@ -2,13 +2,19 @@
 //!
 //! Not the built-in harness: without Go these tests are skipped, and it has to be seen that they were.
 
+mod traces;
+
 use control_plane::{Api, Binaries, Binary, ControlPlane, Error, FakeNodes, Options, Program, unavailable};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+use traces::Traces;
 
 /// Set for a copy of this program that a test starts: what it shall do instead of testing.
 const ROLE: &str = "CONTROL_PLANE_TEST_ROLE";
@@ -26,13 +32,23 @@ const TESTS: &[(&str, Test)] = &[
         users_have_the_rights_of_their_bindings_and_are_audited,
     ),
     ("program_that_ends_is_an_error_with_its_complaint", program_that_ends_is_an_error_with_its_complaint),
+    ("taken_port_is_recognised", taken_port_is_recognised),
     ("programs_say_their_versions", programs_say_their_versions),
+];
+
+/// These bring an environment of their own, and run without Go, too.
+const TESTS_WITHOUT_GO: &[(&str, Test)] = &[
     ("without_go_tests_are_skipped_but_not_in_ci", without_go_tests_are_skipped_but_not_in_ci),
+    ("go_that_is_too_old_is_no_go", go_that_is_too_old_is_no_go),
+    ("programs_of_kubebuilder_assets_need_no_go", programs_of_kubebuilder_assets_need_no_go),
 ];
 
 fn main() -> ExitCode {
     match std::env::var(ROLE).as_deref() {
         Ok("own") => own(),
+        Ok("find") => {
+            println!("{}", Binaries::find(&[Binary::Etcd]).expect("it is there").path(Binary::Etcd).display());
+        }
         Ok("ask") => println!("{:?}", unavailable(&[Binary::Etcd])),
         _ => return test(),
     }
@@ -44,19 +60,21 @@ fn test() -> ExitCode {
     if let Some(reason) = &skip {
         eprintln!("SKIPPED: the tests of the control plane: {reason}");
     }
-    let trial = |(name, test): &(&'static str, Test)| {
-        let test = *test;
-        let run = move || -> Result<(), Failed> {
-            test();
-            Ok(())
-        };
-        Trial::test(*name, run).with_ignored_flag(skip.is_some())
+    let with_go = TESTS.iter().map(|test| trial(test).with_ignored_flag(skip.is_some()));
+    let trials = with_go.chain(TESTS_WITHOUT_GO.iter().map(trial)).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(&(name, test): &(&str, Test)) -> Trial {
+    let run = move || -> Result<(), Failed> {
+        test();
+        Ok(())
     };
-    libtest_mimic::run(&Arguments::from_args(), TESTS.iter().map(trial).collect()).exit_code()
+    Trial::test(name, run)
 }
 
 fn fake_nodes_become_ready_and_pods_run_on_them() {
-    let plane = start(&Options { kube_api_qps: Some(200), ..Options::everything() });
+    let plane = start(&Options::everything());
     let nodes = FakeNodes {
         count: 100,
         architecture: "arm64".to_owned(),
@@ -113,7 +131,8 @@ fn nothing_is_left_after_stop() {
 
 fn nothing_is_left_when_the_owner_is_killed() {
     let mut owner = Command::new(std::env::current_exe().expect("a test knows where it is"));
-    let mut owner = owner.env(ROLE, "own").stdout(Stdio::piped()).spawn().expect("the owner starts");
+    let mut owner =
+        owner.env(ROLE, "own").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the owner starts");
     let mut line = String::new();
     let out = owner.stdout.take().expect("its output is piped");
     BufReader::new(out).read_line(&mut line).expect("the owner says what it has");
@@ -133,9 +152,8 @@ fn nothing_is_left_when_the_owner_is_killed() {
 fn own() {
     let plane = start(&Options::everything());
     println!("{} {}", plane.process(Program::Etcd).expect("etcd runs"), plane.folder().display());
-    loop {
-        std::thread::park();
-    }
+    // Until the test has gone, if it does not kill this before.
+    let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 fn api_server_comes_back_with_its_objects() {
@@ -197,6 +215,22 @@ fn program_that_ends_is_an_error_with_its_complaint() {
     assert!(!log.exists(), "what was started before is gone, too");
 }
 
+/// All attempts fail here, since the port is given and taken; the complaint is the one that causes another attempt.
+fn taken_port_is_recognised() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = taken.local_addr().expect("it has an address").port();
+    for flag in [
+        (Program::Etcd, format!("--listen-peer-urls=http://127.0.0.1:{port}")),
+        (Program::ApiServer, format!("--secure-port={port}")),
+    ] {
+        let program = flag.0;
+        let error = ControlPlane::start(&Options { flags: vec![flag], ..Options::default() }).expect_err("it is taken");
+        let Error::Ended { program: ended, tail, .. } = error else { panic!("{error}") };
+        assert_eq!(ended, program);
+        assert!(tail.contains("address already in use"), "{tail}");
+    }
+}
+
 fn programs_say_their_versions() {
     let binaries = Binaries::find(&Binary::ALL).expect("all programs are there or can be built");
     let kubernetes = [Binary::KubeApiserver, Binary::KubeControllerManager, Binary::KubeScheduler];
@@ -216,57 +250,36 @@ fn check_version(binaries: &Binaries, binary: Binary, arguments: &[&str], expect
 }
 
 fn without_go_tests_are_skipped_but_not_in_ci() {
-    let answer = |ci: &str| {
-        let mut command = Command::new(std::env::current_exe().expect("a test knows where it is"));
-        let command = command.env_clear().envs([(ROLE, "ask"), ("PATH", "/nowhere"), ("CI", ci)]);
-        String::from_utf8(command.output().expect("this program starts").stdout).expect("it prints text")
-    };
-    let skipped = answer("");
+    let skipped = in_role("ask", &[("PATH", "/nowhere")]);
     assert!(skipped.contains("failed to build etcd with Go") && skipped.contains("install Go"), "{skipped}");
-    assert_eq!(answer("true").trim(), "None");
+    assert_eq!(in_role("ask", &[("PATH", "/nowhere"), ("CI", "true")]), "None");
 }
 
-/// What could be left of a control plane.
-struct Traces {
-    folder: PathBuf,
-    group: u32,
+fn go_that_is_too_old_is_no_go() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let go = folder.path().join("go");
+    std::fs::write(&go, "#!/bin/sh\necho 'go: go.mod requires go >= 99' >&2\nexit 1\n").expect("a script is written");
+    std::fs::set_permissions(&go, Permissions::from_mode(0o755)).expect("it can be made executable");
+    let skipped = in_role("ask", &[("PATH", folder.path().to_str().expect("a path of text"))]);
+    assert!(skipped.contains("requires go >= 99") && skipped.contains("install Go"), "{skipped}");
 }
 
-impl Traces {
-    fn of(folder: &Path, etcd: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{etcd}/stat")).expect("etcd runs");
-        Self { folder: folder.to_owned(), group: stat_fields(&stat).expect("/proc/PID/stat is readable").1 }
-    }
-
-    fn left(&self) -> bool {
-        self.folder.exists() || !self.processes().is_empty()
-    }
-
-    fn assert_gone(&self) {
-        assert_eq!(self.processes(), [""; 0], "processes are left");
-        assert!(!self.folder.exists(), "{} is left", self.folder.display());
-    }
-
-    /// Living processes that belong to the group or have to do with the folder, the guardian among them.
-    fn processes(&self) -> Vec<String> {
-        let entries = std::fs::read_dir("/proc").expect("/proc is readable").filter_map(Result::ok);
-        entries.filter_map(|entry| self.trace(&entry.path())).collect()
-    }
-
-    fn trace(&self, process: &Path) -> Option<String> {
-        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
-        let command = String::from_utf8_lossy(&std::fs::read(process.join("cmdline")).ok()?).replace('\0', " ");
-        let (state, group) = stat_fields(&stat)?;
-        let ours = group == self.group || command.contains(&*self.folder.to_string_lossy());
-        (ours && state != "Z").then(|| format!("{}: {command}", process.display()))
-    }
+fn programs_of_kubebuilder_assets_need_no_go() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let etcd = folder.path().join("etcd");
+    std::fs::write(&etcd, "").expect("a file is written");
+    let assets = folder.path().to_str().expect("a path of text");
+    let environment = [("PATH", "/nowhere"), ("KUBEBUILDER_ASSETS", assets)];
+    assert_eq!(in_role("find", &environment), etcd.to_string_lossy());
+    assert_eq!(in_role("ask", &environment), "None");
 }
 
-/// State and process group, after the name, which may contain anything.
-fn stat_fields(stat: &str) -> Option<(&str, u32)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
+/// What this program prints in a role, with nothing in its environment but what is given.
+fn in_role(role: &str, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().expect("a test knows where it is"));
+    command.env_clear().env(ROLE, role).envs(environment.iter().copied());
+    let output = command.output().expect("this program starts");
+    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
 }
 
 fn start(options: &Options) -> ControlPlane {
