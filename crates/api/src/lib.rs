@@ -27,6 +27,10 @@ mod check;
 mod conventions;
 mod form;
 mod problem;
+#[cfg(test)]
+mod structural;
+#[cfg(test)]
+mod table;
 mod yaml;
 
 pub use form::{

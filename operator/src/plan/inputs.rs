@@ -40,7 +40,7 @@ impl Names {
     fn of(&self, name: &str, namespace: &str) -> String {
         match self.of_several_namespaces {
             true => {
-                let short: String = name.chars().take(45).collect();
+                let short: String = name.chars().take(34).collect();
                 format!("{}-{}", short.trim_end_matches('-'), labels::hash(&format!("{namespace}/{name}")))
             }
             false => name.to_owned(),
