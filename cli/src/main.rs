@@ -14,8 +14,8 @@ mod display;
 mod format;
 mod load;
 mod measure;
+mod models;
 mod placement;
-mod problem;
 mod process;
 #[cfg(test)]
 mod snapshot;

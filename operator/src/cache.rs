@@ -12,10 +12,14 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 use tokio::sync::watch as flag;
 
 /// A watch that says nothing for so long, plus 5 s, is taken for dead.
 const WATCH_SECONDS: u32 = 45;
+/// Everything is listed anew after about so long: an event that never came must not be missed for ever, and a watch that was there
+/// before a definition changed shows objects by the old one.
+const LIST_AGAIN: Duration = Duration::from_secs(600);
 /// Objects per page of a list.
 const PAGE: u32 = 200;
 
@@ -147,14 +151,25 @@ where
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let config = watch.labels.iter().fold(config, |config, labels| config.labels(labels));
-    let mut events = std::pin::pin!(watcher(watch.api, config).default_backoff());
-    let mut keeper = Keeper { cache, metrics, kind: watch.kind, prune: watch.prune, listed: BTreeMap::new(), invalid: BTreeMap::new() };
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => keeper.take(event, &changed),
-            Err(error) => {
-                keeper.metrics.watch_broke(watch.kind);
-                tracing::warn!(kind = watch.kind, "watch broke off, and starts again: {error}");
+    let mut keeper = Keeper {
+        cache,
+        metrics,
+        kind: watch.kind,
+        prune: watch.prune,
+        listed: BTreeMap::new(),
+        invalid: BTreeMap::new(),
+    };
+    loop {
+        let mut events = std::pin::pin!(watcher(watch.api.clone(), config.clone()).default_backoff());
+        // Spread, so that not all kinds are listed at the same time.
+        let until = tokio::time::Instant::now() + LIST_AGAIN.mul_f64(0.75 + 0.5 * rand::random::<f64>());
+        while let Ok(Some(event)) = tokio::time::timeout_at(until, events.next()).await {
+            match event {
+                Ok(event) => keeper.take(event, &changed),
+                Err(error) => {
+                    keeper.metrics.watch_broke(watch.kind);
+                    tracing::warn!(kind = watch.kind, "watch broke off, and starts again: {error}");
+                }
             }
         }
     }
@@ -252,7 +267,9 @@ mod tests {
     }
 
     fn bad(name: &str) -> DeserializeGuard<ConfigMap> {
-        let text = format!(r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": {name:?}, "namespace": "a"}}, "data": 7}}"#);
+        let text = format!(
+            r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": {name:?}, "namespace": "a"}}, "data": 7}}"#
+        );
         serde_json::from_str(&text).expect("a guard takes anything with metadata")
     }
 
@@ -268,7 +285,9 @@ mod tests {
             invalid: BTreeMap::new(),
         };
         let seen = RefCell::new(vec![]);
-        let value = |one: Option<&ConfigMap>| one.map_or("-".to_owned(), |one| one.data.as_ref().expect("all have")["v"].clone());
+        let value = |one: Option<&ConfigMap>| {
+            one.map_or("-".to_owned(), |one| one.data.as_ref().expect("all have")["v"].clone())
+        };
         for event in events {
             keeper.take(event, &|change| {
                 let name = change.any().expect("one of both").name_any();

@@ -4,13 +4,14 @@ use crate::cache::{self, Cache, Change, Key, Watch};
 use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
+use crate::plan::Tried;
 use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::NamespaceResourceScope;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::fmt::Debug;
@@ -57,6 +58,8 @@ pub struct Controllers {
     pub plans: Arc<Controller<Key>>,
     /// Children and status of services.
     pub services: Arc<Controller<Key>>,
+    /// What pools were last planned with.
+    pub tried: Arc<Tried>,
 }
 
 impl Controllers {
@@ -68,20 +71,35 @@ impl Controllers {
             models: controller("eennmodel"),
             plans: controller("plan"),
             services: controller("eennservice"),
+            tried: Arc::default(),
         }
     }
 }
 
 impl Caches {
     /// Starts all watches. Each is a task of its own.
-    pub fn watch(&self, client: &Client, scope: &Scope, controllers: &Controllers, metrics: &Arc<Metrics>) -> JoinSet<()> {
+    pub fn watch(
+        &self,
+        client: &Client,
+        scope: &Scope,
+        controllers: &Controllers,
+        metrics: &Arc<Metrics>,
+    ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let start = Start { client, scope, metrics };
         let c = controllers.clone();
-        start.watch("DevicePool", None, &self.pools, |_| {}, &mut tasks, all(client), move |change| {
-            c.pools.add(key(&change));
-            c.plans.add(key(&change));
-        });
+        start.watch(
+            "DevicePool",
+            None,
+            &self.pools,
+            |_| {},
+            &mut tasks,
+            all(client),
+            move |change| {
+                c.pools.add(key(&change));
+                c.plans.add(key(&change));
+            },
+        );
         let (c, pools, services) = (controllers.clone(), Arc::clone(&self.pools), Arc::clone(&self.services));
         start.watch("Node", None, &self.nodes, prune_node, &mut tasks, all(client), move |_| {
             pools.all().iter().for_each(|pool| {
@@ -91,52 +109,96 @@ impl Caches {
             services.all().iter().for_each(|service| c.services.add(Key::of(&**service)));
         });
         let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch("EENNModel", None, &self.models, |_| {}, &mut tasks, start.within(), move |change| {
-            c.models.add(key(&change));
-            let name = key(&change);
-            let using = |service: &EENNService| service.spec.model_ref.name.as_str() == name.name;
-            services_of(&c, services.within(&name.namespace), using);
-        });
+        start.watch(
+            "EENNModel",
+            None,
+            &self.models,
+            |_| {},
+            &mut tasks,
+            start.within(),
+            move |change| {
+                c.models.add(key(&change));
+                let name = key(&change);
+                let using = |service: &EENNService| service.spec.model_ref.name.as_str() == name.name;
+                services_of(&c, services.within(&name.namespace), using);
+            },
+        );
         let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch("QoSTarget", None, &self.targets, |_| {}, &mut tasks, start.within(), move |change| {
-            let name = key(&change);
-            let using = |service: &EENNService| {
-                service.spec.qos_target_ref.as_ref().is_some_and(|target| target.name.as_str() == name.name)
-            };
-            services_of(&c, services.within(&name.namespace), using);
-        });
+        start.watch(
+            "QoSTarget",
+            None,
+            &self.targets,
+            |_| {},
+            &mut tasks,
+            start.within(),
+            move |change| {
+                let name = key(&change);
+                let using = |service: &EENNService| {
+                    service.spec.qos_target_ref.as_ref().is_some_and(|target| target.name.as_str() == name.name)
+                };
+                services_of(&c, services.within(&name.namespace), using);
+            },
+        );
         let c = controllers.clone();
-        start.watch("EENNService", None, &self.services, |_| {}, &mut tasks, start.within(), move |change| {
-            c.services.add(key(&change));
-            for service in [change.old, change.new].into_iter().flatten() {
-                let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
-                c.pools.add(pool.clone());
-                c.plans.add(pool);
-            }
-        });
+        start.watch(
+            "EENNService",
+            None,
+            &self.services,
+            |_| {},
+            &mut tasks,
+            start.within(),
+            move |change| {
+                c.services.add(key(&change));
+                for service in [change.old, change.new].into_iter().flatten() {
+                    let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
+                    c.pools.add(pool.clone());
+                    c.plans.add(pool);
+                }
+            },
+        );
         let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch("EENNPlan", None, &self.plans, |_| {}, &mut tasks, start.within(), move |change| {
-            let Some(plan) = change.any() else { return };
-            let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
-            // A plan that is gone has to be made again.
-            if change.new.is_none() && let Some(service) = services.get(&service) {
-                c.plans.add(Key::new("", service.spec.device_pool_ref.name.as_str()));
-            }
-            c.services.add(service);
-        });
+        start.watch(
+            "EENNPlan",
+            None,
+            &self.plans,
+            |_| {},
+            &mut tasks,
+            start.within(),
+            move |change| {
+                let Some(plan) = change.any() else { return };
+                let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
+                // A plan that is gone has to be made again.
+                if change.new.is_none()
+                    && let Some(service) = services.get(&service)
+                {
+                    let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
+                    c.tried.forget(&pool);
+                    c.plans.add(pool);
+                }
+                c.services.add(service);
+            },
+        );
         start.children("Service", &self.endpoints, |one| one.spec = None, controllers, &mut tasks);
         start.children("ServiceAccount", &self.accounts, |_| {}, controllers, &mut tasks);
         start.children("NetworkPolicy", &self.network_policies, |one| one.spec = None, controllers, &mut tasks);
         start.children("PodDisruptionBudget", &self.budgets, prune_budget, controllers, &mut tasks);
         start.children("Deployment", &self.deployments, prune_deployment, controllers, &mut tasks);
         let (c, models) = (controllers.clone(), Arc::clone(&self.models));
-        start.watch("ConfigMap", None, &self.config_maps, prune_config_map, &mut tasks, start.within(), move |change| {
-            owner(&change).into_iter().for_each(|service| c.services.add(service));
-            let name = key(&change);
-            for model in models.within(&name.namespace) {
-                c.models.add(Key::of(&*model));
-            }
-        });
+        start.watch(
+            "ConfigMap",
+            None,
+            &self.config_maps,
+            prune_config_map,
+            &mut tasks,
+            start.within(),
+            move |change| {
+                owner(&change).into_iter().for_each(|service| c.services.add(service));
+                let name = key(&change);
+                for model in models.within(&name.namespace) {
+                    c.models.add(Key::of(&*model));
+                }
+            },
+        );
         tasks
     }
 

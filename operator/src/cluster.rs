@@ -4,7 +4,7 @@ use crate::controller::Failure;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -56,6 +56,30 @@ impl Cluster {
         api.patch(&name, &params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
     }
 
+    /// Creates an object that must not be there yet.
+    pub async fn create<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        api.create(&params, object).await.map(|_| ()).map_err(Failure::api(format!("create {kind} {name}")))
+    }
+
+    /// Sets one annotation of an object.
+    pub async fn annotate<K>(&self, api: &Api<K>, object: &K, key: &str, value: &str) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": { key: value } } });
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+        patched.map(|_| ()).map_err(Failure::api(format!("annotate {kind} {name}")))
+    }
+
     /// Sets the status of an object.
     pub async fn set_status<K>(&self, api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Failure>
     where
@@ -93,14 +117,22 @@ impl Cluster {
     }
 
     /// Tells people. That it cannot be told stops nothing.
-    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, type_: EventType, reason: &str, action: &str, note: String) {
+    pub async fn tell<K: Resource<DynamicType = ()>>(
+        &self,
+        about: &K,
+        type_: EventType,
+        reason: &str,
+        action: &str,
+        note: String,
+    ) {
         if self.may_write("Event").is_err() {
             return;
         }
         /// The API server takes no more.
         const LONGEST: usize = 1000;
         let note: String = note.chars().take(LONGEST).collect();
-        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
+        let event =
+            Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
         let reference: ObjectReference = about.object_ref(&());
         if let Err(error) = self.events.publish(&event, &reference).await {
             tracing::debug!("event not published: {error}");

@@ -51,11 +51,24 @@ pub async fn listen(
 ) -> anyhow::Result<impl Future<Output = std::io::Result<()>>> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
     let app = Router::new()
-        .route("/healthz", get(|State((health, _)): State<(Arc<Health>, Arc<Metrics>)>| async move { answer(health.is_alive(), "no progress") }))
-        .route("/readyz", get(|State((health, _)): State<(Arc<Health>, Arc<Metrics>)>| async move { answer(health.ready.load(Ordering::Acquire), "not everything has been listed yet") }))
-        .route("/metrics", get(|State((_, metrics)): State<(Arc<Health>, Arc<Metrics>)>| async move {
-            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
-        }))
+        .route(
+            "/healthz",
+            get(|State((health, _)): State<(Arc<Health>, Arc<Metrics>)>| async move {
+                answer(health.is_alive(), "no progress")
+            }),
+        )
+        .route(
+            "/readyz",
+            get(|State((health, _)): State<(Arc<Health>, Arc<Metrics>)>| async move {
+                answer(health.ready.load(Ordering::Acquire), "not everything has been listed yet")
+            }),
+        )
+        .route(
+            "/metrics",
+            get(|State((_, metrics)): State<(Arc<Health>, Arc<Metrics>)>| async move {
+                ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
+            }),
+        )
         .with_state((health, metrics));
     Ok(async move { serve(listener, app).await })
 }

@@ -29,10 +29,11 @@ pub mod service;
 
 use api::DevicePool;
 use applied::Applied;
-use plan::Notes;
-use service::apply::Drains;
 use caches::Caches;
 use cluster::Cluster;
+use plan::{Notes, Tables, Tried};
+use service::apply::Drains;
+use std::sync::Arc;
 
 /// What every reconciler works with.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ pub struct Context {
     pub applied: Applied,
     /// What takes no new jobs any more.
     pub drains: Drains,
+    /// Exit tables.
+    pub tables: Tables,
+    /// What pools were last planned with.
+    pub tried: Arc<Tried>,
     /// Why services have no new plan.
     pub plan_notes: Notes,
 }

@@ -29,7 +29,10 @@ pub fn prune_node(node: &mut core::Node) {
     node.metadata.annotations = None;
     node.metadata.resource_version = None;
     let Some(status) = &mut node.status else { return };
-    let info = status.node_info.take().map(|info| core::NodeSystemInfo { architecture: info.architecture, ..Default::default() });
+    let info = status
+        .node_info
+        .take()
+        .map(|info| core::NodeSystemInfo { architecture: info.architecture, ..Default::default() });
     let ready = status.conditions.take().into_iter().flatten().filter(|condition| condition.type_ == "Ready");
     let ready = ready.map(|condition| core::NodeCondition {
         last_heartbeat_time: None,

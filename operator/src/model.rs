@@ -66,7 +66,8 @@ fn ready(model: &EENNModel, there: &impl Fn(&str) -> bool) -> Finding {
         return Finding::fails("Ready", "NotInspected", message);
     }
     let Some(table) = &spec.exit_table else {
-        let message = "spec.exitTable is missing: it says what exits are worth; `eenn model profile --exit-table` makes one";
+        let message =
+            "spec.exitTable is missing: it says what exits are worth; `eenn model profile --exit-table` makes one";
         return Finding::fails("Ready", "NoExitTable", message);
     };
     match config_map(table) {

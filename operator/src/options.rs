@@ -57,7 +57,9 @@ impl Options {
         let (renew_within, retry) = (lasts.mul_f64(2.0 / 3.0), Duration::from_secs(self.lease_retry_seconds));
         if retry >= renew_within {
             let (retry, most) = (retry.as_secs(), renew_within.as_secs_f64());
-            return Err(format!("--lease-retry-seconds is {retry}, but must be less than two thirds of --lease-seconds ({most:.0})"));
+            return Err(format!(
+                "--lease-retry-seconds is {retry}, but must be less than two thirds of --lease-seconds ({most:.0})"
+            ));
         }
         Ok(Timing { lasts, renew_within, retry })
     }

@@ -20,7 +20,8 @@ fn lease_name(options: &Options) -> String {
 
 /// Runs until a signal, or until another operator leads.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let config = Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
+    let config =
+        Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     health.beat();
     tokio::spawn(health::listen(options.listen, Arc::clone(&health), Arc::clone(&metrics)).await?);
@@ -92,6 +93,7 @@ async fn work(
     health: &Arc<Health>,
 ) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("no client")?;
+    let controllers = Controllers::new(metrics);
     let context = Arc::new(Context {
         cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)),
         caches: Caches::default(),
@@ -100,9 +102,10 @@ async fn work(
         applied: Default::default(),
         drains: Default::default(),
         plan_notes: Default::default(),
+        tables: Default::default(),
+        tried: Arc::clone(&controllers.tried),
     });
     let scope = options.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
-    let controllers = Controllers::new(metrics);
     let mut watches = context.caches.watch(&client, &scope, &controllers, metrics);
     let working = async {
         context.caches.complete().await;

@@ -1,7 +1,9 @@
 //! The subcommands of `eenn-runtime`; `eenn` has them too, so that local mode can start itself.
 
+use crate::fetch::Fetch;
+use crate::handover::{Handover, NotAcknowledged};
 use crate::model::{Network, Samples, inspect, profile, read_description, resident_memory_bytes};
-use crate::{fragment, gateway};
+use crate::{fetch, fragment, gateway};
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use domain::{FragmentRange, Thresholds};
@@ -10,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 use wire::document::ProfileDocument;
 
@@ -24,6 +27,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Measure service times, and the memory of an idle fragment, as JSON
     Profile(Profile),
+    /// Bring a file here, whole and with the right digest, or not at all
+    Fetch(Fetch),
 }
 
 /// What to inspect.
@@ -31,6 +36,8 @@ pub enum Command {
 pub struct Inspect {
     /// ONNX file
     file: PathBuf,
+    #[command(flatten)]
+    handover: Handover,
 }
 
 /// What to profile.
@@ -53,6 +60,8 @@ pub struct Profile {
     /// Rounds over the samples
     #[arg(long, default_value_t = 200)]
     repetitions: usize,
+    #[command(flatten)]
+    handover: Handover,
 }
 
 /// How a process is started.
@@ -75,9 +84,16 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Fragment(process) => fragment::run(process.document()?, process.exit_with_parent),
         Command::Gateway(process) => gateway::run(process.document()?, process.exit_with_parent),
-        Command::Inspect(Inspect { file }) => print(&inspect(&file)?),
-        Command::Profile(options) => print(&options.measure()?),
+        Command::Inspect(Inspect { file, handover }) => give(&handover, || Ok(inspect(&file)?)),
+        Command::Profile(options) => give(&options.handover, || options.measure()),
+        Command::Fetch(options) => fetch::run(&options),
     }
+}
+
+/// With which code a process ends whose subcommand failed: 3 if all went well, and only nobody has acknowledged the result;
+/// else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<NotAcknowledged>() { ExitCode::from(3) } else { ExitCode::FAILURE }
 }
 
 /// What `profile` prints.
@@ -143,6 +159,14 @@ fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let place = file.display();
     let text = std::fs::read(file).with_context(|| format!("failed to read {place}"))?;
     serde_json::from_slice(&text).with_context(|| format!("{place} is not right"))
+}
+
+/// Prints what `make` finds out, or serves it to whom it is for. Who that is, is found out before the work is done.
+fn give<T: Serialize>(handover: &Handover, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<()> {
+    match handover.prepare()? {
+        None => print(&make()?),
+        Some(prepared) => prepared.serve(&make()?),
+    }
 }
 
 fn print(value: &impl Serialize) -> anyhow::Result<()> {

@@ -13,8 +13,12 @@ pub mod gateway;
 pub mod model;
 pub mod oip;
 
+mod control;
 mod executor;
+mod fetch;
+mod handover;
 mod hop;
 mod memory;
 mod process;
+mod secure;
 mod timer;

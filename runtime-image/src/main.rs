@@ -1,7 +1,7 @@
 //! `eenn-runtime`: the processes of the data plane.
 
 use clap::Parser;
-use runtime_image::command::{Command, run};
+use runtime_image::command::{Command, exit_code, run};
 use std::process::ExitCode;
 
 /// The data plane of eenn-operator
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
 }

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use std::io::Write as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use wire::document::ReadyDocument;
+use wire::document::{ReadyDocument, TlsDocument};
 use wire::metric::Metric;
 
 /// Why a process stops.
@@ -54,6 +54,19 @@ async fn parent_gone() {
 /// Binds a listener, or says what could not be bound.
 pub(crate) async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))
+}
+
+/// Binds the control endpoint of a process with certificates.
+pub(crate) async fn listen_for_control(tls: Option<&TlsDocument>) -> anyhow::Result<Option<TcpListener>> {
+    match tls {
+        None => Ok(None),
+        Some(tls) => listen(&tls.control.listen).await.map(Some),
+    }
+}
+
+/// The address of a listener that there may be.
+pub(crate) fn address(listener: Option<&TcpListener>) -> std::io::Result<Option<String>> {
+    listener.map(|listener| Ok(listener.local_addr()?.to_string())).transpose()
 }
 
 /// A JSON answer.

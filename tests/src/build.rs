@@ -71,6 +71,7 @@ pub fn device(name: &str, fragments: Vec<FragmentDocument>) -> DeviceDocument {
         links: BTreeMap::new(),
         emulate: None,
         memory_budget_bytes: None,
+        tls: None,
     }
 }
 
@@ -132,6 +133,7 @@ pub fn gateway(model: &ModelDocument, chains: Vec<ChainDocument>, thresholds: &[
         memory_budget_bytes: 64 << 20,
         max_body_bytes: 4 << 20,
         links: BTreeMap::new(),
+        tls: None,
     }
 }
 

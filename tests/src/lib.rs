@@ -3,6 +3,7 @@
 //! Documents are built by functions of [`build`], changed by a test where it needs to, and started by
 //! [`Cluster::start`]. Everything stops when the cluster is dropped.
 
+pub mod authority;
 pub mod build;
 mod client;
 mod process;

@@ -47,6 +47,16 @@ impl Process {
         Self { child, ready, _config: config }
     }
 
+    /// Starts a process that cannot start: how it ends, and what it says.
+    pub fn refuses_to_start(kind: &str, document: &impl Serialize) -> (ExitStatus, String) {
+        let mut config = NamedTempFile::new().expect("a temporary file");
+        serde_json::to_writer(&mut config, document).expect("documents serialise");
+        config.flush().expect("the temporary file takes the document");
+        let command = Command::new(binary("eenn-runtime")).args([kind, "--config"]).arg(config.path()).output();
+        let output = command.expect("eenn-runtime starts");
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -86,8 +86,8 @@ fn few_jobs_may_go_nearly_all_the_way() {
 fn objects_are_yaml_that_names_chains_and_thresholds() {
     let text = results("plan", &["--thresholds", "0.5,0.6,0.7,0.8,0.9", "-o", "yaml"]);
     assert!(text.starts_with("apiVersion: eenn.dev/v1alpha1\nkind: EENNPlan\n"), "{text}");
-    for line in ["name: fashion-mnist-1", "- chain: split", "thresholds: [\"0.5\", \"0.6\", \"0.7\", \"0.8\", \"0.9\"]"]
-    {
+    let thresholds = "thresholds: [\"0.5\", \"0.6\", \"0.7\", \"0.8\", \"0.9\"]";
+    for line in ["name: fashion-mnist-1", "- chain: split", thresholds, "evaluator: simulation"] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
 }

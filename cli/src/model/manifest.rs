@@ -19,12 +19,13 @@ pub(super) fn of_inspection(found: &Inspection, name: &str, file: &str, sha256: 
         shape.join(", ")
     );
     for (exit, name) in found.exits.iter().zip(exit_names(found)) {
-        let tensor = quoted(&exit.tensor);
-        let _ = writeln!(text, "    - {{ name: {name}, tensor: {tensor}, output: {:?} }}", exit.output);
+        let (tensor, segment) = (quoted(&exit.tensor), exit.segment);
+        let output = exit.output;
+        let _ = writeln!(text, "    - {{ name: {name}, tensor: {tensor}, output: {output:?}, segment: {segment} }}");
     }
     text.push_str("  cuts:\n");
     for (cut, segment) in found.recommended_cuts.iter().zip(&found.segments) {
-        let _ = writeln!(text, "    - tensor: {} # {} bytes per job", quoted(cut), segment.forward_bytes);
+        let _ = writeln!(text, "    - {{ tensor: {}, bytes: {} }}", quoted(cut), segment.forward_bytes);
     }
     text.push_str("  confidence: MaxSoftmax\n");
     text
@@ -73,7 +74,9 @@ mod tests {
         let manifests = api::load(&file).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         let spec = &manifests.models[0].spec;
         assert_eq!(spec.exits[0].name.as_str(), "head-gemm-1");
-        assert_eq!(spec.cuts[0].tensor.as_str(), "relu_2");
+        assert_eq!((spec.cuts[0].tensor.as_str(), spec.cuts[0].bytes), ("relu_2", Some(512)));
+        let segments: Vec<_> = spec.exits.iter().map(|exit| exit.segment).collect();
+        assert_eq!(segments, example().exits.iter().map(|exit| i32::try_from(exit.segment).ok()).collect::<Vec<_>>());
         assert_eq!(spec.profile.as_ref().unwrap().segments.len(), 2);
     }
 

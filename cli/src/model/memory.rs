@@ -70,6 +70,7 @@ fn device(file: &Path, model: &Model, range: FragmentRange) -> DeviceDocument {
         links: Default::default(),
         emulate: None,
         memory_budget_bytes: None,
+        tls: None,
     }
 }
 

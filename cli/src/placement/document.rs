@@ -1,12 +1,10 @@
 //! A placement as a document, and in lines.
 
-use super::ground::Pooled;
 use crate::format::{count, plain_table};
-use api::PinnedChain;
-use planner::placement::Placed;
+use api::{PinnedChain, Unplaced};
+use deployment::placement::{LeftOut, Placements};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Where fragments live, for the services of strategy Auto.
@@ -66,19 +64,21 @@ pub(crate) struct LeftOutDocument {
 }
 
 impl PlacementDocument {
-    /// Adds what was decided for a pool.
-    pub(super) fn add(&mut self, pooled: &Pooled, placed: &Placed, chains: &BTreeMap<String, Vec<PinnedChain>>) {
-        let free = pooled.demands.iter().filter(|demand| demand.pinned.is_none());
-        self.services.extend(free.filter_map(|demand| {
-            let chains = chains.get(&demand.name)?.iter().map(chain).collect();
-            Some(PlacedServiceDocument { name: demand.name.clone(), chains })
-        }));
-        self.left_out.extend(placed.rejected.iter().map(|one| LeftOutDocument {
-            device: pooled.ground.sites[one.site].name.clone(),
-            service: one.service.map(|service| pooled.demands[service].name.clone()),
-            reason: one.reason.to_string(),
-        }));
-        self.evaluations += placed.spent;
+    /// Of what was decided for all pools; services of a pool in the order of the manifests.
+    pub(super) fn new(unplaced: &Unplaced, placements: &Placements) -> Self {
+        let services = placements.pools.iter().flat_map(|(name, pool)| {
+            let ours = unplaced.services.iter().filter(move |service| service.pool == *name);
+            ours.filter_map(|service| {
+                let chains = pool.chains.get(&service.name)?.iter().map(chain).collect();
+                Some(PlacedServiceDocument { name: service.name.clone(), chains })
+            })
+        });
+        let pools = placements.pools.values();
+        Self {
+            services: services.collect(),
+            left_out: pools.clone().flat_map(|pool| &pool.left_out).map(LeftOutDocument::new).collect(),
+            evaluations: pools.map(|pool| pool.evaluations).sum(),
+        }
     }
 
     /// As a table, and the devices that are left out in lines below it.
@@ -121,6 +121,11 @@ impl PlacedChainDocument {
 }
 
 impl LeftOutDocument {
+    fn new(left_out: &LeftOut) -> Self {
+        let LeftOut { device, service, reason } = left_out.clone();
+        Self { device, service, reason }
+    }
+
     fn in_words(&self) -> String {
         match &self.service {
             Some(service) => format!("{} for {service}: {}", self.device, self.reason),

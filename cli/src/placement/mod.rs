@@ -1,13 +1,10 @@
 //! Services of strategy Auto get their chains: the manifests go on as if somebody had pinned them.
 //!
-//! * [`place`]: asks the planner, pool by pool.
-//! * [`ground`]: manifests as what it decides about; [`weights`]: what the files of models say of memory.
-//! * [`names`]: names for chains.
+//! * [`place`]: reads files, and asks [`deployment::placement`].
+//! * [`weights`]: what the files of models say of memory.
 //! * [`document`]: what was decided, and why devices are left out.
 
 mod document;
-mod ground;
-mod names;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -16,15 +13,12 @@ pub(crate) use document::PlacementDocument;
 
 use crate::deploy::{Overrides, local_files};
 use crate::exit_code::{Blame, Outcome};
+use crate::models::{Served, read_all};
 use crate::plan::{Rate, rates_of};
-use crate::problem::{Judge, Models, Served};
-use api::{LoadErrors, Manifests, PinnedChain, ServicePlacement, Unplaced};
-use domain::EvaluationEffort;
-use ground::Pooled;
-use planner::placement::{Costs, Placed, Request, place as search};
-use planner::{Budget, Decomposition};
+use api::{LoadErrors, Manifests, Unplaced};
+use deployment::placement::{Placements, Request};
+use deployment::{Judge, Models};
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 
 /// Evaluations of a search. Not a time: `plan`, `simulate` and `up` must find the same placement, on any machine.
 const EVALUATIONS: u64 = 400;
@@ -47,52 +41,39 @@ pub(crate) fn place(manifests: Manifests, overrides: &Overrides, rates: &[Rate])
     }
     let mut unplaced = overrides.applied(&manifests).unplaced().blame_input()?;
     rates_of(&mut unplaced, rates)?;
-    let models = read(&unplaced, &manifests)?;
-    let mut document = PlacementDocument::default();
-    let mut chains: BTreeMap<String, Vec<PinnedChain>> = BTreeMap::new();
-    let mut problems = vec![];
-    for pool in auto_pools(&unplaced) {
-        let pooled = Pooled::new(&unplaced, pool, &models)?;
-        let placed = ask(&pooled);
-        for misfit in &placed.misfits {
-            let words = misfit.in_words(&pooled.ground, &pooled.demands);
-            let name = &pooled.demands[misfit.service].name;
-            let object = manifests.services.iter().find(|object| object.name == *name);
-            problems.extend(object.map(|object| object.origin.problem("spec.placement", words)));
-        }
-        chains.extend(names::chains(&pooled, &placed));
-        document.add(&pooled, &placed, &chains);
-    }
-    LoadErrors::none_or(problems).blame_input()?;
-    Ok(Settled { manifests: manifests.with_placement(&chains), placement: Some(document) })
-}
-
-fn ask(pooled: &Pooled) -> Placed {
-    search(&Request {
-        ground: &pooled.ground,
-        demands: &pooled.demands,
-        incumbent: None,
-        costs: Costs::default(),
-        judge: &Decomposition::default(),
-        effort: EvaluationEffort { seed: SEED, replications: NonZeroU32::MIN, arrivals: 0, stop: None },
-        budget: Budget { evaluations: Some(EVALUATIONS), stop: None },
+    let (models, weights) = read(&unplaced, &manifests)?;
+    let request = Request {
+        models: &models,
+        weights: &weights,
+        // Processes of local mode are emulated on this machine, whatever the nodes are.
+        architectures: &[],
+        incumbent: &BTreeMap::new(),
+        evaluations: EVALUATIONS,
         seed: SEED,
-    })
+    };
+    let placements = deployment::placement::place(&unplaced, &request).blame_input()?;
+    refuse_misfits(&placements, &manifests)?;
+    let document = PlacementDocument::new(&unplaced, &placements);
+    Ok(Settled { manifests: manifests.with_placement(&placements.chains()), placement: Some(document) })
 }
 
-/// Pools in which somebody has to decide.
-fn auto_pools(unplaced: &Unplaced) -> BTreeSet<&str> {
-    let auto = |service: &&api::UnplacedService| matches!(service.placement, ServicePlacement::Auto { .. });
-    unplaced.services.iter().filter(auto).map(|service| service.pool.as_str()).collect()
+/// Local mode serves all services or none.
+fn refuse_misfits(placements: &Placements, manifests: &Manifests) -> Outcome {
+    let misfits = placements.pools.values().flat_map(|pool| &pool.misfits);
+    let problems = misfits.filter_map(|(service, words)| {
+        let object = manifests.services.iter().find(|object| object.name == *service)?;
+        Some(object.origin.problem("spec.placement", words.clone()))
+    });
+    LoadErrors::none_or(problems.collect()).blame_input()
 }
 
-/// All models that are served, whether their services are placed or not.
-fn read(unplaced: &Unplaced, manifests: &Manifests) -> Outcome<Placing> {
+/// All models that are served, whether their services are placed or not, and bytes of the weights of their segments.
+fn read(unplaced: &Unplaced, manifests: &Manifests) -> Outcome<(Models, BTreeMap<String, Vec<u64>>)> {
     let names: BTreeSet<&str> = unplaced.services.iter().map(|service| service.model.model.name.as_str()).collect();
     let files = local_files(manifests, &names).blame_input()?;
     let served: Vec<Served<'_>> =
         unplaced.services.iter().map(|service| Served::new(&service.model, &files, manifests)).collect();
-    let models = Models::read_all(&served, manifests, None, Judge::Others)?;
+    let models = read_all(&served, manifests, None, Judge::Others)?;
     let mut weights = BTreeMap::new();
     for one in &served {
         let model = &one.model.model;
@@ -100,12 +81,5 @@ fn read(unplaced: &Unplaced, manifests: &Manifests) -> Outcome<Placing> {
             weights.insert(model.name.clone(), weights::of(one.file, model)?);
         }
     }
-    Ok(Placing { models, weights })
-}
-
-/// What is known of models.
-struct Placing {
-    models: Models,
-    /// Bytes of the weights of each segment.
-    weights: BTreeMap<String, Vec<u64>>,
+    Ok((models, weights))
 }

@@ -21,10 +21,11 @@ fn left_out(settled: &Settled) -> Vec<String> {
 #[test]
 fn what_was_placed_can_be_deployed() {
     let settled = changed(|_| {}).unwrap_or_else(|error| panic!("{error}"));
-    let deployment = deploy(&settled.manifests, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    let deployed = deploy(&settled.manifests, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let placement = settled.placement.unwrap_or_else(|| panic!("it was placed"));
     let chains: Vec<&str> = placement.services[0].chains.iter().map(|chain| chain.name.as_str()).collect();
-    let deployed: Vec<&str> = deployment.services[0].resolved.chains.iter().map(|chain| chain.name.as_str()).collect();
+    let deployed: Vec<&str> =
+        deployed.deployment.services[0].resolved.chains.iter().map(|chain| chain.name.as_str()).collect();
     assert_eq!(deployed, chains);
 }
 

@@ -1,7 +1,11 @@
 //! What was decided, and by which predictions.
 
 use super::document::SearchDocument;
-use domain::{Evaluation, Plan, Unsupported};
+use super::progress::Line;
+use crate::exit_code::{Failure, Outcome};
+use deployment::{Ask, Deployment, Found, Look, Prediction, Undecided, judge, predict};
+use domain::{Evaluation, Plan, Problem};
+use std::time::Instant;
 
 /// A plan for all services, with what evaluators predict of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,15 +20,6 @@ pub(crate) struct Decision {
     pub(crate) held_out: Vec<(f64, f64)>,
     /// How it was found.
     pub(crate) search: SearchDocument,
-}
-
-/// What an evaluator predicts.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Prediction {
-    /// Its name.
-    pub(crate) evaluator: String,
-    /// The prediction.
-    pub(crate) outcome: Result<Evaluation, Unsupported>,
 }
 
 /// A plan that was not taken.
@@ -45,16 +40,30 @@ impl From<&planner::RunnerUp> for RunnerUp {
 }
 
 impl Decision {
-    /// The prediction that judges: the last one that was made at all.
+    /// Of what was found, with what evaluators predict of it.
+    pub(super) fn new(problem: &Problem, found: Found, ask: &Ask) -> Self {
+        let predictions = predict(problem, &found.plan, &Look { seed: ask.seed, ..Look::default() });
+        let search = SearchDocument::new(ask, found.took, found.plans);
+        let runner_up = found.runner_up.as_ref().map(RunnerUp::from);
+        Self { plan: found.plan, predictions, runner_up, held_out: found.held_out, search }
+    }
+
+    /// The prediction that judges.
     pub(crate) fn judge(&self) -> Option<&Prediction> {
-        let made = |one: &&Prediction| one.evaluation().is_some_and(|found| !found.replications.is_empty());
-        self.predictions.iter().rev().find(made)
+        judge(&self.predictions)
     }
 }
 
-impl Prediction {
-    /// What is predicted, where anything is.
-    pub(crate) fn evaluation(&self) -> Option<&Evaluation> {
-        self.outcome.as_ref().ok()
-    }
+/// Asks the planner, and shows how far it is.
+pub(crate) fn decide(problem: &Problem, deployment: &Deployment, ask: &Ask) -> Outcome<Found> {
+    let began = Instant::now();
+    let line = Line::new(began, ask.whole());
+    let clock = || {
+        line.show();
+        began.elapsed()
+    };
+    deployment::decide(problem, deployment, ask, None, &clock).map_err(|error| match error {
+        Undecided::Refused(refused) => Failure::input(refused),
+        wrong @ Undecided::Wrong(_) => Failure::Running(wrong.into()),
+    })
 }

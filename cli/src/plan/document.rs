@@ -1,9 +1,9 @@
 //! A plan as a document: what `--output json` prints, and what tables and words are made from.
 
-use super::decide::Ask;
-use super::decision::{Decision, Prediction};
+use super::decision::Decision;
 use crate::placement::PlacementDocument;
-use domain::plan::{Score, Target, Violation, upper_loss, violations};
+use deployment::{Ask, Prediction, misses};
+use domain::plan::{Score, Target, Violation, upper_loss};
 use domain::{Choice, Epoch, Evaluation, Learning, Mixture, Policy, Probability, Problem, Seconds, ServiceMetrics};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -342,7 +342,11 @@ impl ServiceDocument {
             targets: TargetsDocument::new(&service.targets),
             predicted: decision.predictions.iter().map(|one| PredictionDocument::of(one, index)).collect(),
             held_out: decision.held_out.get(index).map(|&(chosen, judged)| HeldOutDocument { chosen, judged }),
-            missed: judging.map(|judging| misses(problem, judging, index)).unwrap_or_default(),
+            missed: judging
+                .iter()
+                .flat_map(|judging| misses(problem, judging, index))
+                .map(|miss| MissDocument::new(&miss))
+                .collect(),
         }
     }
 }
@@ -361,16 +365,6 @@ fn sources(
         choices: mixture(&source.name).choices().iter().map(|one| ChoiceDocument::new(one, policy)).collect(),
     };
     problem.services[service].sources.iter().map(source).collect()
-}
-
-/// Targets of a service that an evaluation misses.
-fn misses(problem: &Problem, evaluation: &Evaluation, service: usize) -> Vec<MissDocument> {
-    if evaluation.replications.is_empty() {
-        return vec![];
-    }
-    let metrics = evaluation.service(service);
-    let loss = if evaluation.is_sampled { upper_loss(evaluation, service) } else { metrics.loss };
-    violations(&problem.services[service].targets, &metrics, loss).iter().map(MissDocument::new).collect()
 }
 
 impl ChoiceDocument {

@@ -1,7 +1,8 @@
 //! A problem and a decision to try documents, tables and words with.
 
-use super::decision::{Decision, Prediction, RunnerUp};
+use super::decision::{Decision, RunnerUp};
 use super::document::{PlanDocument, SearchDocument};
+use deployment::Prediction;
 use domain::problem::{Chain, Device, Fragment, Gateway, Hop, Model, NamedLink, Samples, Service, Source, Targets};
 use domain::{
     Bytes, Choice, Epoch, Evaluation, ExitTable, FragmentRange, Link, Lottery, Mixture, Overflow, PerSecond, Plan,

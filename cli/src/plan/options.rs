@@ -1,17 +1,17 @@
 //! Options of `eenn plan` and `eenn explain`.
 
-use super::decide::{Ask, decide, predicted};
-use super::decision::Decision;
+use super::decision::{Decision, decide};
 use super::document::PlanDocument;
 use super::rates::{Rate, with_rates};
 use super::{explain, manifest, table};
-use crate::deploy::{Deployment, deploy};
+use crate::deploy::deploy;
 use crate::exit_code::{Blame, Failure, Outcome};
+use crate::models;
 use crate::placement::{PlacementDocument, Settled, place};
-use crate::problem::{Judge, Models, problem};
 use crate::up::Deciding;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use deployment::{Ask, Deployment, Judge, problem};
 use domain::Problem;
 use std::io::Write;
 use std::path::PathBuf;
@@ -113,7 +113,7 @@ impl Options {
         let text = match self.output {
             Output::Table => table::render(&document, self.wide),
             Output::Json => serde_json::to_string_pretty(&document).context("failed to write JSON")? + "\n",
-            Output::Yaml => manifest::render(&decided.deployment, &decided.decision.plan, &document),
+            Output::Yaml => manifest::render(&decided.deployment, &decided.problem, &decided.decision)?,
         };
         Ok(out.write_all(text.as_bytes())?)
     }
@@ -133,12 +133,13 @@ impl Common {
         let manifests = api::load(&self.manifests).blame_input()?;
         let overrides = self.deciding.overrides()?;
         let Settled { manifests, placement } = place(manifests, &overrides, &self.rate)?;
-        let deployment = deploy(&manifests, &overrides).blame_input()?;
-        let models = Models::read(&deployment, &manifests, None, Judge::Others)?;
-        let problem = problem(&deployment, &models)?;
+        let deployed = deploy(&manifests, &overrides).blame_input()?;
+        let models = models::read(&deployed, &manifests, None, Judge::Others)?;
+        let deployment = deployed.deployment;
+        let problem = problem(&deployment, &models).blame_input()?;
         let problem = with_rates(&problem, &self.rate).map_err(Failure::input)?;
         let ask = Ask { budget: self.budget, seed: self.seed, ..Ask::default() };
-        let decision = predicted(&problem, decide(&problem, &deployment, &ask)?, self.seed);
+        let decision = Decision::new(&problem, decide(&problem, &deployment, &ask)?, &ask);
         Ok(Decided { deployment, problem, decision, placement })
     }
 }

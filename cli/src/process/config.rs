@@ -66,8 +66,13 @@ mod tests {
             links: Default::default(),
             emulate: None,
             memory_budget_bytes: None,
+            tls: None,
         });
-        config.keep_ports(&ReadyDocument { address: "127.0.0.1:4".into(), metrics: "127.0.0.1:5".into() });
+        config.keep_ports(&ReadyDocument {
+            address: "127.0.0.1:4".into(),
+            metrics: "127.0.0.1:5".into(),
+            control: None,
+        });
         let Config::Device(document) = &config else { panic!() };
         assert_eq!((document.listen.as_str(), document.metrics_listen.as_str()), ("127.0.0.1:4", "127.0.0.1:5"));
         assert_eq!((config.name().as_str(), config.role()), ("device edge", "fragment"));

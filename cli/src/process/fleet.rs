@@ -227,6 +227,7 @@ mod tests {
             links: Default::default(),
             emulate: None,
             memory_budget_bytes: None,
+            tls: None,
         })
     }
 

@@ -4,13 +4,11 @@
 //! * [`child`]: one process from its start to its end.
 //! * [`fleet`]: several of them, started again when they die by themselves.
 //! * [`signals`]: Ctrl-C and its relatives.
-//! * [`telemetry`]: what they say about themselves.
 
 pub(crate) mod child;
 pub(crate) mod config;
 pub(crate) mod fleet;
 pub(crate) mod signals;
-pub(crate) mod telemetry;
 
 pub(crate) use config::Config;
 pub(crate) use fleet::{Fleet, News, Started};

@@ -2,14 +2,13 @@
 
 use super::local::Local;
 use crate::display::{DeviceView, ServiceView};
-use crate::load::client::Client;
 use crate::measure::DeviceLog;
 use crate::measure::account::WINDOW;
 use crate::measure::gateways::Counts;
-use crate::process::telemetry::fetch;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use transport::client::{FragmentClient, GatewayClient};
 use wire::document::GatewayTelemetry;
 
 /// Devices and gateways by name.
@@ -26,16 +25,9 @@ pub(crate) struct Board {
 /// Whom to ask.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    targets: Vec<PollTarget>,
+    devices: Vec<(String, FragmentClient)>,
+    gateways: Vec<(String, GatewayClient)>,
     board: Arc<Mutex<Board>>,
-}
-
-#[derive(Debug)]
-struct PollTarget {
-    name: String,
-    gateway: bool,
-    address: String,
-    client: Client,
 }
 
 /// Time between two polls.
@@ -118,27 +110,25 @@ fn device_view(name: &str, log: &DeviceLog) -> DeviceView {
 impl Poller {
     /// For all processes of `local`.
     pub(crate) fn new(local: &Local, board: Arc<Mutex<Board>>) -> Self {
-        let target = |name: &str, gateway, address: &str| PollTarget {
-            name: name.to_owned(),
-            gateway,
-            address: address.to_owned(),
-            client: Client::new(address),
-        };
-        let devices = local.devices.iter().map(|(name, started)| target(name, false, &started.ready.metrics));
-        let gateways = local.gateways.iter().map(|gateway| target(&gateway.name, true, &gateway.started.ready.metrics));
-        Self { targets: devices.chain(gateways).collect(), board }
+        let devices = local.devices.iter().map(|(name, started)| (name.clone(), &started.ready.metrics));
+        let gateways = local.gateways.iter().map(|gateway| (gateway.name.clone(), &gateway.started.ready.metrics));
+        Self {
+            devices: devices.map(|(name, address)| (name, FragmentClient::new(address, None))).collect(),
+            gateways: gateways.map(|(name, address)| (name, GatewayClient::new(address, None))).collect(),
+            board,
+        }
     }
 
     /// Asks every process once. One that does not answer keeps its last state.
     pub(crate) async fn poll(&self) {
-        for target in &self.targets {
-            let PollTarget { name, gateway, address, client } = target;
-            if *gateway {
-                if let Ok(telemetry) = fetch::<GatewayTelemetry>(client, address).await {
-                    self.board().observe_gateway(name, telemetry, Instant::now());
-                }
-            } else if let Ok(telemetry) = fetch(client, address).await {
+        for (name, client) in &self.devices {
+            if let Ok(telemetry) = client.telemetry().await {
                 self.board().devices.entry(name.clone()).or_default().observe(telemetry);
+            }
+        }
+        for (name, client) in &self.gateways {
+            if let Ok(telemetry) = client.telemetry().await {
+                self.board().observe_gateway(name, telemetry, Instant::now());
             }
         }
     }

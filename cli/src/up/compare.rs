@@ -1,11 +1,11 @@
 //! What the same load would have met without new plans, by simulation.
 
 use super::follow::{Change, Start};
-use crate::deploy::Deployment;
 use crate::exit_code::Outcome;
 use crate::format::percent;
 use crate::load::plan::Plan as Load;
 use crate::simulate::network_of;
+use deployment::Deployment;
 use domain::Plan;
 use serde::Serialize;
 use simulator::{Effort, Report};

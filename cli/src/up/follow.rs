@@ -5,21 +5,18 @@
 
 use super::board::Board;
 use super::local::{Gateway, Local};
-use crate::deploy::Deployment;
-use crate::load::client::Client;
-use crate::plan::{self, Ask, Replanned};
-use anyhow::{Context, ensure};
-use bytes::Bytes;
+use crate::plan::in_words;
+use anyhow::{Context, bail};
 use control::{Accepted, Decision, DriftLoop, Held, LoopOptions, Observation, Reason};
+use deployment::{Ask, Deployment, Replanned};
 use domain::{EvaluationEffort, Plan, Problem};
-use http_body_util::Full;
-use hyper::{Request, StatusCode};
 use serde::Serialize;
 use simulator::Simulation;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use transport::client::{GatewayClient, Pushed};
 use wire::document::PolicyVersion;
 
 /// Time between two looks: a change is acted on within seconds.
@@ -63,7 +60,7 @@ pub(crate) struct Change {
 pub(crate) struct Follower {
     /// `None` only while a thread has it.
     mind: Option<Box<Mind>>,
-    gateways: Vec<(Gateway, Client)>,
+    gateways: Vec<(Gateway, GatewayClient)>,
     begin: Instant,
     seen: BTreeMap<String, Instant>,
     uptimes: BTreeMap<String, f64>,
@@ -109,13 +106,13 @@ impl Follower {
             .with_addresses(&addresses.map(|(name, started)| (name.clone(), started.ready.address.clone())).collect());
         let services = deployment.services.iter().enumerate();
         let tracking =
-            services.filter(|(_, one)| one.resolved.reoptimization.is_some() && plan::tracks_confidence(one));
+            services.filter(|(_, one)| one.resolved.reoptimization.is_some() && deployment::tracks_confidence(one));
         let tracking: Vec<usize> = tracking.map(|(index, _)| index).collect();
         let drift = DriftLoop::new(start.problem.clone(), start.plan.clone(), version, options).tracking(tracking);
         let gateways = local.gateways.iter();
         Some(Self {
             mind: Some(Box::new(Mind { drift, deployment, seed: start.seed })),
-            gateways: gateways.map(|one| (one.clone(), Client::new(&one.started.ready.metrics))).collect(),
+            gateways: gateways.map(|one| (one.clone(), GatewayClient::new(&one.started.ready.metrics, None))).collect(),
             begin,
             seen: BTreeMap::new(),
             uptimes: BTreeMap::new(),
@@ -205,7 +202,9 @@ impl Mind {
         let ask = Ask { budget: BUDGET, seed: self.seed, threads: 1 };
         let services = 0..self.deployment.services.len();
         let confidences: Vec<_> = services.map(|index| self.drift.confidences(index).map(<[f64]>::to_vec)).collect();
-        match plan::replan(&problem, &self.deployment, self.drift.plan(), &confidences, &ask) {
+        let clock = || began.elapsed();
+        let replanned = deployment::replan(&problem, &self.deployment, self.drift.plan(), &confidences, &ask, &clock);
+        match replanned {
             Ok(Replanned::Better { plan, gain }) => {
                 let version = self.drift.accept(now, Accepted { problem, plan, gain: gain.clone() });
                 Some(self.changed(now, version, reasons, gain, began))
@@ -229,7 +228,7 @@ impl Mind {
         reasons: &[Reason],
         began: Instant,
     ) -> Option<Change> {
-        match plan::retune(problem, &self.deployment, self.drift.plan(), confidences) {
+        match deployment::retune(problem, &self.deployment, self.drift.plan(), confidences) {
             Ok(policies) => {
                 let version = self.drift.retuned(now, policies)?;
                 Some(self.changed(now, version, reasons, "confidences as observed".to_owned(), began))
@@ -264,17 +263,16 @@ impl Mind {
     /// The plan in force: shares and thresholds, per service.
     fn in_words(&self) -> Vec<String> {
         let services = self.deployment.services.iter().zip(&self.drift.plan().policies);
-        services.map(|(service, policy)| format!("{}: {}", service.name, plan::in_words(policy))).collect()
+        services.map(|(service, policy)| format!("{}: {}", service.name, in_words(policy))).collect()
     }
 
-    async fn send(&self, gateway: &Gateway, client: &Client) -> anyhow::Result<()> {
+    async fn send(&self, gateway: &Gateway, client: &GatewayClient) -> anyhow::Result<()> {
         let services = self.deployment.services.iter().filter(|service| service.name == gateway.service);
         let documents = services.flat_map(|service| &service.gateways);
         let document = documents.into_iter().find(|document| document.device == gateway.device);
-        let body = serde_json::to_vec(&document.context("every gateway is in the deployment")?.policy)?;
-        let request = Request::put("/policy").header("host", &gateway.started.ready.metrics);
-        let (status, answer) = client.send(request.body(Full::new(Bytes::from(body)))?).await?;
-        ensure!(status == StatusCode::OK, "{status}: {}", String::from_utf8_lossy(&answer));
-        Ok(())
+        match client.push(&document.context("every gateway is in the deployment")?.policy).await? {
+            Pushed::Applied(_) => Ok(()),
+            Pushed::Stale(version) => bail!("it has generation {}, which is as new or newer", version.generation),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The processes of local mode: devices first, then gateways that know where the devices listen.
 
-use crate::deploy::Deployment;
 use crate::exit_code::{Failure, Outcome};
 use crate::process::fleet::{Launcher, this_executable};
 use crate::process::{Config, Fleet, Interrupts, News, Started, Urgency};
 use anyhow::{Context, anyhow};
+use deployment::Deployment;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};

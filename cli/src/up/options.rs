@@ -2,14 +2,15 @@
 
 use super::follow::Start;
 use super::{Drive, run, samples};
-use crate::deploy::{self, Deployment, ServicePlan};
-use crate::exit_code::{Blame, Failure, Outcome};
+use crate::deploy::{Deployed, Files, deploy};
+use crate::exit_code::{Blame, Outcome};
 use crate::load::plan::Plan;
+use crate::models;
 use crate::placement::{PlacementDocument, Settled, place};
-use crate::plan::{self, Ask};
-use crate::problem::{self, Judge, Models};
+use crate::plan::decide;
 use api::{Manifests, ResolvedScheduler};
 use clap::{Args, ValueEnum};
+use deployment::{Ask, Deployment, Judge, ServicePlan, problem};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -99,13 +100,12 @@ impl Options {
     fn check(self) -> Outcome<Checked> {
         let overrides = self.drive.overrides()?;
         let Settled { manifests, placement } = place(api::load(&self.manifests).blame_input()?, &overrides, &[])?;
-        let mut deployment = deploy::deploy(&manifests, &overrides).blame_input()?;
-        for service in &deployment.services {
-            service.artifact.verify(&service.model_file).map_err(Failure::input)?;
-        }
-        let plan = self.drive.plan(&run::sources(&deployment), self.seed)?;
-        let start = self.decide(&manifests, &mut deployment)?;
-        let data = self.data.clone().or_else(|| default_data(&self.manifests, &deployment));
+        let mut deployed = deploy(&manifests, &overrides).blame_input()?;
+        deployed.verify()?;
+        let plan = self.drive.plan(&run::sources(&deployed.deployment), self.seed)?;
+        let start = self.decide(&manifests, &mut deployed)?;
+        let Deployed { deployment, files } = deployed;
+        let data = self.data.clone().or_else(|| default_data(&self.manifests, &files));
         let samples = samples::read(&deployment, data.as_deref(), plan.is_some()).blame_input()?;
         let listen = self.listen.unwrap_or_else(|| {
             // Nobody needs to know the port of a gateway that only we send to.
@@ -116,14 +116,15 @@ impl Options {
     }
 
     /// Plans for the expected rates, where a scheduler has to be planned.
-    fn decide(&self, manifests: &Manifests, deployment: &mut Deployment) -> Outcome<Option<Start>> {
+    fn decide(&self, manifests: &Manifests, deployed: &mut Deployed) -> Outcome<Option<Start>> {
         let given = |service: &ServicePlan| matches!(service.resolved.scheduler, ResolvedScheduler::Given(_));
-        if deployment.services.iter().all(given) {
+        if deployed.deployment.services.iter().all(given) {
             return Ok(None);
         }
-        let models = Models::read(deployment, manifests, None, Judge::Others)?;
-        let problem = problem::problem(deployment, &models)?;
-        let mut plan = plan::decide(&problem, deployment, &Ask { seed: self.seed, ..Ask::default() })?.plan;
+        let models = models::read(deployed, manifests, None, Judge::Others)?;
+        let deployment = &mut deployed.deployment;
+        let problem = problem(deployment, &models).blame_input()?;
+        let mut plan = decide(&problem, deployment, &Ask { seed: self.seed, ..Ask::default() })?.plan;
         if self.no_reoptimize {
             plan.policies.iter_mut().for_each(|policy| policy.rates = None);
         }
@@ -133,9 +134,9 @@ impl Options {
 }
 
 /// Beside the manifests, or beside the model that one of them names.
-fn default_data(manifests: &Path, deployment: &Deployment) -> Option<PathBuf> {
+fn default_data(manifests: &Path, files: &Files) -> Option<PathBuf> {
     let folder = if manifests.is_dir() { Some(manifests) } else { manifests.parent() };
-    let models = deployment.services.iter().map(|service| service.model_file.parent());
+    let models = files.values().map(|file| file.parent());
     let folders = std::iter::once(folder).chain(models).flatten();
     folders.map(|folder| folder.join("load.safetensors")).find(|file| file.is_file())
 }

@@ -1,8 +1,8 @@
 //! What load carries, and the request that a user can try.
 
-use crate::deploy::Deployment;
 use crate::load::driver::Samples;
 use anyhow::{Context, bail};
+use deployment::Deployment;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wire::document::InputDocument;

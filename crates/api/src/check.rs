@@ -39,7 +39,7 @@ impl Checker<'_> {
     fn value(&mut self, node: &Node, schema: &Value, path: &str) {
         let (schema, form) = resolve(schema, self.root);
         if schema.get("x-kubernetes-int-or-string").is_some() {
-            return self.quantity(node, form, path);
+            return self.quantity(node, schema, form, path);
         }
         let Some(kind) = kind_of(schema) else { return };
         if node.is_null() {
@@ -54,6 +54,9 @@ impl Checker<'_> {
             ("string", Data::Scalar { text, kind: Scalar::Text }) => self.text(node, text, schema, form, path),
             ("integer", Data::Scalar { kind: Scalar::Integer(value), .. }) => self.integer(node, *value, schema, path),
             ("boolean", Data::Scalar { kind: Scalar::Bool(_), .. }) => {}
+            ("string", Data::Scalar { text, .. }) if !allowed_values(schema).is_empty() => {
+                self.report(node.at, path, format!("unknown value {}", unknown(text, &allowed_values(schema))));
+            }
             _ => self.report(node.at, path, wrong_type(kind, node)),
         }
     }
@@ -97,6 +100,9 @@ impl Checker<'_> {
         for key in schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten() {
             self.distinct(items, key.as_str().unwrap_or_default(), path);
         }
+        if schema.get("x-kubernetes-list-type").is_some_and(|kind| kind == "set") {
+            self.distinct_texts(items, path);
+        }
     }
 
     /// In a list that is a map by one of its fields, no two entries share that field.
@@ -107,6 +113,17 @@ impl Checker<'_> {
             if let Some(first) = seen.insert(text, index) {
                 let message = format!("{:?} is already taken by {path}[{first}]", form::shorten(text));
                 self.report(node.at, &format!("{path}[{index}].{key}"), message);
+            }
+        }
+    }
+
+    /// In a list that is a set, no two entries are equal.
+    fn distinct_texts(&mut self, items: &[Node], path: &str) {
+        let mut seen = std::collections::HashMap::new();
+        for (index, (node, text)) in items.iter().filter_map(|item| Some((item, item.text()?))).enumerate() {
+            if let Some(first) = seen.insert(text, index) {
+                let message = format!("{:?} is already there as {path}[{first}]", form::shorten(text));
+                self.report(node.at, &format!("{path}[{index}]"), message);
             }
         }
     }
@@ -123,17 +140,22 @@ impl Checker<'_> {
         if let Some(most) = most.filter(|most| text.chars().count() as u64 > *most) {
             self.report(node.at, path, format!("is longer than {most} characters"));
         }
+        // The one minimum there is.
+        if text.is_empty() && schema.get("minLength").is_some_and(|least| least == 1) {
+            self.report(node.at, path, "is empty; give it a value");
+        }
     }
 
-    fn quantity(&mut self, node: &Node, form: Option<&form::Form>, path: &str) {
-        let message = match &node.data {
-            Data::Scalar { text, kind: Scalar::Text | Scalar::Integer(_) } => {
-                form.and_then(|form| form.check(text).err()).map(|error| error.to_string())
+    fn quantity(&mut self, node: &Node, schema: &Value, form: Option<&form::Form>, path: &str) {
+        match &node.data {
+            Data::Scalar { text, kind: kind @ (Scalar::Text | Scalar::Integer(_)) } => {
+                match (form.and_then(|form| form.check(text).err()), kind) {
+                    (Some(error), _) => self.report(node.at, path, error.to_string()),
+                    (None, Scalar::Integer(value)) => self.integer(node, *value, schema, path),
+                    (None, _) => {}
+                }
             }
-            _ => Some(wrong_type("string", node)),
-        };
-        if let Some(message) = message {
-            self.report(node.at, path, message);
+            _ => self.report(node.at, path, wrong_type("string", node)),
         }
     }
 

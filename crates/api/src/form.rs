@@ -1,5 +1,6 @@
 //! Text with a pattern: names, references and numbers as text. One pattern serves the schema and the loader alike.
 
+use crate::rules;
 use domain::Bytes;
 use regex_lite::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -121,16 +122,36 @@ enum Text {
 }
 
 fn schema_of(name: &str, longest: usize, pattern: &str) -> Schema {
-    if name == "Quantity" {
-        return json_schema!({
+    match name {
+        "Quantity" => json_schema!({
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": pattern,
             "maxLength": longest,
+            // For those that are written as integers, which a pattern does not look at.
+            "minimum": 0,
+            "maximum": LARGEST_INTEGER,
             "x-kubernetes-int-or-string": true,
-        });
+        }),
+        // The API server shows users the pattern that a value does not match. A rule says it in words, with the bound that
+        // a readable pattern leaves out; together they allow what the form does.
+        "Decimal" => bounded(longest, pattern, &rules::DECIMAL),
+        "PositiveDecimal" => bounded(longest, r"^[0-9]{1,15}(\.[0-9]{1,15})?$", &rules::POSITIVE_DECIMAL),
+        "Ratio" => bounded(longest, r"^[01](\.[0-9]{1,15})?$", &rules::RATIO),
+        _ => json_schema!({"type": "string", "pattern": pattern, "maxLength": longest}),
     }
-    json_schema!({"type": "string", "pattern": pattern, "maxLength": longest})
 }
+
+fn bounded(longest: usize, pattern: &str, bound: &rules::Rules) -> Schema {
+    json_schema!({
+        "type": "string",
+        "pattern": pattern,
+        "maxLength": longest,
+        "x-kubernetes-validations": bound.to_json(),
+    })
+}
+
+/// 2^53 − 1: what JSON keeps exactly everywhere.
+const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 
 forms! {
     /// A name that ends up in metrics and object names.
@@ -155,7 +176,7 @@ forms! {
     Decimal, DECIMAL, 32, r"^[0-9]{1,15}(\.[0-9]{1,15})?$",
         "a number ≥ 0 in quotes, such as \"12.5\"";
     /// A number > 0 as text, such as "0.25".
-    PositiveDecimal, POSITIVE_DECIMAL, 32, r"^(0{0,14}[1-9][0-9]{0,14}(\.[0-9]{1,15})?|0{1,14}\.0{0,14}[1-9][0-9]{0,14})$",
+    PositiveDecimal, POSITIVE_DECIMAL, 32, r"^(0{0,14}[1-9][0-9]{0,14}(\.[0-9]{1,15})?|0{1,15}\.0{0,14}[1-9][0-9]{0,14})$",
         "a number > 0 in quotes, such as \"0.25\"";
     /// A number from 0 to 1 as text, such as "0.01".
     Ratio, RATIO, 32, r"^(0(\.[0-9]{1,15})?|1(\.0{1,15})?)$",

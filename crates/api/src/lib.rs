@@ -14,6 +14,7 @@ mod plan;
 mod pool;
 mod qos;
 mod resolve;
+mod rounded;
 mod rules;
 pub mod samples;
 mod scheduler;
@@ -26,6 +27,10 @@ mod check;
 mod conventions;
 mod form;
 mod problem;
+#[cfg(test)]
+mod structural;
+#[cfg(test)]
+mod table;
 mod yaml;
 
 pub use form::{

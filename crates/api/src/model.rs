@@ -92,6 +92,11 @@ pub struct Exit {
     /// What the tensor holds. Default: Logits.
     #[serde(default)]
     pub output: ExitOutput,
+    /// Segment that it hangs on, from 1, as `eenn model inspect` prints it. Clusters plan with it; local mode looks into the file
+    /// instead. Default: the segment of the same number, where there are as many segments as exits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub segment: Option<i32>,
 }
 
 /// What the output tensor of an exit holds.

@@ -175,6 +175,7 @@ pub enum Tier {
 /// A link between two devices, or between all devices of two tiers: every pair has a link of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::LINK.to_json()))]
 pub struct Link {
     /// One end.
     pub from: LinkEnd,

@@ -1,7 +1,8 @@
 //! Rules between fields, in the Common Expression Language: what the API server refuses, and what users then read.
 //!
 //! The loader of the command line says the same, and more, with lines (`resolve`). A rule is here when it can be said about one
-//! object alone.
+//! object alone. It holds of text that is of no good form, since the form says so itself: otherwise users would read of
+//! conversions.
 
 use serde_json::{Value, json};
 
@@ -41,6 +42,21 @@ const fn rule(expression: &'static str, message: &'static str) -> Rule {
 const fn at(field: &'static str, expression: &'static str, message: &'static str) -> Rule {
     Rule { expression, message, field: Some(field) }
 }
+
+pub(crate) const DECIMAL: Rules = Rules(&[rule(
+    "self.matches('^[0-9]{1,15}([.][0-9]{1,15})?$')",
+    "must be a number ≥ 0 in quotes, such as \"12.5\"",
+)]);
+
+pub(crate) const POSITIVE_DECIMAL: Rules = Rules(&[rule(
+    "self.matches('^[0-9]{1,15}([.][0-9]{1,15})?$') && double(self) > 0.0",
+    "must be a number > 0 in quotes, such as \"0.25\"",
+)]);
+
+pub(crate) const RATIO: Rules = Rules(&[rule(
+    "self.matches('^[01]([.][0-9]{1,15})?$') && double(self) <= 1.0",
+    "must be a number from 0 to 1 in quotes, such as \"0.01\"",
+)]);
 
 pub(crate) const ARTIFACT: Rules = Rules(&[
     rule(
@@ -83,20 +99,20 @@ pub(crate) const MODEL: Rules = Rules(&[
     at(
         ".exits",
         "self.exits.all(one, self.exits.exists_one(other, other.tensor == one.tensor))",
-        "two exits have the same tensor; every exit is a tensor of its own",
+        "every exit needs a tensor of its own; two have the same",
     ),
 ]);
 
 pub(crate) const ALLOWED_NAMESPACES: Rules = Rules(&[at(
     ".names",
     "self.from == 'Selected' ? has(self.names) && size(self.names) > 0 : !has(self.names) || size(self.names) == 0",
-    "names goes with from: Selected, and with nothing else",
+    "names must be set with from: Selected, and only then",
 )]);
 
 pub(crate) const TOLERATION: Rules = Rules(&[at(
     ".value",
     "(self.operator == 'Equal') == has(self.value)",
-    "value goes with operator: Equal, and with nothing else",
+    "value must be set with operator: Equal, and only then",
 )]);
 
 pub(crate) const LINK_END: Rules = Rules(&[rule(
@@ -104,69 +120,98 @@ pub(crate) const LINK_END: Rules = Rules(&[rule(
     "an end is a tier or a device: set exactly one of tier and device",
 )]);
 
+pub(crate) const LINK: Rules = Rules(&[at(
+    ".bytesPerSecond",
+    "!isQuantity(string(self.bytesPerSecond)) || quantity(string(self.bytesPerSecond)).isGreaterThan(quantity('0'))",
+    "bytesPerSecond must be more than 0; remove the link to say that it is down",
+)]);
+
 pub(crate) const SCHEDULER: Rules = Rules(&[
-    at(".fixed", "(self.type == 'Fixed') == has(self.fixed)", "fixed goes with type: Fixed, and with nothing else"),
+    at(".fixed", "(self.type == 'Fixed') == has(self.fixed)", "fixed must be set with type: Fixed, and only then"),
     at(
         ".mixture",
         "(self.type == 'Mixture') == (has(self.mixture) && size(self.mixture) > 0)",
-        "mixture goes with type: Mixture, and with nothing else",
+        "mixture must be set with type: Mixture, and only then",
     ),
     at(
         ".mixture",
-        "!has(self.mixture) || size(self.mixture) == 0 || (self.mixture.map(one, double(one.probability)).sum() > 0.999999 \
+        "!has(self.mixture) || size(self.mixture) == 0 || \
+         self.mixture.exists(one, !one.probability.matches('^[0-9]+([.][0-9]+)?$')) || (self.mixture.map(one, double(one.probability)).sum() > 0.999999 \
          && self.mixture.map(one, double(one.probability)).sum() < 1.000001)",
-        "the probabilities of a mixture sum to 1",
+        "the probabilities of a mixture must sum to 1",
     ),
     at(
         ".fixedDistribution",
         "(self.type == 'FixedDistribution') == has(self.fixedDistribution)",
-        "fixedDistribution goes with type: FixedDistribution, and with nothing else",
+        "fixedDistribution must be set with type: FixedDistribution, and only then",
     ),
-    at(".knapsack", "!has(self.knapsack) || self.type == 'Knapsack'", "knapsack goes with type: Knapsack only"),
+    at(
+        ".knapsack",
+        "!has(self.knapsack) || self.type == 'Knapsack'",
+        "knapsack belongs to type: Knapsack; remove it or change the type",
+    ),
     at(
         ".queueingLP",
         "!has(self.queueingLP) || self.type == 'QueueingLP'",
-        "queueingLP goes with type: QueueingLP only",
+        "queueingLP belongs to type: QueueingLP; remove it or change the type",
     ),
     at(
         ".dataDriven",
         "!has(self.dataDriven) || self.type == 'DataDriven'",
-        "dataDriven goes with type: DataDriven only",
+        "dataDriven belongs to type: DataDriven; remove it or change the type",
     ),
-    at(".adaEE", "!has(self.adaEE) || self.type == 'AdaEE'", "adaEE goes with type: AdaEE only"),
+    at(
+        ".adaEE",
+        "!has(self.adaEE) || self.type == 'AdaEE'",
+        "adaEE belongs to type: AdaEE; remove it or change the type",
+    ),
     at(".type", "self.type != 'CEEN'", "CEEN is not available yet; use Auto"),
 ]);
 
 pub(crate) const CHOICE_SCHEDULER: Rules = Rules(&[at(
     ".fixed",
     "(self.type == 'Fixed') == has(self.fixed)",
-    "fixed goes with type: Fixed, and with nothing else",
+    "fixed must be set with type: Fixed, and only then",
 )]);
 
 pub(crate) const FIXED_DISTRIBUTION: Rules = Rules(&[at(
     ".probabilities",
-    "self.probabilities.map(one, double(one)).sum() > 0.999999 && self.probabilities.map(one, double(one)).sum() < 1.000001",
-    "probabilities sum to 1",
+    "self.probabilities.exists(one, !one.matches('^[0-9]+([.][0-9]+)?$')) || \
+     (self.probabilities.map(one, double(one)).sum() > 0.999999 && self.probabilities.map(one, double(one)).sum() < 1.000001)",
+    "probabilities must sum to 1",
 )]);
 
 pub(crate) const PLACEMENT: Rules = Rules(&[at(
     ".pinned",
     "(self.strategy == 'Pinned') == (has(self.pinned) && size(self.pinned) > 0)",
-    "pinned goes with strategy: Pinned, and with nothing else",
+    "pinned must be set with strategy: Pinned, and only then",
 )]);
 
 pub(crate) const PINNED_FRAGMENT: Rules = Rules(&[at(
     ".lastSegment",
     "self.lastSegment >= self.firstSegment",
-    "lastSegment is before firstSegment; a fragment is a run of segments",
+    "lastSegment must be at least firstSegment: a fragment is a run of segments",
 )]);
 
-pub(crate) const RUNTIME: Rules = Rules(&[at(
-    ".cpuRequest",
-    "!has(self.cpuRequest) || !has(self.cpuLimit) || \
-     quantity(string(self.cpuRequest)).compareTo(quantity(string(self.cpuLimit))) <= 0",
-    "cpuRequest is more than cpuLimit",
-)]);
+pub(crate) const RUNTIME: Rules = Rules(&[
+    at(
+        ".cpuRequest",
+        "!has(self.cpuRequest) || !isQuantity(string(self.cpuRequest)) || quantity(string(self.cpuRequest)).isGreaterThan(quantity('0'))",
+        "cpuRequest must be more than 0; remove it for equal weights",
+    ),
+    at(
+        ".cpuLimit",
+        "!has(self.cpuLimit) || !isQuantity(string(self.cpuLimit)) || quantity(string(self.cpuLimit)).isGreaterThan(quantity('0'))",
+        "cpuLimit must be more than 0; remove it for as many cores as there are workers",
+    ),
+    at(
+        ".cpuRequest",
+        "!has(self.cpuRequest) || !has(self.cpuLimit) || \
+         !isQuantity(string(self.cpuRequest)) || !isQuantity(string(self.cpuLimit)) || \
+         quantity(string(self.cpuRequest)).compareTo(quantity(string(self.cpuLimit))) <= 0",
+        "cpuRequest must be at most cpuLimit",
+    ),
+]);
 
 pub(crate) const PLAN: Rules =
     Rules(&[rule("self == oldSelf", "a plan does not change; the operator makes a new one instead")]);

@@ -292,7 +292,7 @@ fn mistakes_in_an_object_name_field_and_line() {
         (
             "runtime:",
             "runtme:",
-            "m.yaml:71:3: spec: unknown field \"runtme\"; did you mean \"runtime\"?; allowed: auditShare, deadlineMilliseconds, devicePoolRef, epoch, modelRef, overflow, placement, qosTargetRef, reoptimization, runtime, scheduler, sources",
+            "m.yaml:71:3: spec: unknown field \"runtme\"; did you mean \"runtime\"?; allowed: approvedPlan, auditShare, deadlineMilliseconds, devicePoolRef, epoch, imagePullSecrets, modelRef, overflow, placement, planning, qosTargetRef, reoptimization, runtime, scheduler, sources",
         ),
         ("  modelRef: { name: net }\n", "", "m.yaml:52:3: spec.modelRef: is missing"),
         (

@@ -281,7 +281,7 @@ pub struct DeviceDocument {
     pub device: String,
     /// `host:port` to listen on; port 0 takes a free one.
     pub listen: String,
-    /// `host:port` of metrics and health.
+    /// `host:port` of metrics and health, and of telemetry without `tls`.
     pub metrics_listen: String,
     /// Fragments hosted here.
     pub fragments: Vec<FragmentDocument>,
@@ -294,6 +294,9 @@ pub struct DeviceDocument {
     /// Bytes for the jobs of all fragments together, beside their own budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_budget_bytes: Option<u64>,
+    /// Who may connect; absent, all do, and nothing is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsDocument>,
 }
 
 /// A fragment of a model.
@@ -377,7 +380,7 @@ pub struct GatewayDocument {
     pub device: String,
     /// `host:port` for requests.
     pub listen: String,
-    /// `host:port` for metrics, telemetry and policy.
+    /// `host:port` of metrics and health, and of telemetry and policy without `tls`.
     pub admin_listen: String,
     /// The model, for metadata and to check requests.
     pub model: ModelDocument,
@@ -398,6 +401,33 @@ pub struct GatewayDocument {
     /// Links to devices, by name, that are emulated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, LinkDocument>,
+    /// Who may connect to the control endpoint, and which fragments are sent jobs; absent, all do, and nothing is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsDocument>,
+}
+
+/// Mutual TLS on hops, and on a control endpoint of its own: telemetry, and a gateway's policies, are then served there and
+/// no longer beside metrics and health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsDocument {
+    /// Folder with `tls.crt`, `tls.key` and `ca.crt`, the last with one or more authorities. It is read again when it changes.
+    pub folder: String,
+    /// DNS name in the certificates of all gateways and fragments of the service: who is sent jobs, and from whom they are
+    /// taken.
+    pub name: String,
+    /// The control endpoint.
+    pub control: ControlDocument,
+}
+
+/// Where a process is controlled, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ControlDocument {
+    /// `host:port` to listen on.
+    pub listen: String,
+    /// DNS name in the certificate of the only peer that may connect.
+    pub peer: String,
 }
 
 /// What a process prints on its first line when it is ready.
@@ -408,6 +438,9 @@ pub struct ReadyDocument {
     pub address: String,
     /// `host:port` of metrics and admin.
     pub metrics: String,
+    /// `host:port` of control, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
 }
 
 /// Counters of a gateway since it started.

@@ -43,5 +43,7 @@ metrics! {
     LATENCY = "eenn_latency_seconds", "Latency of answered jobs at the gateway", ["source"];
     IN_FLIGHT = "eenn_jobs_in_flight", "Jobs in flight", ["source"];
     ARRIVAL_RATE = "eenn_arrival_rate_per_second", "Estimated arrival rate, all attempts", ["source"];
+    HANDSHAKES_FAILED = "eenn_tls_handshakes_failed", "Connections that one of the two sides refused, or that broke before they were secured", ["endpoint", "reason"];
+    TLS_BEHIND = "eenn_tls_folder_bad", "1 while the folder of certificates cannot be used, and what it held before still is", [];
     POLICY_GENERATION = "eenn_policy_generation", "Generation of the policy in force", [];
 }

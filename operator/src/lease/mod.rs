@@ -65,7 +65,14 @@ pub struct Candidate {
 
 impl Candidate {
     /// A candidate for the lease `name`. Its identity must be that of no other process.
-    pub fn new(mut config: Config, namespace: &str, name: &str, me: String, timing: Timing, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn new(
+        mut config: Config,
+        namespace: &str,
+        name: &str,
+        me: String,
+        timing: Timing,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         // A renewal that is late is of no use: no retries behind our back, and no waiting for an answer that does not come.
         config.default_retry = false;
         config.connect_timeout = Some(timing.retry);

@@ -40,7 +40,7 @@ impl Names {
     fn of(&self, name: &str, namespace: &str) -> String {
         match self.of_several_namespaces {
             true => {
-                let short: String = name.chars().take(45).collect();
+                let short: String = name.chars().take(34).collect();
                 format!("{}-{}", short.trim_end_matches('-'), labels::hash(&format!("{namespace}/{name}")))
             }
             false => name.to_owned(),
@@ -79,7 +79,10 @@ impl Inputs {
             object.spec.qos_target_ref = reference(&name);
             push(&mut self.manifests.targets, Object { name, ..manifests::object(&**target, &target.spec) });
         }
-        push(&mut self.manifests.models, Object { name: model.clone(), ..manifests::object(&*found.model, &found.model.spec) });
+        push(
+            &mut self.manifests.models,
+            Object { name: model.clone(), ..manifests::object(&*found.model, &found.model.spec) },
+        );
         self.models.insert(model, Key::of(&*found.model));
         self.services.insert(object.name.clone(), Key::of(&**service));
         self.manifests.services.push(object);
@@ -117,7 +120,9 @@ fn push<Spec>(objects: &mut Vec<Object<Spec>>, object: Object<Spec>) {
 
 fn has_class(node: &Object<api::Node>, pool: &DevicePool) -> bool {
     let carries = |labels: &BTreeMap<String, api::LabelValue>| {
-        labels.iter().all(|(key, value)| node.spec.metadata.labels.get(key).is_some_and(|found| found == value.as_str()))
+        labels
+            .iter()
+            .all(|(key, value)| node.spec.metadata.labels.get(key).is_some_and(|found| found == value.as_str()))
     };
     carries(&pool.spec.node_selector.match_labels) && pool.spec.classes.iter().any(|class| carries(&class.match_labels))
 }

@@ -45,7 +45,8 @@ impl Tables {
         }
         let action = format!("get ConfigMap {}", place.0);
         let found = context.cluster.api::<ConfigMap>(&namespace).get_opt(name).await.map_err(Failure::api(action))?;
-        let read = found.as_ref().ok_or_else(|| format!("there is no ConfigMap {name:?}")).and_then(|it| parse(it, key));
+        let read =
+            found.as_ref().ok_or_else(|| format!("there is no ConfigMap {name:?}")).and_then(|it| parse(it, key));
         let read = read.map(Arc::new);
         let version = found.and_then(|found| found.resource_version()).unwrap_or_default();
         self.0.lock().expect("nothing panics while it holds tables").insert(place, (version, read.clone()));

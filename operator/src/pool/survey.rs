@@ -42,7 +42,8 @@ pub fn survey(pool: &DevicePool, nodes: &[Arc<Node>]) -> Survey {
         states.insert(node.name_any(), state);
     }
     let resolved = resolved(pool, known);
-    let devices = selected.iter().filter_map(|node| device(node, states[&node.name_any()], pool, resolved.as_ref().ok()));
+    let devices =
+        selected.iter().filter_map(|node| device(node, states[&node.name_any()], pool, resolved.as_ref().ok()));
     Survey { devices: devices.collect(), resolved }
 }
 

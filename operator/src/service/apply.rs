@@ -97,7 +97,8 @@ async fn clear(
 ) -> Result<Option<Duration>, Failure> {
     let caches = &context.caches;
     let deployments = owned(&caches.deployments, service);
-    let old: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
+    let old: BTreeSet<String> =
+        deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
     for deployment in deployments.iter().filter(|one| drained.contains(&one.name_any())) {
         context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), deployment).await?;
@@ -112,7 +113,12 @@ async fn clear(
 }
 
 /// Deletes those children that are not to be kept.
-async fn remove<K>(context: &Context, service: &EENNService, cache: &Cache<K>, kept: impl Fn(&K) -> bool) -> Result<(), Failure>
+async fn remove<K>(
+    context: &Context,
+    service: &EENNService,
+    cache: &Cache<K>,
+    kept: impl Fn(&K) -> bool,
+) -> Result<(), Failure>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
 {

@@ -85,7 +85,8 @@ pub fn is_paused(service: &EENNService) -> bool {
 pub fn model_ready(found: &References) -> Finding {
     let model = found.model.name_any();
     let conditions = found.model.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    let current = found.model.status.as_ref().map(|status| status.observed_generation) == found.model.metadata.generation;
+    let current =
+        found.model.status.as_ref().map(|status| status.observed_generation) == found.model.metadata.generation;
     match conditions.iter().find(|condition| condition.r#type == "Ready") {
         Some(ready) if current && ready.status == ConditionStatus::True => {
             Finding::holds("ModelReady", "ModelReady", format!("EENNModel {model:?} can be planned with"))

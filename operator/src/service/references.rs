@@ -24,13 +24,19 @@ pub fn find(context: &Context, service: &EENNService) -> Result<References, Find
     let spec = &service.spec;
     let missing = |kind: &str, name: &str, reason| {
         let place = if kind == "DevicePool" { String::new() } else { format!(" in namespace {namespace:?}") };
-        Finding::fails("Accepted", reason, format!("there is no {kind} {name:?}{place}; create it, or name another one"))
+        Finding::fails(
+            "Accepted",
+            reason,
+            format!("there is no {kind} {name:?}{place}; create it, or name another one"),
+        )
     };
     let pool_name = spec.device_pool_ref.name.as_str();
     let pool = context.caches.pools.get(&Key::new("", pool_name));
     let pool = pool.ok_or_else(|| missing("DevicePool", pool_name, "PoolNotFound"))?;
     if !pool.spec.allowed_namespaces.allows(&namespace) {
-        let message = format!("DevicePool {pool_name:?} does not take services of namespace {namespace:?}; its spec.allowedNamespaces says which ones");
+        let message = format!(
+            "DevicePool {pool_name:?} does not take services of namespace {namespace:?}; its spec.allowedNamespaces says which ones"
+        );
         return Err(Finding::fails("Accepted", "NamespaceNotAllowed", message));
     }
     let model_name = spec.model_ref.name.as_str();

@@ -3,8 +3,8 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
-use super::references::References;
 use super::model_ready;
+use super::references::References;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::{Context, clock};
@@ -98,7 +98,9 @@ fn findings(
 
 fn planned(choice: &Choice, note: Option<String>) -> Finding {
     match (&choice.in_force, &choice.proposed, note) {
-        (Some(plan), _, None) => Finding::holds("Planned", "Planned", format!("EENNPlan {} is in force", plan.name_any())),
+        (Some(plan), _, None) => {
+            Finding::holds("Planned", "Planned", format!("EENNPlan {} is in force", plan.name_any()))
+        }
         (Some(plan), _, Some(note)) => {
             Finding::holds("Planned", "LastGoodPlan", format!("EENNPlan {} stays in force: {note}", plan.name_any()))
         }

@@ -3,14 +3,12 @@
 use super::Device;
 use super::job::{Upstream, serve};
 use super::metrics::Entry;
-use crate::hop::{FrameReader, Outbox, ReadError};
+use crate::hop::{FrameReader, Outbox, ReadError, Reading, Stream};
 use crate::memory::Reservation;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use wire::frame::{Frame, Job, PREAMBLE, Refusal, answer_preamble};
 
@@ -32,13 +30,12 @@ pub(super) struct Admitted {
 }
 
 /// Serves a connection until it ends. Errors are the peer's; they end this connection only.
-pub(super) async fn run(device: Arc<Device>, mut stream: TcpStream) -> Result<(), ReadError> {
-    stream.set_nodelay(true)?;
+pub(super) async fn run(device: Arc<Device>, stream: Stream) -> Result<(), ReadError> {
+    let (mut read, mut write) = stream.into_split();
     let mut theirs = [0; PREAMBLE];
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-    timeout(HANDSHAKE, stream.read_exact(&mut theirs)).await.map_err(late)??;
-    stream.write_all(&answer_preamble(theirs)?).await?;
-    let (read, write) = stream.into_split();
+    timeout(HANDSHAKE, read.read_exact(&mut theirs)).await.map_err(late)??;
+    write.write_all(&answer_preamble(theirs)?).await?;
     let outbox = Outbox::new(write);
     device.outboxes.add(&outbox);
     let mut writing = tokio::spawn({
@@ -61,7 +58,7 @@ pub(super) async fn run(device: Arc<Device>, mut stream: TcpStream) -> Result<()
 
 async fn receive(
     device: &Arc<Device>,
-    mut reader: FrameReader<OwnedReadHalf>,
+    mut reader: FrameReader<Reading>,
     outbox: &Arc<Outbox>,
 ) -> Result<(), ReadError> {
     // Jobs that were let in and whose bodies have not come.

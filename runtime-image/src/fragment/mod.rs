@@ -1,26 +1,26 @@
 //! A device process: hosts fragments, admits jobs by memory, serves them, answers or sends them on.
 
+mod admin;
 mod connection;
 mod job;
 mod lane;
 mod metrics;
 
+use crate::control;
 use crate::executor::Executor;
-use crate::hop::{Outbox, Paces, Patience, Peers};
+use crate::hop::{Outbox, Paces, Patience, Peers, ReadError, Stream};
 use crate::memory::Region;
 use crate::process::{self, Stop};
+use crate::secure::{Guard, Secured};
 use anyhow::ensure;
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
 use lane::{Computed, Hosted, Task};
 use metrics::DeviceMetrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wire::document::{DeviceDocument, DeviceTelemetry, ReadyDocument};
 use wire::frame::Frame;
@@ -46,6 +46,8 @@ struct Device {
     peers: Arc<Peers>,
     paces: Paces,
     metrics: DeviceMetrics,
+    /// Where the process has certificates.
+    secured: Option<Secured>,
     open: Open,
     outboxes: Outboxes,
     draining: AtomicBool,
@@ -91,14 +93,22 @@ pub fn run(document: DeviceDocument, exit_with_parent: bool) -> anyhow::Result<(
 async fn serve(document: DeviceDocument, exit_with_parent: bool) -> anyhow::Result<()> {
     let jobs = process::listen(&document.listen).await?;
     let admin = process::listen(&document.metrics_listen).await?;
-    let device = Arc::new(start(&document)?);
-    process::say_ready(&ReadyDocument {
+    let orders = process::listen_for_control(document.tls.as_ref()).await?;
+    let ready = ReadyDocument {
         address: jobs.local_addr()?.to_string(),
         metrics: admin.local_addr()?.to_string(),
-    })?;
-    let admin_router = admin_router(Arc::clone(&device));
-    tokio::spawn(async move { axum::serve(admin, admin_router).await });
+        control: process::address(orders.as_ref())?,
+    };
+    // Probes are answered while models are loaded, which takes seconds on a small device.
+    let loaded = admin::Loaded::default();
+    tokio::spawn(admin::serve(Arc::clone(&loaded), admin));
+    let device = Arc::new(tokio::task::spawn_blocking(move || start(&document)).await??);
+    let _ = loaded.set(Arc::clone(&device));
+    if let (Some(secured), Some(orders)) = (&device.secured, orders) {
+        tokio::spawn(control::serve(orders, secured.control(), admin::control(&loaded)));
+    }
     tokio::spawn(accept(Arc::clone(&device), jobs));
+    process::say_ready(&ready)?;
     if process::stopped(exit_with_parent).await? == Stop::Drain {
         drain(&device).await;
     }
@@ -107,7 +117,8 @@ async fn serve(document: DeviceDocument, exit_with_parent: bool) -> anyhow::Resu
 
 fn start(document: &DeviceDocument) -> anyhow::Result<Device> {
     ensure!(!document.fragments.is_empty(), "device {:?} hosts no fragment", document.device);
-    let metrics = DeviceMetrics::new();
+    let mut metrics = DeviceMetrics::new();
+    let secured = document.tls.as_ref().map(|tls| Secured::open(tls, &mut metrics.registry)).transpose()?;
     let (mut hosted, mut lanes) = (vec![], vec![]);
     for fragment in &document.fragments {
         let (host, lane) = lane::host(fragment, document.emulate, &metrics)?;
@@ -128,9 +139,10 @@ fn start(document: &DeviceDocument) -> anyhow::Result<Device> {
         region: document.memory_budget_bytes.map(Region::new),
         executor: Executor::start(lanes, emulated_cores, threads)?,
         runtime: Handle::current(),
-        peers: Peers::new(Patience::default()),
+        peers: Peers::new(Patience::default(), secured.as_ref().map(Secured::dialler)),
         paces: Paces::new(&document.links)?,
         metrics,
+        secured,
         open: Open::default(),
         outboxes: Outboxes::default(),
         draining: AtomicBool::new(false),
@@ -138,12 +150,17 @@ fn start(document: &DeviceDocument) -> anyhow::Result<Device> {
 }
 
 async fn accept(device: Arc<Device>, listener: TcpListener) {
+    let guard = device.secured.as_ref().map(Secured::hops);
     loop {
+        let slot = match &guard {
+            Some(guard) => guard.slot().await,
+            None => None,
+        };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let device = Arc::clone(&device);
+                let (device, guard) = (Arc::clone(&device), guard.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection::run(device, stream).await {
+                    if let Err(error) = receive(device, stream, guard, slot).await {
                         tracing::debug!(%peer, %error, "connection ended");
                     }
                 });
@@ -154,6 +171,23 @@ async fn accept(device: Arc<Device>, listener: TcpListener) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+async fn receive(
+    device: Arc<Device>,
+    stream: TcpStream,
+    guard: Option<Guard>,
+    slot: Option<OwnedSemaphorePermit>,
+) -> Result<(), ReadError> {
+    stream.set_nodelay(true)?;
+    let secured = match guard {
+        None => Some(Stream::Plain(stream)),
+        Some(guard) => guard.secure(stream, slot).await,
+    };
+    match secured {
+        Some(stream) => connection::run(device, stream).await,
+        None => Ok(()),
     }
 }
 
@@ -217,21 +251,4 @@ impl Device {
                 .collect(),
         }
     }
-}
-
-fn admin_router(device: Arc<Device>) -> Router {
-    let ready = |State(device): State<Arc<Device>>| async move {
-        if device.draining() { (StatusCode::SERVICE_UNAVAILABLE, "draining") } else { (StatusCode::OK, "ready") }
-    };
-    let telemetry = |State(device): State<Arc<Device>>| async move { process::json(&device.telemetry()) };
-    let metrics = |State(device): State<Arc<Device>>| async move {
-        device.telemetry();
-        process::exposition(&device.metrics.registry)
-    };
-    Router::new()
-        .route("/healthz", get(|| async { "live" }))
-        .route("/readyz", get(ready))
-        .route("/telemetry", get(telemetry))
-        .route("/metrics", get(metrics))
-        .with_state(device)
 }

@@ -17,19 +17,25 @@ use wire::document::PolicyDocument;
 /// A policy with a million threshold values of some ten characters each stays below.
 const LARGEST_POLICY: usize = 16 << 20;
 
+/// For everybody: probes and metrics; and what controls the gateway, if that has no endpoint of its own.
 pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<()> {
-    let router = Router::new()
+    let open = Router::new()
         .route("/healthz", get(|| async { "live" }))
         .route("/readyz", get(ready))
-        .route(
-            "/telemetry",
-            get(|State(gateway): State<Arc<Gateway>>| async move { process::json(&gateway.telemetry()) }),
-        )
         .route("/metrics", get(metrics))
+        .with_state(Arc::clone(&gateway));
+    let router = if gateway.secured.is_some() { open } else { open.merge(control(gateway)) };
+    axum::serve(listener, router).await
+}
+
+/// For one peer: telemetry, and new policies.
+pub(super) fn control(gateway: Arc<Gateway>) -> Router {
+    let telemetry = |State(gateway): State<Arc<Gateway>>| async move { process::json(&gateway.telemetry()) };
+    Router::new()
+        .route("/telemetry", get(telemetry))
         .route("/policy", put(push))
         .layer(DefaultBodyLimit::max(LARGEST_POLICY))
-        .with_state(gateway);
-    axum::serve(listener, router).await
+        .with_state(gateway)
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
@@ -38,6 +44,9 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     gateway.ledger.telemetry();
+    if let Some(secured) = &gateway.secured {
+        secured.refresh();
+    }
     process::exposition(&gateway.registry)
 }
 

@@ -11,11 +11,13 @@ mod response;
 mod routes;
 mod store;
 
+use crate::control;
 use crate::hop::{Paces, Patience, Peers};
 use crate::memory::Region;
 use crate::model::read_description;
 use crate::oip::InputSpec;
 use crate::process::{self, Stop};
+use crate::secure::Secured;
 use dispatch::Queues;
 use ledger::Ledger;
 use policy::Place;
@@ -49,6 +51,8 @@ struct Gateway {
     avoided: Mutex<Avoided>,
     rng: Mutex<ChaCha8Rng>,
     registry: Registry,
+    /// Where the process has certificates.
+    secured: Option<Secured>,
     draining: AtomicBool,
     drain: Notify,
 }
@@ -62,13 +66,18 @@ pub fn run(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Result<
 async fn serve(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Result<()> {
     let requests = process::listen(&document.listen).await?;
     let admin = process::listen(&document.admin_listen).await?;
+    let orders = process::listen_for_control(document.tls.as_ref()).await?;
     let gateway = Arc::new(start(document)?);
     gateway.prepare();
     process::say_ready(&ReadyDocument {
         address: requests.local_addr()?.to_string(),
         metrics: admin.local_addr()?.to_string(),
+        control: process::address(orders.as_ref())?,
     })?;
     tokio::spawn(admin::serve(Arc::clone(&gateway), admin));
+    if let (Some(secured), Some(orders)) = (&gateway.secured, orders) {
+        tokio::spawn(control::serve(orders, secured.control(), admin::control(Arc::clone(&gateway))));
+    }
     let serving = tokio::spawn(http::serve(Arc::clone(&gateway), requests));
     if process::stopped(exit_with_parent).await? == Stop::Drain {
         gateway.draining.store(true, Ordering::Relaxed);
@@ -87,6 +96,7 @@ fn start(document: GatewayDocument) -> anyhow::Result<Gateway> {
     let file = document.policy_file.map(PathBuf::from);
     let store = Store::open(&document.policy, model.exits.len(), model.segments(), file)?;
     ledger.set_generation(store.active().version.generation);
+    let secured = document.tls.map(|tls| Secured::open(&tls, &mut registry)).transpose()?;
     Ok(Gateway {
         service: document.policy.service,
         input: InputSpec { name: model.input, sample_shape: model.input_shape },
@@ -96,11 +106,12 @@ fn start(document: GatewayDocument) -> anyhow::Result<Gateway> {
         store,
         ledger,
         queues: Queues::default(),
-        peers: Peers::new(Patience::default()),
+        peers: Peers::new(Patience::default(), secured.as_ref().map(Secured::dialler)),
         paces: Paces::new(&document.links)?,
         avoided: Mutex::default(),
         rng: Mutex::new(ChaCha8Rng::from_rng(&mut rand::rng())),
         registry,
+        secured,
         draining: AtomicBool::new(false),
         drain: Notify::new(),
     })
@@ -179,7 +190,11 @@ impl Gateway {
         let mut avoided: std::collections::BTreeMap<String, String> =
             lock(&self.avoided).list(Instant::now()).map(|device| (device.to_owned(), "failed".to_owned())).collect();
         for place in active.places.iter().flatten().filter(away) {
-            avoided.entry(place.device.clone()).or_insert_with(|| "not connected".to_owned());
+            let why = || match self.peers.why_down(&place.address) {
+                Some(why) => format!("not connected: {why}"),
+                None => "not connected".to_owned(),
+            };
+            avoided.entry(place.device.clone()).or_insert_with(why);
         }
         let (row, reactive_exit) = self.decides();
         GatewayTelemetry {

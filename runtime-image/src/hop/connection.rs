@@ -2,17 +2,19 @@
 
 use super::outbox::Outbox;
 use super::reader::{FrameReader, ReadError};
+use super::stream::{Reading, Stream};
+use crate::secure::Dialler;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval, timeout};
+use transport::tls::HandshakeError;
 use wire::frame::{AuditRecord, Frame, Job, PREAMBLE, Refusal, Reply, chosen_version, preamble};
 
 /// A job sees at most a grant, a takeover, a passing on, a reply and an audit.
@@ -60,16 +62,26 @@ pub(crate) struct Open {
 }
 
 impl Connection {
-    /// Connects and agrees on a version.
-    pub(crate) async fn open(address: &str, patience: Duration) -> Result<(Arc<Self>, OwnedReadHalf), ReadError> {
+    /// Connects, makes sure of the peer if there are certificates, and agrees on a version.
+    pub(crate) async fn open(
+        address: &str,
+        patience: Duration,
+        dialler: Option<&Dialler>,
+    ) -> Result<(Arc<Self>, Reading), ReadError> {
         let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-        let mut stream = timeout(patience, TcpStream::connect(address)).await.map_err(late)??;
+        let stream = timeout(patience, TcpStream::connect(address)).await.map_err(late)??;
         stream.set_nodelay(true)?;
-        stream.write_all(&preamble()).await?;
+        let stream = match dialler {
+            None => Stream::Plain(stream),
+            Some(dialler) => timeout(patience, dialler.secure(stream)).await.map_err(late)??,
+        };
+        let (mut read, mut write) = stream.into_split();
+        write.write_all(&preamble()).await?;
         let mut answer = [0; PREAMBLE];
-        timeout(patience, stream.read_exact(&mut answer)).await.map_err(late)??;
+        // A peer that refuses this process says so here.
+        let refused = |error| HandshakeError::of_tls(&error).map_or(ReadError::Io(error), ReadError::Handshake);
+        timeout(patience, read.read_exact(&mut answer)).await.map_err(late)?.map_err(refused)?;
         chosen_version(answer)?;
-        let (read, write) = stream.into_split();
         let outbox = Outbox::new(write);
         let writing = tokio::spawn({
             let outbox = Arc::clone(&outbox);
@@ -136,7 +148,7 @@ impl Connection {
     }
 
     /// Hands out what comes back until the connection ends; then all open jobs learn that it died.
-    pub(crate) async fn run(&self, read: OwnedReadHalf) -> Result<(), ReadError> {
+    pub(crate) async fn run(&self, read: Reading) -> Result<(), ReadError> {
         let result = self.dispatch(FrameReader::new(read)).await;
         self.close();
         result
@@ -150,7 +162,7 @@ impl Connection {
         self.writing.abort();
     }
 
-    async fn dispatch(&self, mut reader: FrameReader<OwnedReadHalf>) -> Result<(), ReadError> {
+    async fn dispatch(&self, mut reader: FrameReader<Reading>) -> Result<(), ReadError> {
         let mut ping = interval(PING_EVERY);
         let (mut heard, mut written) = (Instant::now(), 0);
         loop {

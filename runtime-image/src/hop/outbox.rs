@@ -1,9 +1,12 @@
 //! What is to be written to a connection: written at once by whoever has it, or by a task when the kernel takes no more.
+//! On a secured connection the task writes everything: it alone may encrypt.
 
+use super::stream::Writing;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use wire::frame::{Frame, encode};
@@ -21,13 +24,16 @@ const SLICES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pending: Mutex<Pending>,
+    /// Taken by [`Outbox::run`].
+    secured: Mutex<Option<Writing>>,
     filled: Notify,
     drained: Notify,
 }
 
 #[derive(Debug)]
 struct Pending {
-    /// Taken when nothing more will be written; the last one that holds it closes the direction.
+    /// `None` where only the task writes, and when nothing more will be written: the last one that holds it closes the
+    /// direction.
     socket: Option<Arc<OwnedWriteHalf>>,
     chunks: VecDeque<Bytes>,
     frames: BytesMut,
@@ -38,16 +44,15 @@ struct Pending {
 
 impl Outbox {
     /// Writes to `socket`. [`Outbox::run`] must run for as long as the connection lives.
-    pub(crate) fn new(socket: OwnedWriteHalf) -> Arc<Self> {
-        let pending = Pending {
-            socket: Some(Arc::new(socket)),
-            chunks: VecDeque::new(),
-            frames: BytesMut::new(),
-            bytes: 0,
-            written: 0,
-            closed: false,
+    pub(crate) fn new(socket: Writing) -> Arc<Self> {
+        let (socket, secured) = match socket {
+            Writing::Plain(socket) => (Some(Arc::new(socket)), None),
+            secured @ Writing::Secured(_) => (None, Some(secured)),
         };
-        Arc::new(Self { pending: Mutex::new(pending), filled: Notify::new(), drained: Notify::new() })
+        let pending =
+            Pending { socket, chunks: VecDeque::new(), frames: BytesMut::new(), bytes: 0, written: 0, closed: false };
+        let (pending, secured) = (Mutex::new(pending), Mutex::new(secured));
+        Arc::new(Self { pending, secured, filled: Notify::new(), drained: Notify::new() })
     }
 
     /// Sends a frame.
@@ -108,7 +113,11 @@ impl Outbox {
 
     /// Writes what was left over until the outbox is closed and empty, or the peer is gone.
     pub(crate) async fn run(&self) -> io::Result<()> {
-        let result = self.write_leftovers().await;
+        let secured = self.secured.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = match secured {
+            Some(Writing::Secured(stream)) => self.write_all_of_it(stream).await,
+            Some(Writing::Plain(_)) | None => self.write_leftovers().await,
+        };
         self.close();
         drop(self.lock().socket.take());
         result
@@ -134,6 +143,31 @@ impl Outbox {
         }
     }
 
+    async fn write_all_of_it(&self, mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
+        loop {
+            let filled = self.filled.notified();
+            let (chunks, closed) = {
+                let pending = self.lock();
+                (pending.chunks.iter().take(SLICES).cloned().collect::<Vec<_>>(), pending.closed)
+            };
+            match (chunks.is_empty(), closed) {
+                (true, true) => return stream.shutdown().await,
+                (true, false) => filled.await,
+                (false, _) => {
+                    let slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+                    let written = stream.write_vectored(&slices).await?;
+                    if written == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                    // Written is what the kernel has, not what is encrypted.
+                    stream.flush().await?;
+                    self.lock().remove(written);
+                    self.drained.notify_waiters();
+                }
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,7 +176,7 @@ impl Outbox {
 impl Pending {
     /// Writes as much as the socket takes now.
     fn write(&mut self) -> io::Result<()> {
-        let Some(socket) = &self.socket else { return Ok(()) };
+        let Some(socket) = self.socket.clone() else { return Ok(()) };
         while !self.chunks.is_empty() {
             let slices: Vec<IoSlice<'_>> = self.chunks.iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
             let written = match socket.try_write_vectored(&slices) {
@@ -151,11 +185,15 @@ impl Pending {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            advance(&mut self.chunks, written);
-            self.bytes -= written;
-            self.written += written as u64;
+            self.remove(written);
         }
         Ok(())
+    }
+
+    fn remove(&mut self, written: usize) {
+        advance(&mut self.chunks, written);
+        self.bytes -= written;
+        self.written += written as u64;
     }
 }
 
@@ -173,21 +211,44 @@ fn advance(chunks: &mut VecDeque<Bytes>, mut written: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hop::Stream;
     use std::time::Duration;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncRead, AsyncReadExt as _};
     use tokio::net::{TcpListener, TcpStream};
+    use transport::tls::{Pem, Tls};
 
     async fn connected() -> (Arc<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
-        (Outbox::new(near.into_split().1), far)
+        (Outbox::new(Writing::Plain(near.into_split().1)), far)
+    }
+
+    /// As [`connected`], with a certificate that both sides show.
+    async fn secured() -> (Arc<Outbox>, impl AsyncRead + Unpin) {
+        let own = rcgen::generate_simple_self_signed(["peer.a".to_owned()]).unwrap();
+        let certificate = own.cert.pem().into_bytes();
+        let key = own.signing_key.serialize_pem().into_bytes();
+        let tls = Tls::of(&Pem { authorities: certificate.clone(), certificate, key }).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (connector, acceptor) = (tls.connector("peer.a").unwrap(), tls.acceptor(&["peer.a"]));
+        let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far, Duration::from_secs(5)));
+        let (_, write) = Stream::Secured(Box::new(near.unwrap().into())).into_split();
+        (Outbox::new(write), far.unwrap())
     }
 
     #[tokio::test]
     async fn frames_and_bodies_leave_in_order_whatever_the_socket_takes_at_once() {
+        let (outbox, far) = connected().await;
+        check_order(outbox, far).await;
+        let (outbox, far) = secured().await;
+        check_order(outbox, far).await;
+    }
+
+    async fn check_order(outbox: Arc<Outbox>, mut far: impl AsyncRead + Unpin) {
         const LARGE: usize = 20 << 20;
-        let (outbox, mut far) = connected().await;
         outbox.push(&Frame::Ping);
         outbox.push_with_body(&Frame::Body { id: 1, size: LARGE as u32 }, Some(Bytes::from(vec![7; LARGE])));
         outbox.push(&Frame::Pong);

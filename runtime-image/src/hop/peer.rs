@@ -2,6 +2,8 @@
 
 use super::connection::{Connection, Event, Open};
 use super::pace::Pacing;
+use super::reader::ReadError;
+use crate::secure::Dialler;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -59,6 +61,8 @@ pub(crate) enum SendError {
 #[derive(Debug)]
 pub(crate) struct Peers {
     patience: Patience,
+    /// Of processes with certificates.
+    dialler: Option<Dialler>,
     by_address: Mutex<HashMap<String, Arc<Peer>>>,
 }
 
@@ -71,7 +75,7 @@ struct Peer {
 enum State {
     Connecting,
     Up(Arc<Connection>),
-    Down,
+    Down(Arc<str>),
 }
 
 /// A job that the receiver has taken over.
@@ -83,8 +87,8 @@ pub(crate) struct Sent {
 }
 
 impl Peers {
-    pub(crate) fn new(patience: Patience) -> Arc<Self> {
-        Arc::new(Self { patience, by_address: Mutex::default() })
+    pub(crate) fn new(patience: Patience, dialler: Option<Dialler>) -> Arc<Self> {
+        Arc::new(Self { patience, dialler, by_address: Mutex::default() })
     }
 
     /// Sends a job to the first of its hops and waits until it is taken over or not.
@@ -156,7 +160,7 @@ impl Peers {
         let peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         match &*peers.get(address)?.state.borrow() {
             State::Up(connection) => Some(Arc::clone(connection)),
-            State::Connecting | State::Down => None,
+            State::Connecting | State::Down(_) => None,
         }
     }
 
@@ -190,7 +194,7 @@ impl Peers {
         let mut peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let (sender, state) = watch::channel(State::Connecting);
-            tokio::spawn(keep_connected(Arc::downgrade(self), address.to_owned(), sender, self.patience));
+            tokio::spawn(keep_connected(Arc::downgrade(self), address.to_owned(), sender));
             Arc::new(Peer { state })
         };
         Arc::clone(peers.entry(address.to_owned()).or_insert_with(make))
@@ -201,7 +205,16 @@ impl Peers {
         match &*self.peer(address).state.borrow() {
             State::Connecting => true,
             State::Up(connection) => !connection.draining() && !connection.suspected(),
-            State::Down => false,
+            State::Down(_) => false,
+        }
+    }
+
+    /// Why nothing can be sent to `address` now, if something is known.
+    pub(crate) fn why_down(&self, address: &str) -> Option<Arc<str>> {
+        let peers = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*peers.get(address)?.state.borrow() {
+            State::Down(why) => Some(Arc::clone(why)),
+            State::Connecting | State::Up(_) => None,
         }
     }
 
@@ -279,11 +292,14 @@ impl Sent {
 }
 
 /// Connects again and again, until the peer has been idle for long or the process no longer needs it.
-async fn keep_connected(peers: Weak<Peers>, address: String, state: watch::Sender<State>, patience: Patience) {
+async fn keep_connected(peers: Weak<Peers>, address: String, state: watch::Sender<State>) {
+    let Some((patience, dialler)) = peers.upgrade().map(|peers| (peers.patience, peers.dialler.clone())) else {
+        return;
+    };
     let mut pause = patience.retry_least;
     let mut used = Instant::now();
     while peers.upgrade().is_some() && used.elapsed() < patience.idle {
-        match Connection::open(&address, patience.connect).await {
+        let why = match Connection::open(&address, patience.connect, dialler.as_ref()).await {
             Ok((connection, read)) => {
                 tracing::debug!(address, "connected");
                 pause = patience.retry_least;
@@ -298,10 +314,17 @@ async fn keep_connected(peers: Weak<Peers>, address: String, state: watch::Sende
                     }
                 }
                 used = Instant::now();
+                "the connection ended".into()
             }
-            Err(error) => tracing::debug!(address, %error, "cannot connect"),
-        }
-        state.send_replace(State::Down);
+            Err(error) => {
+                tracing::debug!(address, %error, "cannot connect");
+                if let (Some(dialler), ReadError::Handshake(error)) = (&dialler, &error) {
+                    dialler.failed(&address, error);
+                }
+                error.to_string().into()
+            }
+        };
+        state.send_replace(State::Down(why));
         sleep(pause).await;
         pause = (pause * 2).min(patience.retry_most);
     }

@@ -3,6 +3,7 @@
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use transport::tls::HandshakeError;
 use wire::frame::{Decoder, Frame, FrameError};
 
 /// One read takes what the kernel has, up to this.
@@ -22,6 +23,8 @@ pub(crate) enum ReadError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Frame(#[from] FrameError),
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
 }
 
 impl<S: AsyncRead + Unpin> FrameReader<S> {

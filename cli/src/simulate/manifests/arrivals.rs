@@ -3,12 +3,12 @@
 //! A Poisson stream that is split among sources is Poisson at each of them, and is drawn anew in every replication. All
 //! other streams are replayed: their jobs come when `eenn up` sends them.
 
-use crate::deploy::Deployment;
 use crate::exit_code::{Failure, Outcome};
 use crate::load::arrivals::{Spacing, expected_seconds, phase_seconds};
 use crate::load::grammar::Phase;
 use crate::load::plan::{Plan, ResolvedLoad, Source as Target, Times};
 use crate::up;
+use deployment::Deployment;
 use domain::problem::Burstiness;
 use simulator::{Arrivals, Law};
 use std::sync::Arc;

@@ -1,19 +1,20 @@
 //! A folder of manifests as a network: the processes, memory, links and load of local mode, so that a simulation predicts
 //! what `eenn up` measures.
 //!
-//! Devices, links and models are those of the [problem](crate::problem) that is planned for; arrivals are those that are
+//! Devices, links and models are those of the [problem](deployment::problem()) that is planned for; arrivals are those that are
 //! driven.
 
 mod arrivals;
 
 use super::case::Case;
-use crate::deploy::{Deployment, deploy};
-use crate::exit_code::{Blame, Failure, Outcome};
+use crate::deploy::deploy;
+use crate::exit_code::{Blame, Outcome};
 use crate::load::plan::Plan as Load;
+use crate::models;
 use crate::placement::{Settled, place};
-use crate::plan::{Ask, decide};
-use crate::problem::{Judge, Models, problem};
+use crate::plan::decide;
 use crate::up::{Drive, sources};
+use deployment::{Ask, Deployment, Judge, problem};
 use domain::{Plan, Problem};
 use simulator::Network;
 use std::path::Path;
@@ -25,22 +26,21 @@ use std::path::Path;
 pub(crate) fn cases(folder: &Path, drive: &Drive, seed: u64, exit_table: Option<&Path>) -> Outcome<Vec<Case>> {
     let overrides = drive.overrides()?;
     let Settled { manifests, .. } = place(api::load(folder).blame_input()?, &overrides, &[])?;
-    let deployment = deploy(&manifests, &overrides).blame_input()?;
-    let load = drive.plan(&sources(&deployment), seed)?;
-    for service in &deployment.services {
-        service.artifact.verify(&service.model_file).map_err(Failure::input)?;
-    }
+    let deployed = deploy(&manifests, &overrides).blame_input()?;
+    let deployment = &deployed.deployment;
+    let load = drive.plan(&sources(deployment), seed)?;
+    deployed.verify()?;
     // Planned is with what `eenn up` knows, whatever samples the jobs then are.
-    let known = Models::read(&deployment, &manifests, None, Judge::of(&deployment))?;
-    let plan = decide(&problem(&deployment, &known)?, &deployment, &Ask::default())?.plan;
+    let known = models::read(&deployed, &manifests, None, Judge::of(deployment))?;
+    let plan = decide(&problem(deployment, &known).blame_input()?, deployment, &Ask::default())?.plan;
     let models = match exit_table {
-        Some(_) => Models::read(&deployment, &manifests, exit_table, Judge::All)?,
+        Some(_) => models::read(&deployed, &manifests, exit_table, Judge::All)?,
         None => known,
     };
     let names: Vec<&str> = deployment.services.iter().map(|service| service.name.as_str()).collect();
     Ok(vec![Case {
         id: names.join("+"),
-        network: network_of(&deployment, &problem(&deployment, &models)?, plan, load.as_ref())?,
+        network: network_of(deployment, &problem(deployment, &models).blame_input()?, plan, load.as_ref())?,
     }])
 }
 

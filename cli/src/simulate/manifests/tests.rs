@@ -26,12 +26,13 @@ fn example(words: &[&str]) -> Network {
 fn changed(change: impl Fn(&mut Manifests), words: &[&str]) -> Network {
     let mut manifests = api::load(Path::new(EXAMPLE)).unwrap_or_else(|errors| panic!("{errors}"));
     change(&mut manifests);
-    let deployment = deploy(&manifests, &Default::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    let plan = drive(words).plan(&sources(&deployment), 1).unwrap_or_else(|error| panic!("{error}"));
-    let models = Models::read(&deployment, &manifests, None, Judge::All).unwrap_or_else(|error| panic!("{error}"));
-    let problem = problem(&deployment, &models).expect("the example is sound");
-    let planned = decide(&problem, &deployment, &Ask::default()).expect("it is planned").plan;
-    network_of(&deployment, &problem, planned, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
+    let deployed = deploy(&manifests, &Default::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    let deployment = &deployed.deployment;
+    let plan = drive(words).plan(&sources(deployment), 1).unwrap_or_else(|error| panic!("{error}"));
+    let models = models::read(&deployed, &manifests, None, Judge::All).unwrap_or_else(|error| panic!("{error}"));
+    let problem = problem(deployment, &models).expect("the example is sound");
+    let planned = decide(&problem, deployment, &Ask::default()).expect("it is planned").plan;
+    network_of(deployment, &problem, planned, plan.as_ref()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A second source of the same service, on another node.

@@ -21,6 +21,10 @@ pub struct ResolvedModel {
 pub(super) fn resolve(object: &Object<EENNModelSpec>, problems: &mut Problems) -> Option<ResolvedModel> {
     let before = problems.0.len();
     check_tensors(object, problems);
+    check_artifact(object, "spec.artifact", &object.spec.artifact, problems);
+    if let Some(table) = &object.spec.exit_table {
+        check_artifact(object, "spec.exitTable", table, problems);
+    }
     let profile = profile(object, problems);
     let spec = &object.spec;
     let model = Model {
@@ -60,6 +64,37 @@ fn check_tensors(object: &Object<EENNModelSpec>, problems: &mut Problems) {
             problems.report(&object.origin, &path, format!("tensor {:?} is already used by {first}", tensor.as_str()));
         }
     }
+}
+
+/// The URI is whole, and comes with what its scheme needs.
+fn check_artifact(object: &Object<EENNModelSpec>, path: &str, artifact: &Artifact, problems: &mut Problems) {
+    let uri = artifact.uri.as_str();
+    let (scheme, rest) = uri.split_once("://").expect("the pattern of URIs asks for a scheme");
+    let (name, file) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| is_lower(byte) || b".-".contains(&byte));
+    let is_key = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let (sound, form) = match scheme {
+        "configmap" => (is_name(name) && is_key(file), "configmap://NAME/KEY"),
+        "pvc" => (is_name(name), "pvc://CLAIM/PATH"),
+        "s3" => (!name.is_empty(), "s3://BUCKET/KEY"),
+        _ => (true, ""),
+    };
+    if !form.is_empty() && !(sound && !file.is_empty()) {
+        problems.report(&object.origin, &format!("{path}.uri"), format!("{uri:?} is not allowed; allowed: {form}"));
+    }
+    let downloaded = ["https", "s3"].contains(&scheme);
+    if downloaded && artifact.sha256.is_none() {
+        let message = format!("is missing; what comes over {scheme}:// is checked: take it from sha256sum FILE");
+        problems.report(&object.origin, &format!("{path}.sha256"), message);
+    }
+    if !downloaded && artifact.credentials_secret_ref.is_some() {
+        let message = format!("belongs to https:// and s3://, not to {scheme}://; remove it");
+        problems.report(&object.origin, &format!("{path}.credentialsSecretRef"), message);
+    }
+}
+
+fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
 fn profile(object: &Object<EENNModelSpec>, problems: &mut Problems) -> Option<ServiceTimes> {

@@ -1,7 +1,10 @@
 //! A pool's devices and what reaches what.
 
 use super::Problems;
-use crate::{DeviceClass, DevicePoolSpec, Direction, LabelValue, Link, LinkEnd, Manifests, Node, Object, Tier};
+use crate::{
+    DeviceClass, DevicePoolSpec, Direction, LabelValue, Link, LinkEnd, Manifests, NamespacesFrom, Node, Object, Tier,
+    TolerationOperator,
+};
 use domain::{Bytes, Seconds};
 use std::collections::BTreeMap;
 
@@ -94,6 +97,8 @@ pub(super) fn resolve(manifests: &Manifests, problems: &mut Problems) -> BTreeMa
         }
         let mut pool = Pool { devices, links: object.spec.links.clone(), sound: problems.0.len() == before };
         check_links(object, &pool, problems);
+        check_tolerations(object, problems);
+        check_namespaces(object, problems);
         pool.sound = problems.0.len() == before;
         pools.insert(object.name.clone(), pool);
     }
@@ -191,4 +196,27 @@ fn check_links(object: &Object<DevicePoolSpec>, pool: &Pool, problems: &mut Prob
             problems.report(&object.origin, &path, "must be more than 0; remove the link to say that it is down");
         }
     }
+}
+
+fn check_tolerations(object: &Object<DevicePoolSpec>, problems: &mut Problems) {
+    for (index, toleration) in object.spec.tolerations.iter().enumerate() {
+        let message = match (toleration.operator, &toleration.value) {
+            (TolerationOperator::Equal, None) => "is missing; operator Equal needs it",
+            (TolerationOperator::Exists, Some(_)) => {
+                "belongs to operator Equal, not to Exists; remove it or change the operator"
+            }
+            _ => continue,
+        };
+        problems.report(&object.origin, &format!("spec.tolerations[{index}].value"), message);
+    }
+}
+
+fn check_namespaces(object: &Object<DevicePoolSpec>, problems: &mut Problems) {
+    let allowed = &object.spec.allowed_namespaces;
+    let message = match (allowed.from, allowed.names.is_empty()) {
+        (NamespacesFrom::Selected, true) => "is missing; from Selected needs it",
+        (NamespacesFrom::All, false) => "belongs to from Selected, not to All; remove it or change from",
+        _ => return,
+    };
+    problems.report(&object.origin, "spec.allowedNamespaces.names", message);
 }

@@ -125,6 +125,7 @@ pub(super) fn frame<'a>(
     problems: &mut Problems,
 ) -> Option<Frame<'a>> {
     let (spec, origin) = (&object.spec, &object.origin);
+    check_name(object, problems);
     let (model_name, pool_name) = (spec.model_ref.name.as_str(), spec.device_pool_ref.name.as_str());
     let found_model = find(&manifests.models, model_name, "EENNModel", origin, "spec.modelRef", problems);
     let found_pool = find(&manifests.pools, pool_name, "DevicePool", origin, "spec.devicePoolRef", problems);
@@ -194,6 +195,16 @@ pub(super) fn audit(object: &Service) -> Probability {
 
 pub(super) fn deadline(object: &Service) -> Option<Seconds> {
     object.spec.deadline_milliseconds.map(milliseconds)
+}
+
+/// Names of pods and Services begin with that of their EENNService.
+fn check_name(object: &Service, problems: &mut Problems) {
+    const LONGEST: usize = 45;
+    let name = &object.name;
+    if name.len() > LONGEST || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        let message = format!("{name:?} is not allowed; allowed: at most {LONGEST} characters, the first one a letter");
+        problems.report(&object.origin, "metadata.name", message);
+    }
 }
 
 /// The policy that a manifest gives.

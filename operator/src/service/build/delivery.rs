@@ -45,7 +45,8 @@ pub fn delivery(artifact: &Artifact, image: &str) -> Delivery {
         ..VolumeMount::default()
     };
     let volume = Volume { name: "model".to_owned(), ..Volume::default() };
-    let found = |volume, path: &str| Delivery { volume, mount: mount(true), file: format!("{FOLDER}/{path}"), init: None };
+    let found =
+        |volume, path: &str| Delivery { volume, mount: mount(true), file: format!("{FOLDER}/{path}"), init: None };
     match scheme {
         "configmap" => {
             let items = vec![KeyToPath { key: last.to_owned(), path: "model.onnx".to_owned(), ..Default::default() }];

@@ -5,8 +5,8 @@ use api::{Confidence, EENNModelSpec, EENNPlan, EENNService, ExitOutput, PlannedF
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use wire::document::{
-    ConfidenceDocument, DeviceDocument, ExitDocument, ExitOutputDocument, FragmentDocument, GatewayDocument, HopDocument,
-    InputDocument, ModelDocument, PolicyDocument, ProfileDocument, TimeDocument,
+    ConfidenceDocument, DeviceDocument, ExitDocument, ExitOutputDocument, FragmentDocument, GatewayDocument,
+    HopDocument, InputDocument, ModelDocument, PolicyDocument, ProfileDocument, TimeDocument,
 };
 
 /// Where fragments take jobs.
@@ -59,6 +59,7 @@ pub fn device(blueprint: &Blueprint<'_>, fragment: &PlannedFragment, file: &str)
         links: Default::default(),
         emulate: None,
         memory_budget_bytes: None,
+        tls: None,
     }
 }
 
@@ -79,6 +80,7 @@ pub fn gateway(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragm
         memory_budget_bytes: budget,
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links: Default::default(),
+        tls: None,
     }
 }
 

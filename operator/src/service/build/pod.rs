@@ -106,7 +106,9 @@ fn with_configuration(mut spec: PodSpec, name: &str) -> PodSpec {
         read_only: Some(true),
         ..VolumeMount::default()
     };
-    spec.containers.iter_mut().for_each(|container| container.volume_mounts.get_or_insert_default().push(mount.clone()));
+    spec.containers
+        .iter_mut()
+        .for_each(|container| container.volume_mounts.get_or_insert_default().push(mount.clone()));
     spec
 }
 
@@ -162,10 +164,8 @@ pub fn locked_down() -> SecurityContext {
 /// Memory is what is asked for and not more: edge nodes have no swap.
 pub fn resources(cpu: &str, cpu_limit: Option<String>, memory: u64) -> ResourceRequirements {
     let memory = Quantity(memory.to_string());
-    let requests = BTreeMap::from([
-        ("cpu".to_owned(), Quantity(cpu.to_owned())),
-        ("memory".to_owned(), memory.clone()),
-    ]);
+    let requests =
+        BTreeMap::from([("cpu".to_owned(), Quantity(cpu.to_owned())), ("memory".to_owned(), memory.clone())]);
     let mut limits = BTreeMap::from([("memory".to_owned(), memory)]);
     limits.extend(cpu_limit.map(|cpu| ("cpu".to_owned(), Quantity(cpu))));
     ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }

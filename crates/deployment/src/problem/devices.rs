@@ -1,8 +1,6 @@
 //! Device processes with their fragments.
 
-use super::models::Models;
-use crate::deploy::Deployment;
-use crate::exit_code::{Failure, Outcome};
+use crate::{Deployment, Models, Refused};
 use domain::problem::{Device, Fragment};
 use domain::{Bytes, FragmentRange};
 use std::collections::BTreeMap;
@@ -17,14 +15,14 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    pub(super) fn new(deployment: &Deployment, models: &Models) -> Outcome<Self> {
+    pub(super) fn new(deployment: &Deployment, models: &Models) -> Result<Self, Refused> {
         let mut hosts = Self { devices: vec![], spots: BTreeMap::new() };
         for document in &deployment.devices {
             let fragments = document.fragments.iter().enumerate().map(|(index, fragment)| {
                 hosts.spots.insert((document.device.clone(), fragment.name.clone()), (hosts.devices.len(), index));
                 read(document, fragment, owner(deployment, &document.device, &fragment.name), models)
             });
-            let fragments = fragments.collect::<Outcome<Vec<_>>>()?;
+            let fragments = fragments.collect::<Result<Vec<_>, Refused>>()?;
             hosts.devices.push(device(document, fragments));
         }
         Ok(hosts)
@@ -37,7 +35,7 @@ impl Hosts {
 }
 
 fn device(document: &DeviceDocument, fragments: Vec<Fragment>) -> Device {
-    let emulate = document.emulate.expect("local mode emulates all devices");
+    let emulate = document.emulate.expect("deployments say how fast their devices are");
     Device {
         name: document.device.clone(),
         cores: emulate.cores,
@@ -54,7 +52,12 @@ fn owner(deployment: &Deployment, device: &str, name: &str) -> usize {
     found.expect("devices run the fragments of services")
 }
 
-fn read(device: &DeviceDocument, document: &FragmentDocument, service: usize, models: &Models) -> Outcome<Fragment> {
+fn read(
+    device: &DeviceDocument,
+    document: &FragmentDocument,
+    service: usize,
+    models: &Models,
+) -> Result<Fragment, Refused> {
     let cores = |millis: Option<u64>| millis.map(|millis| millis as f64 / 1e3);
     let range = FragmentRange { first: document.first_segment - 1, last: document.last_segment - 1 };
     check_budget(device, document, models.get(&document.model.name).held_bytes(range))?;
@@ -71,13 +74,13 @@ fn read(device: &DeviceDocument, document: &FragmentDocument, service: usize, mo
 }
 
 /// The process would refuse to start.
-fn check_budget(document: &DeviceDocument, fragment: &FragmentDocument, job: u64) -> Outcome {
+fn check_budget(document: &DeviceDocument, fragment: &FragmentDocument, job: u64) -> Result<(), Refused> {
     let budget = fragment.memory_budget_bytes;
     if budget >= job {
         return Ok(());
     }
     let (name, device) = (&fragment.name, &document.device);
-    Err(Failure::input(format!(
+    Err(Refused(format!(
         "fragment {name:?} on {device:?} has a memoryBudget of {budget} bytes, which does not hold one job of {job} bytes"
     )))
 }

@@ -1,21 +1,16 @@
-//! Models: which exits hang where, how large tensors are, how long segments take, and what exits say about samples.
+//! The files of models: which exits hang where, how large tensors are, and what exits say about samples.
 
-use crate::deploy::{Deployment, Files, ServicePlan};
+use crate::deploy::{Deployed, Files};
 use crate::exit_code::{Blame, Outcome};
 use crate::model::sha256;
 use anyhow::{Context, ensure};
 use api::exit_table::{self, ExitTableMetadata};
-use api::{LoadErrors, Manifests, ResolvedModel, ResolvedScheduler};
-use domain::ExitTable;
-use domain::problem::{Model, Samples};
+use api::{LoadErrors, Manifests, ResolvedModel};
+use deployment::{Judge, Models, Outline};
+use domain::problem::Model;
 use runtime_image::model::Network;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// The models that are served, by name.
-#[derive(Debug)]
-pub(crate) struct Models(BTreeMap<String, Arc<Model>>);
 
 /// A model that is served, with its files.
 #[derive(Debug)]
@@ -39,76 +34,41 @@ impl<'a> Served<'a> {
             exit_table: table.and_then(|(table, object)| table.path(&object.origin)),
         }
     }
-
-    fn of(service: &'a ServicePlan) -> Self {
-        Self { model: &service.resolved.model, file: &service.model_file, exit_table: service.exit_table.clone() }
-    }
 }
 
-/// Which samples of an exit table judge a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judge {
-    /// Those that did not choose it: every other one.
-    Others,
-    /// All of them: nothing has been chosen by any.
-    All,
+/// Reads the files of all models of a deployment. `exit_table` replaces the tables of the manifests.
+pub(crate) fn read(
+    deployed: &Deployed,
+    manifests: &Manifests,
+    exit_table: Option<&Path>,
+    judge: Judge,
+) -> Outcome<Models> {
+    let services = deployed.deployment.services.iter();
+    let served: Vec<Served<'_>> =
+        services.map(|service| Served::new(&service.resolved.model, &deployed.files, manifests)).collect();
+    read_all(&served, manifests, exit_table, judge)
 }
 
-impl Judge {
-    /// What judges the policies of a deployment fairly.
-    pub(crate) fn of(deployment: &Deployment) -> Self {
-        let given = |service: &ServicePlan| matches!(service.resolved.scheduler, ResolvedScheduler::Given(_));
-        if deployment.services.iter().all(given) { Self::All } else { Self::Others }
-    }
-
-    /// Samples to choose by, and samples to judge by. A table of one row has no others.
-    fn split(self, table: ExitTable) -> (Arc<Samples>, Arc<Samples>) {
-        if let (Self::Others, Some((choose, judge))) = (self, table.halves()) {
-            return (Arc::new(Samples::new(choose)), Arc::new(Samples::new(judge)));
+/// As [`read`], for services that need not have chains.
+pub(crate) fn read_all(
+    served: &[Served<'_>],
+    manifests: &Manifests,
+    exit_table: Option<&Path>,
+    judge: Judge,
+) -> Outcome<Models> {
+    let mut read: BTreeMap<&str, Model> = BTreeMap::new();
+    for one in served {
+        let name = one.model.model.name.as_str();
+        if read.contains_key(name) {
+            continue;
         }
-        let all = Arc::new(Samples::new(table));
-        (Arc::clone(&all), all)
+        let table = match exit_table {
+            Some(file) => file.to_owned(),
+            None => named_table(one, name, manifests).blame_input()?,
+        };
+        read.insert(name, model(one, &table, judge)?);
     }
-}
-
-impl Models {
-    /// Reads the files of all models that are served. `exit_table` replaces the tables of the manifests.
-    pub(crate) fn read(
-        deployment: &Deployment,
-        manifests: &Manifests,
-        exit_table: Option<&Path>,
-        judge: Judge,
-    ) -> Outcome<Self> {
-        let served: Vec<Served<'_>> = deployment.services.iter().map(Served::of).collect();
-        Self::read_all(&served, manifests, exit_table, judge)
-    }
-
-    /// As [`Models::read`], for services that need not have chains.
-    pub(crate) fn read_all(
-        served: &[Served<'_>],
-        manifests: &Manifests,
-        exit_table: Option<&Path>,
-        judge: Judge,
-    ) -> Outcome<Self> {
-        let mut read = Self(BTreeMap::new());
-        for one in served {
-            let name = &one.model.model.name;
-            if read.0.contains_key(name) {
-                continue;
-            }
-            let table = match exit_table {
-                Some(file) => file.to_owned(),
-                None => named_table(one, name, manifests).blame_input()?,
-            };
-            read.0.insert(name.clone(), Arc::new(model(one, &table, judge)?));
-        }
-        Ok(read)
-    }
-
-    /// A model that is served.
-    pub(crate) fn get(&self, name: &str) -> Arc<Model> {
-        Arc::clone(&self.0[name])
-    }
+    Ok(read.into_values().collect())
 }
 
 /// Bytes of the tensor in front of each segment, and 0 behind the last.
@@ -141,18 +101,9 @@ fn model(service: &Served<'_>, table: &Path, judge: Judge) -> Outcome<Model> {
     check(&metadata, service.file, network.model())
         .with_context(|| format!("exit table {} does not fit model {:?}", table.display(), description.name))
         .blame_input()?;
-    let (choose, judge) = judge.split(rows);
-    let profile = service.model.profile.as_ref();
-    Ok(Model {
-        name: description.name.clone(),
-        exit_segments: network.segments_of_exits(),
-        tensor_bytes: tensor_bytes(&network),
-        times: profile.expect("local mode has refused models without a profile").clone(),
-        // Emulated processors know means only.
-        varies: false,
-        choose,
-        judge,
-    })
+    let outline = Outline { exit_segments: network.segments_of_exits(), tensor_bytes: tensor_bytes(&network) };
+    // Emulated processors know means only.
+    Ok(deployment::model(service.model, outline, rows, judge, false).blame_input()?)
 }
 
 fn check(metadata: &ExitTableMetadata, model_file: &Path, model: &domain::Model) -> anyhow::Result<()> {
@@ -181,3 +132,6 @@ fn check(metadata: &ExitTableMetadata, model_file: &Path, model: &domain::Model)
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

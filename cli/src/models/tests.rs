@@ -1,9 +1,8 @@
 use super::*;
 use crate::deploy::{Overrides, deploy};
-use api::Manifests;
+use deployment::problem;
 use domain::problem::Burstiness;
-use domain::{Bytes, Probability, Seconds};
-use std::path::Path;
+use domain::{Bytes, Probability, Problem, Seconds};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fashion-mnist");
 
@@ -11,8 +10,8 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fashion-
 fn changed(judge: Judge, change: impl Fn(&mut Manifests)) -> Outcome<Problem> {
     let mut manifests = api::load(Path::new(EXAMPLE)).unwrap_or_else(|errors| panic!("{errors}"));
     change(&mut manifests);
-    let deployment = deploy(&manifests, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    problem(&deployment, &Models::read(&deployment, &manifests, None, judge)?)
+    let deployed = deploy(&manifests, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    problem(&deployed.deployment, &read(&deployed, &manifests, None, judge)?).blame_input()
 }
 
 fn example() -> Problem {

@@ -2,8 +2,7 @@
 
 use super::devices::Hosts;
 use super::links::Links;
-use super::models::Models;
-use crate::deploy::{Deployment, ServicePlan};
+use crate::{Deployment, Models, ServicePlan};
 use api::{QoSTargetSpec, ResolvedSource};
 use domain::problem::{Chain, Gateway, Hop, NamedLink, Service, Source, Targets};
 use domain::{Bytes, Probability, Seconds};
@@ -91,7 +90,7 @@ fn source(source: &ResolvedSource, gateways: &[Gateway]) -> Source {
 }
 
 /// Targets of a manifest.
-pub(crate) fn targets(spec: &QoSTargetSpec) -> Targets {
+pub fn targets(spec: &QoSTargetSpec) -> Targets {
     let share = |ratio: &api::Ratio| Probability::new(ratio.get()).expect("a ratio is a probability");
     let milliseconds = |given: i64| Seconds::new(given as f64 / 1e3).expect("the schema keeps it from 1 ms to an hour");
     Targets {

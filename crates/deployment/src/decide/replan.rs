@@ -1,11 +1,10 @@
-//! Planning again while gateways serve: what changes, and what a plan says in one line.
+//! Planning again while gateways serve.
 
-use super::decide::{Ask, checked, jointly, rivals, single};
-use crate::deploy::{Deployment, ServicePlan};
-use crate::exit_code::Outcome;
-use crate::format::percent;
+use super::joint::{Jointly, jointly};
+use super::{Ask, Clock, Undecided, checked, rivals, single};
+use crate::{Deployment, Refused, ServicePlan};
 use domain::plan::beats;
-use domain::{Choice, Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
+use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use simulator::Simulation;
 use std::num::NonZeroU32;
 
@@ -15,7 +14,7 @@ const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 
 /// What came of planning again.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Replanned {
+pub enum Replanned {
     /// A plan that beats the one in force, and by how much, in words.
     Better {
         /// The plan.
@@ -29,25 +28,30 @@ pub(crate) enum Replanned {
 
 /// Plans again for a problem that has changed. Services that want no new plans keep what `incumbent` gives them.
 /// `confidences`: per service as they are observed, where its scheduler tracks them.
-pub(crate) fn replan(
+///
+/// # Errors
+/// As [`decide`](super::decide()).
+pub fn replan(
     problem: &Problem,
     deployment: &Deployment,
     incumbent: &Plan,
     confidences: &[Option<Vec<f64>>],
     ask: &Ask,
-) -> Outcome<Replanned> {
+    clock: Clock<'_>,
+) -> Result<Replanned, Undecided> {
     let of_service =
         |(index, (service, policy)): (usize, (&ServicePlan, &Policy))| match service.resolved.reoptimization {
             None => Ok(Some(policy.clone())),
             Some(_) => single(problem, service, index, confidences.get(index).and_then(Option::as_deref)),
         };
     let services = deployment.services.iter().zip(&incumbent.policies).enumerate();
-    let fixed = services.map(of_service).collect::<Outcome<Vec<_>>>()?;
+    let fixed = services.map(of_service).collect::<Result<Vec<_>, Refused>>()?;
     if let Some(policies) = fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         let plan = checked(problem, Plan { policies })?;
         return Ok(compared(problem, plan, incumbent, ask));
     }
-    let (plan, _, planned) = jointly(problem, &fixed, &rivals(problem, deployment, &fixed), Some(incumbent), ask);
+    let rivals = rivals(problem, deployment, &fixed);
+    let Jointly { plan, planned, .. } = jointly(problem, &fixed, &rivals, Some(incumbent), ask, clock);
     if !planned.verdict.is_new() {
         return Ok(Replanned::Kept);
     }
@@ -57,12 +61,15 @@ pub(crate) fn replan(
 
 /// Policies of services (by index) whose schedulers track confidence, for what is observed. Nobody compares them with those in
 /// force: exit tables, by which plans are judged, are what they do not trust.
-pub(crate) fn retune(
+///
+/// # Errors
+/// As [`decide`](super::decide()).
+pub fn retune(
     problem: &Problem,
     deployment: &Deployment,
     incumbent: &Plan,
     confidences: &[(usize, Vec<f64>)],
-) -> Outcome<Vec<(usize, Policy)>> {
+) -> Result<Vec<(usize, Policy)>, Undecided> {
     let mut plan = incumbent.clone();
     let mut retuned = vec![];
     for (index, confidences) in confidences {
@@ -95,33 +102,15 @@ fn compared(problem: &Problem, plan: Plan, incumbent: &Plan, ask: &Ask) -> Repla
 fn expected(found: &Evaluation) -> String {
     let of_service = |service: usize| {
         let metrics = found.service(service);
-        let (unanswered, accuracy) = (Some(metrics.unanswered()), Some(metrics.accuracy));
-        format!("{} without an answer, accuracy {}", percent(unanswered), percent(accuracy))
+        format!("{} without an answer, accuracy {}", percent(metrics.unanswered()), percent(metrics.accuracy))
     };
     format!("expected: {}", (0..found.services()).map(of_service).collect::<Vec<_>>().join("; "))
 }
 
-/// The shares and thresholds of a policy at its forecast, on one line: `60 % left at 0.72 0.81 closed`.
-pub(crate) fn in_words(policy: &Policy) -> String {
-    let forecast = policy.rates.as_ref().and_then(|rates| rates.rows.iter().find(|row| row.up_to >= 1.0 - 1e-9));
-    let mixture = forecast.map_or(&policy.default, |row| &row.default);
-    let choices: Vec<String> = mixture.choices().iter().map(|one| choice(one, policy)).collect();
-    let table = policy.rates.as_ref().map(|rates| format!("; {} rows for other rates", rates.rows.len()));
-    format!("{}{}", choices.join("; "), table.unwrap_or_default())
-}
-
-fn choice(choice: &Choice, policy: &Policy) -> String {
-    let threshold = |&value: &f32| match value {
-        1.0 => "closed".to_owned(),
-        0.0 => "always".to_owned(),
-        value if value > 0.995 => format!("{value:.4}"),
-        value => format!("{value:.2}"),
-    };
-    let (share, chain) = (100.0 * choice.probability.get(), &policy.chains[choice.chain].name);
-    let present = match choice.by_present.len() {
-        0 => String::new(),
-        entries => format!(" (by jobs present, up to {entries})"),
-    };
-    let thresholds: Vec<String> = choice.thresholds.as_slice().iter().map(threshold).collect();
-    format!("{share:.0} % {chain} at {}{present}", thresholds.join(" "))
+/// Small shares keep two digits, so that 0.04 % is not 0.
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent < 1.0 => format!("{percent:.2} %"),
+        percent => format!("{percent:.1} %"),
+    }
 }

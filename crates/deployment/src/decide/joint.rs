@@ -1,0 +1,93 @@
+//! All services together, within a budget of time.
+
+use super::{Ask, Clock};
+use domain::{EvaluationEffort, Plan, Policy, Problem};
+use planner::{Budget, Method, Planned, Request, Verdict};
+use simulator::Simulation;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Arrivals by which rows at other rates are compared, which are many.
+const REFEREED_ROWS: u64 = 20_000;
+const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
+/// Time for rows at other rates ÷ time for the plan. They come after it: a plan is worth having before they are there.
+pub(super) const FOR_ROWS: f64 = 1.0;
+/// Share of the time for rows that goes into formulas; the rest is simulation.
+const FOR_SCREEN: f64 = 0.4;
+
+/// What came of a search.
+pub(super) struct Jointly {
+    /// The plan with its table over rates.
+    pub(super) plan: Plan,
+    /// What the planner says of it.
+    pub(super) planned: Planned,
+    /// Time without rows for other rates.
+    pub(super) took: Duration,
+    /// Plans that were looked at.
+    pub(super) plans: u64,
+}
+
+/// All services together, but for those that keep a policy of their own.
+pub(super) fn jointly(
+    problem: &Problem,
+    fixed: &[Option<Policy>],
+    rivals: &[Plan],
+    incumbent: Option<&Plan>,
+    ask: &Ask,
+    clock: Clock<'_>,
+) -> Jointly {
+    let began = clock();
+    let whole = ask.whole();
+    let elapsed = || clock().saturating_sub(began);
+    let until = |end: Duration| move || elapsed() >= end;
+    let (for_plan, for_all) = (until(ask.budget), until(whole));
+    let referee = Simulation { threads: ask.threads };
+    let request = Request {
+        problem,
+        incumbent,
+        rivals,
+        fixed,
+        referee: &referee,
+        effort: EvaluationEffort {
+            seed: ask.seed,
+            replications: REPLICATIONS,
+            arrivals: planner::arrivals_for(problem, ask.budget),
+            stop: None,
+        },
+        budget: Budget { evaluations: None, stop: Some(&for_plan) },
+        method: Method::default(),
+    };
+    let mut planned = planner::plan(&request);
+    let took = elapsed();
+    let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
+    let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
+    let evaluations = Some(affordable(plans, elapsed(), whole));
+    let budget = Budget { evaluations, stop: Some(&for_all) };
+    let rest = Request { budget, effort, rivals: &[], ..request };
+    // Rivals have tables over rates already.
+    let plan = match rivals.contains(&planned.plan) || !planned.verdict.is_new() {
+        true => planned.plan.clone(),
+        false => {
+            let tabled =
+                planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
+            match planner::settle(&request, &tabled) {
+                None => tabled,
+                Some((winner, loser)) => {
+                    planned.runner_up = Some(loser);
+                    if incumbent == Some(&winner) {
+                        let why = "with its table over rates the new plan does not beat it";
+                        planned.verdict = Verdict::Kept(why.to_owned());
+                    }
+                    winner
+                }
+            }
+        }
+    };
+    Jointly { plan, planned, took, plans }
+}
+
+/// Evaluations that the rest of the budget has time for, at the pace so far: a row must not take the time of all others.
+fn affordable(done: u64, took: Duration, budget: Duration) -> u64 {
+    let pace = done as f64 / took.as_secs_f64().max(1e-3);
+    (pace * budget.saturating_sub(took).as_secs_f64() * FOR_SCREEN) as u64
+}

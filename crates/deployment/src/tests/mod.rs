@@ -1,0 +1,4 @@
+mod decisions;
+mod outlines;
+mod places;
+mod processes;

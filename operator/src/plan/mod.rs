@@ -1,0 +1,180 @@
+//! Plans: for all services of a pool together, whenever something has changed that plans depend on.
+//!
+//! * [`inputs`]: what is planned with, and its hash: where that is the one that plans were made for, nothing is done.
+//! * [`tables`]: exit tables. [`think`]: the decision, pure. [`notes`]: why a service has no plan.
+
+pub mod inputs;
+mod notes;
+mod tables;
+pub mod think;
+mod tried;
+
+pub use notes::Notes;
+pub use tables::Tables;
+pub use tried::Tried;
+
+use crate::cache::Key;
+use crate::controller::{Controller, Failure};
+use crate::service::choice;
+use crate::service::references::{self, References};
+use crate::service::{is_paused, labels, model_ready};
+use crate::{Context, clock};
+use api::{DevicePool, EENNPlan, EENNPlanSpec};
+use deployment::{Ask, Look};
+use inputs::{Candidate, Inputs};
+use kube::core::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use think::{Effort, Thought};
+
+/// Time for the search of a pool's policies; rows for other rates take as long again.
+const BUDGET: Duration = Duration::from_millis(300);
+/// Placements that are looked at.
+const PLACEMENTS: u64 = 200;
+/// Arrivals by which the plan is looked at in the end.
+const ARRIVALS: u64 = 100_000;
+
+/// The newest plan of each service, by its name in the manifests.
+type Newest = BTreeMap<String, Arc<EENNPlan>>;
+
+/// Makes plans for the services of a pool that have none for what there is now.
+pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>) -> Result<Option<Duration>, Failure> {
+    let Some(pool) = context.caches.pools.get(&Key::new("", pool)) else { return Ok(None) };
+    if !context.runs(&pool) {
+        return Ok(None);
+    }
+    let candidates = candidates(context, &pool);
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let inputs = inputs::inputs(&pool, &context.caches.nodes.all(), &candidates);
+    let mut tables = BTreeMap::new();
+    let mut hashes = BTreeMap::new();
+    for (name, key) in &inputs.models {
+        let Some(model) = context.caches.models.get(key) else { return Ok(None) };
+        if let Ok(table) = context.tables.read(context, &model).await? {
+            hashes.insert(name.clone(), table.hash.clone());
+            tables.insert(name.clone(), table.table.clone());
+        }
+    }
+    let hash = inputs.hash(&hashes);
+    let newest = newest(context, &inputs);
+    let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
+    let tried = context.tried.is(&Key::of(&*pool), &hash);
+    if tried || inputs.services.keys().all(is_current) {
+        return Ok(None);
+    }
+    let reason = reason(&inputs, &newest);
+    tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
+    let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    for (name, key) in &inputs.services {
+        if let Some(spec) = thought.plans.get(name) {
+            store(context, key, newest.get(name), spec.clone(), &hash).await?;
+        }
+        if context.plan_notes.set(key, thought.notes.get(name).cloned()) {
+            services.add(key.clone());
+        }
+    }
+    context.tried.set(&Key::of(&*pool), hash);
+    Ok(None)
+}
+
+/// Services of a pool that can be planned for.
+fn candidates(context: &Context, pool: &DevicePool) -> Vec<Candidate> {
+    let name = pool.name_any();
+    let mut services = context.caches.services.all();
+    services.retain(|service| {
+        let here = service.spec.device_pool_ref.name.as_str() == name;
+        here && service.metadata.deletion_timestamp.is_none() && !is_paused(service)
+    });
+    let found = services.into_iter().filter_map(|service| {
+        let found: References = references::find(context, &service).ok()?;
+        model_ready(&found).is_true().then_some(Candidate { service, found })
+    });
+    found.collect()
+}
+
+fn newest(context: &Context, inputs: &Inputs) -> Newest {
+    let newest = inputs.services.iter().filter_map(|(name, key)| {
+        let service = context.caches.services.get(key)?;
+        let plan = choice::own(&service, context.caches.plans.within(&key.namespace)).pop()?;
+        Some((name.clone(), plan))
+    });
+    newest.collect()
+}
+
+fn made_for(plan: &EENNPlan) -> Option<&String> {
+    plan.annotations().get(labels::INPUTS)
+}
+
+fn reason(inputs: &Inputs, newest: &Newest) -> String {
+    let new: Vec<&str> =
+        inputs.services.keys().filter(|name| !newest.contains_key(*name)).map(String::as_str).collect();
+    match new.len() {
+        0 => "services, models, targets, nodes or the pool have changed".to_owned(),
+        1 => format!("first plan of {}", new[0]),
+        many => format!("first plans of {} and {} more", new[0], many - 1),
+    }
+}
+
+/// Thinks on a thread of its own. A panic there costs the plan, not the operator: what is in force stays.
+async fn thought(
+    inputs: Inputs,
+    tables: BTreeMap<String, domain::ExitTable>,
+    newest: &Newest,
+    reason: String,
+) -> (Thought, Inputs) {
+    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.chains.clone())).collect();
+    let thinking = tokio::task::spawn_blocking(move || {
+        let effort = Effort {
+            ask: Ask { budget: BUDGET, ..Ask::default() },
+            placements: PLACEMENTS,
+            look: Look { arrivals: ARRIVALS, ..Look::default() },
+        };
+        let began = clock::now();
+        let passed = move || Duration::from_secs_f64((clock::now() - began).max(0.0));
+        let think = || think::think(&inputs, &tables, &incumbent, &reason, &effort, &passed);
+        let thought = std::panic::catch_unwind(AssertUnwindSafe(think)).unwrap_or_else(|_| {
+            let note = "planning stopped by a panic, which the log of the operator shows; please report it";
+            let notes = inputs.services.keys().map(|name| (name.clone(), note.to_owned())).collect();
+            Thought { notes, ..Thought::default() }
+        });
+        (thought, inputs)
+    });
+    thinking.await.expect("panics have been caught")
+}
+
+/// Stores a plan as the next of its service, unless it says what the newest one says already.
+async fn store(
+    context: &Context,
+    key: &Key,
+    newest: Option<&Arc<EENNPlan>>,
+    spec: EENNPlanSpec,
+    hash: &str,
+) -> Result<(), Failure> {
+    let Some(service) = context.caches.services.get(key) else { return Ok(()) };
+    let api = context.cluster.api::<EENNPlan>(&key.namespace);
+    if let Some(newest) = newest.filter(|newest| says_the_same(&newest.spec, &spec)) {
+        return context.cluster.annotate(&api, &**newest, labels::INPUTS, hash).await;
+    }
+    let generation = newest.map_or(0, |newest| newest.spec.generation) + 1;
+    let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
+    let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
+    let mut plan = EENNPlan::new(&format!("{}-{generation}", key.name), spec);
+    plan.metadata = ObjectMeta {
+        namespace: Some(key.namespace.clone()),
+        labels: Some(labels::of_service(&key.name)),
+        annotations: Some(BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
+        owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..plan.metadata
+    };
+    context.cluster.create(&api, &plan).await
+}
+
+/// Placement and choices; what is predicted differs a little every time.
+fn says_the_same(a: &EENNPlanSpec, b: &EENNPlanSpec) -> bool {
+    a.chains == b.chains && a.choices == b.choices && a.forecast == b.forecast
+}

@@ -1,0 +1,252 @@
+//! From what a pool is planned with to a plan for each of its services. Pure: the time comes in as a function.
+//!
+//! What is wrong with one service stops only that one: it is left out, with a note for its owner.
+
+use super::inputs::Inputs;
+use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
+use deployment::placement::{self, Placements};
+use deployment::{Ask, Clock, Decided, Judge, Look, Models, Outline};
+use domain::ExitTable;
+use domain::problem::Model;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much may be spent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// For policies.
+    pub ask: Ask,
+    /// Placements that are looked at.
+    pub placements: u64,
+    /// How closely the plan is looked at in the end.
+    pub look: Look,
+}
+
+/// What came of it, by the names of services in the manifests.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Thought {
+    /// New plans; their generations are not right yet.
+    pub plans: BTreeMap<String, EENNPlanSpec>,
+    /// Why a service has none.
+    pub notes: BTreeMap<String, String>,
+    /// Devices that services do not use, and why, per service.
+    pub left_out: BTreeMap<String, Vec<(String, String)>>,
+}
+
+/// Where the file of a model is does not matter to a plan.
+const FILE: &str = "/model/model.onnx";
+
+/// Plans for all services of a pool together. `incumbent`: the chains that services have now.
+pub fn think(
+    inputs: &Inputs,
+    tables: &BTreeMap<String, ExitTable>,
+    incumbent: &BTreeMap<String, Vec<PlannedChain>>,
+    reason: &str,
+    effort: &Effort,
+    clock: Clock<'_>,
+) -> Thought {
+    let mut thought = Thought::default();
+    let manifests = without_lost_chains(&inputs.manifests);
+    let manifests = thought.sound(manifests);
+    let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
+    let models = match models(&unplaced, &manifests, tables) {
+        Ok(models) => models,
+        Err(note) => return thought.none(&manifests, &note),
+    };
+    let manifests = match thought.placed(&manifests, &unplaced, &models, incumbent, effort) {
+        Ok(manifests) => manifests,
+        Err(note) => return thought.none(&manifests, &note),
+    };
+    let Some((manifests, resolved)) = thought.resolved(manifests) else { return thought };
+    if let Err(note) = thought.decide(&resolved, &models, reason, effort, clock) {
+        return thought.none(&manifests, &note);
+    }
+    thought
+}
+
+impl Thought {
+    /// None of the services has a plan, for the same reason.
+    fn none(mut self, manifests: &Manifests, note: &str) -> Self {
+        for service in &manifests.services {
+            self.notes.entry(service.name.clone()).or_insert_with(|| note.to_owned());
+        }
+        self
+    }
+
+    /// Without the services that something is wrong with when they are looked at alone.
+    fn sound(&mut self, manifests: Manifests) -> Manifests {
+        let alone = |service: &api::Object<api::EENNServiceSpec>| {
+            let models = manifests.models.iter().filter(|model| model.name == service.spec.model_ref.name.as_str());
+            Manifests { services: vec![service.clone()], models: models.cloned().collect(), ..manifests.clone() }
+        };
+        let sound = manifests.services.iter().filter(|service| match alone(service).unplaced() {
+            Ok(_) => true,
+            Err(errors) => {
+                self.notes.insert(service.name.clone(), words(&errors));
+                false
+            }
+        });
+        let services = sound.cloned().collect();
+        with_services(manifests.clone(), services)
+    }
+
+    fn unplaced(&mut self, manifests: &Manifests) -> Option<Unplaced> {
+        if manifests.services.is_empty() {
+            return None;
+        }
+        match manifests.unplaced() {
+            Ok(unplaced) => Some(unplaced),
+            Err(errors) => {
+                let all = std::mem::take(self).none(manifests, &words(&errors));
+                *self = all;
+                None
+            }
+        }
+    }
+
+    fn placed(
+        &mut self,
+        manifests: &Manifests,
+        unplaced: &Unplaced,
+        models: &Models,
+        incumbent: &BTreeMap<String, Vec<PlannedChain>>,
+        effort: &Effort,
+    ) -> Result<Manifests, String> {
+        if !manifests.needs_placement() {
+            return Ok(manifests.clone());
+        }
+        let weights = weights(manifests);
+        let request = placement::Request {
+            models,
+            weights: &weights,
+            architectures: &[],
+            incumbent,
+            evaluations: effort.placements,
+            seed: effort.ask.seed,
+        };
+        let placements = placement::place(unplaced, &request).map_err(|refused| refused.0)?;
+        self.take(&placements, manifests);
+        Ok(placements.settled(manifests))
+    }
+
+    fn take(&mut self, placements: &Placements, manifests: &Manifests) {
+        for pool in placements.pools.values() {
+            self.notes
+                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            for out in &pool.left_out {
+                let auto =
+                    manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
+                let concerned = auto.filter(|one| out.service.as_ref().is_none_or(|service| *service == one.name));
+                for service in concerned {
+                    self.left_out
+                        .entry(service.name.clone())
+                        .or_default()
+                        .push((out.device.clone(), out.reason.clone()));
+                }
+            }
+        }
+    }
+
+    /// All that can be served together: services that are one too many are left out, the last one first.
+    fn resolved(&mut self, mut manifests: Manifests) -> Option<(Manifests, Resolved)> {
+        while !manifests.services.is_empty() {
+            let errors = match manifests.resolve() {
+                Ok(resolved) => return Some((manifests, resolved)),
+                Err(errors) => errors,
+            };
+            let named: BTreeSet<String> = errors.problems().iter().filter_map(|one| service_of(&one.path)).collect();
+            let named = match named.is_empty() {
+                true => manifests.services.iter().map(|service| service.name.clone()).collect(),
+                false => named,
+            };
+            for name in &named {
+                self.notes.insert(name.clone(), words(&errors));
+            }
+            let left = manifests.services.iter().filter(|service| !named.contains(&service.name)).cloned().collect();
+            manifests = with_services(manifests, left);
+        }
+        None
+    }
+
+    fn decide(
+        &mut self,
+        resolved: &Resolved,
+        models: &Models,
+        reason: &str,
+        effort: &Effort,
+        clock: Clock<'_>,
+    ) -> Result<(), String> {
+        let names = resolved.services.iter().map(|service| service.model.model.name.clone());
+        let deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
+        let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
+        let found = deployment::decide(&problem, &deployed, &effort.ask, None, clock)
+            .map_err(|undecided| undecided.to_string())?;
+        let predictions = deployment::predict(&problem, &found.plan, &effort.look);
+        let decided =
+            Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
+        for (index, service) in deployed.services.iter().enumerate() {
+            match deployment::spec(&decided, index, 1, reason) {
+                Ok(spec) => {
+                    self.plans.insert(service.name.clone(), spec);
+                }
+                Err(refused) => {
+                    self.notes.insert(service.name.clone(), refused.0);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `EENNService/camera: spec.…` is about `camera`.
+fn service_of(path: &str) -> Option<String> {
+    Some(path.strip_prefix("EENNService/")?.split(':').next()?.to_owned())
+}
+
+fn words(errors: &LoadErrors) -> String {
+    errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn with_services(manifests: Manifests, services: Vec<api::Object<api::EENNServiceSpec>>) -> Manifests {
+    let used = |name: &str| services.iter().any(|service| service.spec.model_ref.name.as_str() == name);
+    let models = manifests.models.iter().filter(|model| used(&model.name)).cloned().collect();
+    Manifests { models, services, ..manifests }
+}
+
+/// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.
+fn without_lost_chains(manifests: &Manifests) -> Manifests {
+    let mut manifests = manifests.clone();
+    let lost: BTreeSet<&str> =
+        manifests.nodes.iter().filter(|node| node.spec.trouble().is_some()).map(|node| node.name.as_str()).collect();
+    for service in &mut manifests.services {
+        let pinned = &mut service.spec.placement.pinned;
+        let whole = |chain: &api::PinnedChain| chain.fragments.iter().all(|one| !lost.contains(one.node.as_str()));
+        if pinned.iter().any(whole) {
+            pinned.retain(whole);
+        }
+    }
+    manifests
+}
+
+/// What is known of models, from their manifests and exit tables.
+fn models(unplaced: &Unplaced, manifests: &Manifests, tables: &BTreeMap<String, ExitTable>) -> Result<Models, String> {
+    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
+    for service in &unplaced.services {
+        let name = service.model.model.name.as_str();
+        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
+        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
+            let outline = Outline::from_manifest(&spec.spec).map_err(|refused| refused.0)?;
+            let model = deployment::model(&service.model, outline, table.clone(), Judge::Others, true);
+            models.insert(name, model.map_err(|refused| refused.0)?);
+        }
+    }
+    Ok(models.into_values().collect())
+}
+
+/// Bytes of weights per segment: the file, spread evenly.
+fn weights(manifests: &Manifests) -> BTreeMap<String, Vec<u64>> {
+    let of = |model: &api::Object<api::EENNModelSpec>| {
+        let segments = model.spec.cuts.len() + 1;
+        (model.name.clone(), vec![model.spec.artifact.size.bytes().0.div_ceil(segments as u64); segments])
+    };
+    manifests.models.iter().map(of).collect()
+}
