@@ -73,14 +73,14 @@ fn release_lives_from_install_to_uninstall() -> anyhow::Result<()> {
     applied_by_helm_only(&deployment)?;
     example_is_taken(&plane, &tools)?;
 
-    tools
-        .helm(&helm("upgrade", &chart(), &["--set=replicas=3,workers=4"]))?
-        .refused()
-        .context("two want to say how many")?;
-    tools.helm(&helm("upgrade", &chart(), &["--set=workers=4"]))?.ok()?;
-    ensure!(arguments(&plane)?.contains("--workers=4"));
+    // A number that is given counts, and brings the budget along.
+    let budgets = format!("/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/{RELEASE}");
+    tools.helm(&helm("upgrade", &chart(), &["--set=replicas=3,workers=4"]))?.ok()?;
+    ensure!(self::deployment(&plane)?["spec"]["replicas"] == 3 && arguments(&plane)?.contains("--workers=4"));
+    plane.api().get(&budgets)?;
+    what_others_changed_is_not_overwritten(&tools)?;
     tools.helm(&["rollback", RELEASE, "2", "--namespace", NAMESPACE, "--wait", "--timeout=2m"])?.ok()?;
-    ensure!(arguments(&plane)?.contains("--workers=8"));
+    ensure!(arguments(&plane)?.contains("--workers=8") && plane.api().get(&budgets).is_err());
 
     tools.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout=2m"])?.ok()?;
     nothing_but_definitions_is_left(&plane)?;
@@ -198,6 +198,16 @@ fn others_have_their_say(tools: &Tools) -> anyhow::Result<()> {
         tools.kubectl(&arguments, "")?.ok()?;
     }
     Ok(())
+}
+
+/// That there were no conflicts before says something only if there can be some.
+fn what_others_changed_is_not_overwritten(tools: &Tools) -> anyhow::Result<()> {
+    let namespace = format!("--namespace={NAMESPACE}");
+    let deployment = format!("deployment/{RELEASE}");
+    tools.kubectl(&["set", "image", &deployment, "operator=example.org/mine:1", &namespace], "")?.ok()?;
+    let complaint = tools.helm(&helm("upgrade", &chart(), &[]))?.refused()?;
+    ensure!(complaint.contains("conflict with \"kubectl-set\""), "{complaint}");
+    tools.helm(&helm("upgrade", &chart(), &["--force-conflicts"]))?.ok().map(drop)
 }
 
 /// Server-side, so that conflicts would have been seen.
