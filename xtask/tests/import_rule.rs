@@ -60,6 +60,7 @@ const TESTERS: &[&str] = &["system-tests", "cluster-tests", "control-plane", "ev
 
 /// (packages of ours, families they may not import, whether through others counts, why).
 const FOREIGN: &[(&[&str], &[&str], Reach, &str)] = &[
+    (&["cluster-tests"], &["tract"], Reach::Through, "what needs an API server only is compiled in seconds"),
     (
         &["domain"],
         &["serde", "tokio", "kube", "k8s-openapi"],
