@@ -139,6 +139,15 @@ fn images_come_from_the_given_registry() -> anyhow::Result<()> {
         ensure!(mirrored.contains(image), "no {image}");
     }
     ensure!(!mirrored.contains("ghcr.io/"), "something still comes from ghcr.io");
+    // Those who copy images must know all of them.
+    let guide = text("docs/guide/install.md")?;
+    let named = rendered(&tools, &[])?.ok()?;
+    let images: BTreeSet<_> =
+        named.split(['"', ' ', '\n']).filter(|word| word.starts_with("ghcr.io/")).map(str::to_owned).collect();
+    ensure!(images.len() == 2, "{images:?}");
+    for image in images {
+        ensure!(guide.contains(&format!("\n{image}\n")), "{image} is not in the guide");
+    }
     let pinned = rendered(&tools, &values("everything"))?.ok()?;
     let zeros = "0".repeat(64);
     ensure!(

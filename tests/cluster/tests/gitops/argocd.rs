@@ -5,17 +5,12 @@ use cluster_tests::{Test, Tools, text};
 use control_plane::Binary;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
-const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("service_is_as_healthy_as_its_conditions_say", service_is_as_healthy_as_its_conditions_say),
     ("models_and_pools_are_healthy_when_ready", models_and_pools_are_healthy_when_ready),
     ("plan_that_is_not_followed_is_suspended", plan_that_is_not_followed_is_suspended),
 ];
-
-fn main() -> ExitCode {
-    cluster_tests::run("the health scripts of Argo CD", &[Binary::Glua], TESTS)
-}
 
 fn service_is_as_healthy_as_its_conditions_say() -> anyhow::Result<()> {
     let good = [("Accepted", "True", "Accepted"), ("Planned", "True", "Planned"), ("Ready", "True", "Ready")];
