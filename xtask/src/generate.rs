@@ -1,6 +1,6 @@
 //! `cargo xtask generate`: files that are made from code, committed, and compared by `--check`.
 
-use crate::process;
+use crate::{chart, process};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
@@ -24,6 +24,29 @@ const GENERATED: &[Generated] = &[
     Generated { path: "crds/eennplans.yaml", make: |root| definition(root, "EENNPlan") },
     Generated { path: "crds/eennservices.yaml", make: |root| definition(root, "EENNService") },
     Generated { path: "crds/qostargets.yaml", make: |root| definition(root, "QoSTarget") },
+    // After the definitions, of which they are copies.
+    Generated {
+        path: "charts/eenn-operator/files/crds/devicepools.yaml",
+        make: |root| chart::definition(root, "devicepools"),
+    },
+    Generated {
+        path: "charts/eenn-operator/files/crds/eennmodels.yaml",
+        make: |root| chart::definition(root, "eennmodels"),
+    },
+    Generated {
+        path: "charts/eenn-operator/files/crds/eennplans.yaml",
+        make: |root| chart::definition(root, "eennplans"),
+    },
+    Generated {
+        path: "charts/eenn-operator/files/crds/eennservices.yaml",
+        make: |root| chart::definition(root, "eennservices"),
+    },
+    Generated {
+        path: "charts/eenn-operator/files/crds/qostargets.yaml",
+        make: |root| chart::definition(root, "qostargets"),
+    },
+    Generated { path: "charts/eenn-operator/README.md", make: chart::readme },
+    Generated { path: "docs/gitops/argocd/argocd-cm.yaml", make: chart::argocd },
 ];
 
 /// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not.

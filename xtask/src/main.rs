@@ -1,6 +1,7 @@
 //! Automation of this repository: `cargo xtask check` is what CI runs.
 
 mod bench;
+mod chart;
 mod check;
 mod control_plane;
 mod evaluate;

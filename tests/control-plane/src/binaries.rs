@@ -26,11 +26,13 @@ pub enum Binary {
     Kubectl,
     /// Installs charts.
     Helm,
+    /// Runs Lua as Argo CD does.
+    Glua,
 }
 
 impl Binary {
     /// All of them, in the order in which they are built.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
@@ -38,6 +40,7 @@ impl Binary {
         Self::Kubectl,
         Self::Kwok,
         Self::Helm,
+        Self::Glua,
     ];
 
     /// The name of its file.
@@ -50,6 +53,7 @@ impl Binary {
             Self::Kwok => "kwok",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::Glua => "glua",
         }
     }
 
@@ -62,6 +66,7 @@ impl Binary {
             Self::Kwok => ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
             Self::Kubectl => ("kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
             Self::Helm => ("helm", "helm.sh/helm/v4/cmd/helm"),
+            Self::Glua => ("lua", "github.com/yuin/gopher-lua/cmd/glua"),
         };
         Source { module, package }
     }

@@ -241,6 +241,7 @@ fn programs_say_their_versions() {
     check_version(&binaries, Binary::Etcd, &["--version"], "3.6.16");
     check_version(&binaries, Binary::Kwok, &["--version"], "0.8.0");
     check_version(&binaries, Binary::Helm, &["version"], "v4.3.2");
+    check_version(&binaries, Binary::Glua, &["-v"], "GopherLua");
 }
 
 fn check_version(binaries: &Binaries, binary: Binary, arguments: &[&str], expected: &str) {

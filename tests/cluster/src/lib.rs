@@ -1,0 +1,144 @@
+//! What tests against a real API server have in common: programs with their arguments, and skipping that is seen.
+//!
+//! Nothing here needs the data plane or the inference engine, so that these tests are compiled in seconds.
+
+use anyhow::{Context as _, bail};
+use control_plane::{Binaries, Binary, ControlPlane, Options, Program, unavailable};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// A test and its name, which is a sentence.
+pub type Test = (&'static str, fn() -> anyhow::Result<()>);
+
+/// Runs tests that need programs. Where these can neither be found nor built, tests are counted as ignored and a line says why; under
+/// `CI=true` they fail instead.
+pub fn run(what: &str, needed: &[Binary], tests: &[Test]) -> ExitCode {
+    let skip = unavailable(needed);
+    if let Some(reason) = &skip {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {reason}");
+    }
+    let trial = |&(name, test): &Test| {
+        let run = move || test().map_err(|error| Failed::from(format!("{error:?}")));
+        Trial::test(name, run).with_ignored_flag(skip.is_some())
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests.iter().map(trial).collect()).exit_code()
+}
+
+/// A file or folder of the repository.
+pub fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The text of a file of the repository.
+pub fn text(path: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(file(path)).with_context(|| format!("failed to read {path}"))
+}
+
+/// Starts a control plane.
+pub fn start(options: &Options) -> anyhow::Result<ControlPlane> {
+    ControlPlane::start(options).map_err(|error| anyhow::anyhow!("failed to {error}"))
+}
+
+/// Waits, generously, since the machine may do other things; a failure shows what the API server logged last.
+pub fn eventually(plane: &ControlPlane, what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while !holds() {
+        if started.elapsed() > Duration::from_secs(120) {
+            let log = std::fs::read_to_string(plane.log(Program::ApiServer))?;
+            let lines: Vec<_> = log.lines().collect();
+            bail!("{what}: not in 120 s; the API server said:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    /// The command, for failures.
+    pub command: String,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Its output, if it succeeded.
+    pub fn ok(self) -> anyhow::Result<String> {
+        match self.success {
+            true => Ok(self.out),
+            false => bail!("{} failed: {}{}", self.command, self.out, self.err),
+        }
+    }
+
+    /// Its complaint, if it failed.
+    pub fn refused(self) -> anyhow::Result<String> {
+        match self.success {
+            true => bail!("{} succeeded: {}", self.command, self.out),
+            false => Ok(self.err),
+        }
+    }
+}
+
+/// Programs of the control plane, with folders of their own and at most one cluster.
+#[derive(Debug)]
+pub struct Tools {
+    binaries: Binaries,
+    home: tempfile::TempDir,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Tools {
+    /// Without a cluster.
+    pub fn find(needed: &[Binary]) -> anyhow::Result<Self> {
+        let binaries = Binaries::find(needed).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        Ok(Self { binaries, home: tempfile::tempdir()?, kubeconfig: None })
+    }
+
+    /// As administrator of a cluster.
+    pub fn of(plane: &ControlPlane, needed: &[Binary]) -> anyhow::Result<Self> {
+        Ok(Self { kubeconfig: Some(plane.kubeconfig_path()), ..Self::find(needed)? })
+    }
+
+    /// Runs a program to its end, with `input` on standard input.
+    pub fn run(&self, binary: Binary, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+        let mut command = Command::new(self.binaries.path(binary));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Nothing of the user's: repositories, plugins, clusters.
+        command.env("HOME", self.home.path());
+        command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or(Path::new("/dev/null")));
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, self.home.path().join(name));
+        }
+        let mut child = command.spawn().with_context(|| format!("{binary} does not start"))?;
+        let mut stdin = child.stdin.take().context("its input is piped")?;
+        let input = input.to_owned();
+        // Beside reading: a program may answer before it has read everything. One that reads nothing closes the pipe.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output()?;
+        let _ = writer.join();
+        Ok(Said {
+            command: format!("{binary} {}", arguments.join(" ")),
+            success: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs Helm.
+    pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+        self.run(Binary::Helm, arguments, "")
+    }
+
+    /// Runs kubectl, with `input` on standard input.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+        self.run(Binary::Kubectl, arguments, input)
+    }
+}
