@@ -13,7 +13,8 @@ use std::time::Duration;
 
 const SERVICE: &str = "eennservice/camera";
 /// Everything that the operator makes or writes to.
-const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,serviceaccounts,networkpolicies";
+const ALL: &str =
+    "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,serviceaccounts,networkpolicies";
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
@@ -46,10 +47,16 @@ fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
     let plan = scene.get("eennplan/camera-1")?;
     ensure!(plan["spec"]["chains"].as_array().map(Vec::len) == Some(3), "{plan:#}");
     ensure!(plan["spec"]["predicted"][0] == service["status"]["predicted"], "{plan:#}\n{service:#}");
-    let fragments = scene.kubectl(&["-n", NAMESPACE, "get", "deployments", "-l", "eenn.dev/role=fragment", "-o", "name"])?;
+    let fragments =
+        scene.kubectl(&["-n", NAMESPACE, "get", "deployments", "-l", "eenn.dev/role=fragment", "-o", "name"])?;
     ensure!(fragments.lines().count() == 4, "three chains pass through four fragments: {fragments}");
     let table = scene.kubectl(&["-n", NAMESPACE, "get", "eenn"])?;
-    for word in ["eennservice.eenn.dev/camera", "camera-1", "eennmodel.eenn.dev/fashion-mnist", "qostarget.eenn.dev/interactive"] {
+    for word in [
+        "eennservice.eenn.dev/camera",
+        "camera-1",
+        "eennmodel.eenn.dev/fashion-mnist",
+        "qostarget.eenn.dev/interactive",
+    ] {
         ensure!(table.contains(word), "{word} is not in\n{table}");
     }
     // What was applied is what is wanted: GitOps sees no difference.
@@ -84,7 +91,9 @@ fn nothing_is_written_when_nothing_changes() -> anyhow::Result<()> {
     // An operator that starts makes sure of everything once, which changes nothing.
     operator.kill();
     let operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.until("the second operator has looked at everything", || operator.log().matches("everything has been listed").count() == 2)?;
+    scene.until("the second operator has looked at everything", || {
+        operator.log().matches("everything has been listed").count() == 2
+    })?;
     std::thread::sleep(Duration::from_secs(10));
     let after = versions(&scene)?;
     let changed: Vec<_> = after.iter().filter(|(name, version)| before.get(*name) != Some(version)).collect();
@@ -145,7 +154,9 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     patch(r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
     scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
     let running = scene.names("deployments")?;
-    patch(r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#)?;
+    patch(
+        r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,
+    )?;
     scene.until("a plan is proposed", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["proposedPlanRef"]["name"] == "camera-2")
     })?;
@@ -155,7 +166,9 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     scene.until("the approved plan is in force", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
     })?;
-    scene.until("one fragment and one gateway are left", || scene.names("deployments").is_ok_and(|names| names.len() == 2))
+    scene.until("one fragment and one gateway are left", || {
+        scene.names("deployments").is_ok_and(|names| names.len() == 2)
+    })
 }
 
 fn a_cordoned_node_is_left_after_others_have_taken_over() -> anyhow::Result<()> {
@@ -221,7 +234,15 @@ fn an_api_server_that_was_away_is_caught_up_with() -> anyhow::Result<()> {
     std::thread::sleep(Duration::from_secs(10));
     ensure!(operator.ended().is_none(), "a plain outage is no reason to die: {}", operator.log());
     scene.plane.start_api_server().map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-    scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", r#"{"spec": {"qosTargetRef": {"name": "other"}}}"#])?;
+    scene.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "patch",
+        SERVICE,
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"qosTargetRef": {"name": "other"}}}"#,
+    ])?;
     scene.wait_for(SERVICE, "Accepted", "False", "QoSTargetNotFound")
 }
 
@@ -247,7 +268,16 @@ fn a_deleted_service_leaves_nothing() -> anyhow::Result<()> {
     scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
     scene.kubectl(&["-n", NAMESPACE, "delete", SERVICE, "--cascade=foreground", "--timeout=60s"])?;
     let ours = |scene: &Scene| {
-        scene.kubectl(&["-n", NAMESPACE, "get", &ALL["eennservices,eennmodels,".len()..], "-l", "eenn.dev/service=camera", "-o", "name"])
+        scene.kubectl(&[
+            "-n",
+            NAMESPACE,
+            "get",
+            &ALL["eennservices,eennmodels,".len()..],
+            "-l",
+            "eenn.dev/service=camera",
+            "-o",
+            "name",
+        ])
     };
     scene.until("nothing is left", || ours(&scene).is_ok_and(|left| left.trim().is_empty()))
 }

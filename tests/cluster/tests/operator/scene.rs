@@ -102,7 +102,10 @@ impl Scene {
     /// Starts an operator as a user with all rights.
     pub(crate) fn operator(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
         let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
-        let user = self.plane.kubeconfig_for(name, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        let user = self
+            .plane
+            .kubeconfig_for(name, Some("system:masters"))
+            .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
         std::fs::write(&kubeconfig, user)?;
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
@@ -117,7 +120,10 @@ impl Scene {
         let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
         let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
         let texts = logs.filter_map(|file| std::fs::read_to_string(file.path()).ok());
-        texts.flat_map(|text| text.lines().rev().take(15).map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>().join("\n")
+        texts
+            .flat_map(|text| text.lines().rev().take(15).map(str::to_owned).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Successful writes of a user, from the audit log: verb and path, in order.
