@@ -5,10 +5,11 @@
 
 use crate::metrics::Metrics;
 use futures::StreamExt;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
@@ -126,29 +127,102 @@ impl<K> Cache<K> {
     }
 }
 
+/// What a watch brings: an object, or why it cannot be read.
+pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static {
+    /// What is kept of it.
+    type Kept: Resource<DynamicType = ()> + PartialEq + Send + Sync + 'static;
+
+    /// The object.
+    fn read(self) -> Result<Self::Kept, String>;
+}
+
+impl<K> Watched for DeserializeGuard<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + PartialEq + Send + Sync + 'static,
+{
+    type Kept = K;
+
+    fn read(self) -> Result<K, String> {
+        self.0.map_err(|invalid| invalid.error)
+    }
+}
+
+/// Of objects that are only made and compared the metadata is enough, and is all that is sent.
+impl<K> Watched for PartialObjectMeta<K>
+where
+    K: Resource<DynamicType = ()> + Clone + fmt::Debug + Send + Sync + 'static,
+{
+    type Kept = Head<K>;
+
+    fn read(self) -> Result<Head<K>, String> {
+        Ok(Head(self))
+    }
+}
+
+/// The metadata of an object.
+#[derive(Debug, Clone)]
+pub struct Head<K>(PartialObjectMeta<K>);
+
+impl<K> PartialEq for Head<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.metadata == other.0.metadata
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Resource for Head<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind(_: &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group(_: &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version(_: &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural(_: &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.0.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.0.metadata
+    }
+}
+
 /// How a kind is watched.
-pub struct Watch<K: Resource> {
+pub struct Watch<W: Watched> {
     /// Its name, for logs and metrics.
     pub kind: &'static str,
     /// Where.
-    pub api: Api<DeserializeGuard<K>>,
+    pub api: Api<W>,
     /// Which objects.
     pub labels: Option<String>,
     /// Takes away what nobody reads: it would be kept for every object.
-    pub prune: fn(&mut K),
+    pub prune: fn(&mut W::Kept),
 }
 
-impl<K: Resource> fmt::Debug for Watch<K> {
+impl<W: Watched> fmt::Debug for Watch<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
 /// Keeps `cache` and reports changes, for ever.
-pub async fn keep<K>(watch: Watch<K>, cache: Arc<Cache<K>>, metrics: Arc<Metrics>, changed: impl Fn(Change<'_, K>))
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + PartialEq + Send + Sync + 'static,
-{
+pub async fn keep<W: Watched>(
+    watch: Watch<W>,
+    cache: Arc<Cache<W::Kept>>,
+    metrics: Arc<Metrics>,
+    changed: impl Fn(Change<'_, W::Kept>),
+) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let config = watch.labels.iter().fold(config, |config, labels| config.labels(labels));
     let mut keeper = Keeper {
@@ -187,7 +261,7 @@ struct Keeper<K> {
 }
 
 impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
-    fn take(&mut self, event: watcher::Event<DeserializeGuard<K>>, changed: &impl Fn(Change<'_, K>)) {
+    fn take<W: Watched<Kept = K>>(&mut self, event: watcher::Event<W>, changed: &impl Fn(Change<'_, K>)) {
         match event {
             watcher::Event::Init => self.listed.clear(),
             watcher::Event::InitApply(object) => {
@@ -232,8 +306,8 @@ impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
         }
     }
 
-    fn read(&mut self, key: &Key, object: DeserializeGuard<K>) -> Option<Arc<K>> {
-        match object.0 {
+    fn read<W: Watched<Kept = K>>(&mut self, key: &Key, object: W) -> Option<Arc<K>> {
+        match object.read() {
             Ok(mut object) => {
                 self.invalid.remove(key);
                 object.meta_mut().managed_fields = None;
@@ -241,8 +315,8 @@ impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
                 Some(Arc::new(object))
             }
             Err(error) => {
-                if self.invalid.insert(key.clone(), error.error.clone()).as_ref() != Some(&error.error) {
-                    tracing::error!(kind = self.kind, object = %key, "cannot be read, and is left as it was: {}", error.error);
+                if self.invalid.insert(key.clone(), error.clone()).as_ref() != Some(&error) {
+                    tracing::error!(kind = self.kind, object = %key, "cannot be read, and is left as it was: {error}");
                 }
                 None
             }
@@ -254,7 +328,6 @@ impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::core::ObjectMeta;
     use std::cell::RefCell;
 
     fn object(name: &str, value: &str) -> ConfigMap {

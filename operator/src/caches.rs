@@ -1,6 +1,6 @@
 //! What of the cluster the operator looks at, and who has to look when something changes.
 
-use crate::cache::{self, Cache, Change, Key, Watch};
+use crate::cache::{self, Cache, Change, Head, Key, Watch, Watched};
 use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
@@ -12,9 +12,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
-use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -36,15 +35,15 @@ pub struct Caches {
     /// Deployments of ours, without their templates.
     pub deployments: Arc<Cache<Deployment>>,
     /// ConfigMaps of users that models name, and of ours, without their data.
-    pub config_maps: Arc<Cache<ConfigMap>>,
+    pub config_maps: Arc<Cache<Head<ConfigMap>>>,
     /// Services of Kubernetes that are ours.
-    pub endpoints: Arc<Cache<Service>>,
+    pub endpoints: Arc<Cache<Head<Service>>>,
     /// ServiceAccounts of ours.
-    pub accounts: Arc<Cache<ServiceAccount>>,
+    pub accounts: Arc<Cache<Head<ServiceAccount>>>,
     /// NetworkPolicies of ours.
-    pub network_policies: Arc<Cache<NetworkPolicy>>,
+    pub network_policies: Arc<Cache<Head<NetworkPolicy>>>,
     /// PodDisruptionBudgets of ours.
-    pub budgets: Arc<Cache<PodDisruptionBudget>>,
+    pub budgets: Arc<Cache<Head<PodDisruptionBudget>>>,
 }
 
 /// Who looks at what.
@@ -85,121 +84,101 @@ impl Caches {
         controllers: &Controllers,
         metrics: &Arc<Metrics>,
     ) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        let start = Start { client, scope, metrics };
-        let c = controllers.clone();
-        start.watch(
-            "DevicePool",
-            None,
-            &self.pools,
-            |_| {},
-            &mut tasks,
-            all(client),
-            move |change| {
-                c.pools.add(key(&change));
-                c.plans.add(key(&change));
-            },
+        let mut start = Start { client, scope, metrics, tasks: JoinSet::new() };
+        self.watch_pools(controllers, &mut start);
+        self.watch_nodes(controllers, &mut start);
+        self.watch_models(controllers, &mut start);
+        self.watch_targets(controllers, &mut start);
+        self.watch_services(controllers, &mut start);
+        self.watch_plans(controllers, &mut start);
+        self.watch_config_maps(controllers, &mut start);
+        let services = &controllers.services;
+        start.children::<DeserializeGuard<Deployment>>("Deployment", &self.deployments, prune_deployment, services);
+        start.children::<PartialObjectMeta<Service>>("Service", &self.endpoints, |_| {}, services);
+        start.children::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", &self.accounts, |_| {}, services);
+        start.children::<PartialObjectMeta<NetworkPolicy>>("NetworkPolicy", &self.network_policies, |_| {}, services);
+        start.children::<PartialObjectMeta<PodDisruptionBudget>>(
+            "PodDisruptionBudget",
+            &self.budgets,
+            without_version,
+            services,
         );
-        let (c, pools, services) = (controllers.clone(), Arc::clone(&self.pools), Arc::clone(&self.services));
-        start.watch("Node", None, &self.nodes, prune_node, &mut tasks, all(client), move |_| {
-            pools.all().iter().for_each(|pool| {
-                c.pools.add(Key::of(&**pool));
-                c.plans.add(Key::of(&**pool));
-            });
+        start.tasks
+    }
+
+    fn watch_pools(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, api) = (controllers.clone(), start.of_cluster());
+        start.watch::<DeserializeGuard<_>>(("DevicePool", api, None, |_| {}), &self.pools, move |change| {
+            c.pools.add(key(&change));
+            c.plans.add(key(&change));
+        });
+    }
+
+    fn watch_nodes(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, api) = (controllers.clone(), start.of_cluster());
+        let (pools, services) = (Arc::clone(&self.pools), Arc::clone(&self.services));
+        start.watch::<DeserializeGuard<_>>(("Node", api, None, prune_node), &self.nodes, move |_| {
+            for pool in pools.all() {
+                c.pools.add(Key::of(&*pool));
+                c.plans.add(Key::of(&*pool));
+            }
             services.all().iter().for_each(|service| c.services.add(Key::of(&**service)));
         });
-        let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch(
-            "EENNModel",
-            None,
-            &self.models,
-            |_| {},
-            &mut tasks,
-            start.within(),
-            move |change| {
-                c.models.add(key(&change));
-                let name = key(&change);
-                let using = |service: &EENNService| service.spec.model_ref.name.as_str() == name.name;
-                services_of(&c, services.within(&name.namespace), using);
-            },
-        );
-        let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch(
-            "QoSTarget",
-            None,
-            &self.targets,
-            |_| {},
-            &mut tasks,
-            start.within(),
-            move |change| {
-                let name = key(&change);
-                let using = |service: &EENNService| {
-                    service.spec.qos_target_ref.as_ref().is_some_and(|target| target.name.as_str() == name.name)
-                };
-                services_of(&c, services.within(&name.namespace), using);
-            },
-        );
-        let c = controllers.clone();
-        start.watch(
-            "EENNService",
-            None,
-            &self.services,
-            |_| {},
-            &mut tasks,
-            start.within(),
-            move |change| {
-                c.services.add(key(&change));
-                for service in [change.old, change.new].into_iter().flatten() {
-                    let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
-                    c.pools.add(pool.clone());
-                    c.plans.add(pool);
-                }
-            },
-        );
-        let (c, services) = (controllers.clone(), Arc::clone(&self.services));
-        start.watch(
-            "EENNPlan",
-            None,
-            &self.plans,
-            |_| {},
-            &mut tasks,
-            start.within(),
-            move |change| {
-                let Some(plan) = change.any() else { return };
-                let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
-                // A plan that is gone has to be made again.
-                if change.new.is_none()
-                    && let Some(service) = services.get(&service)
-                {
-                    let pool = Key::new("", service.spec.device_pool_ref.name.as_str());
-                    c.tried.forget(&pool);
-                    c.plans.add(pool);
-                }
-                c.services.add(service);
-            },
-        );
-        start.children("Service", &self.endpoints, |one| one.spec = None, controllers, &mut tasks);
-        start.children("ServiceAccount", &self.accounts, |_| {}, controllers, &mut tasks);
-        start.children("NetworkPolicy", &self.network_policies, |one| one.spec = None, controllers, &mut tasks);
-        start.children("PodDisruptionBudget", &self.budgets, prune_budget, controllers, &mut tasks);
-        start.children("Deployment", &self.deployments, prune_deployment, controllers, &mut tasks);
-        let (c, models) = (controllers.clone(), Arc::clone(&self.models));
-        start.watch(
-            "ConfigMap",
-            None,
-            &self.config_maps,
-            prune_config_map,
-            &mut tasks,
-            start.within(),
-            move |change| {
-                owner(&change).into_iter().for_each(|service| c.services.add(service));
-                let name = key(&change);
-                for model in models.within(&name.namespace) {
-                    c.models.add(Key::of(&*model));
-                }
-            },
-        );
-        tasks
+    }
+
+    fn watch_models(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
+        start.watch::<DeserializeGuard<_>>(("EENNModel", api, None, |_| {}), &self.models, move |change| {
+            let model = key(&change);
+            let using = |service: &EENNService| service.spec.model_ref.name.as_str() == model.name;
+            services_of(&c, services.within(&model.namespace), using);
+            c.models.add(model);
+        });
+    }
+
+    fn watch_targets(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
+        start.watch::<DeserializeGuard<_>>(("QoSTarget", api, None, |_| {}), &self.targets, move |change| {
+            let target = key(&change);
+            let using = |service: &EENNService| {
+                service.spec.qos_target_ref.as_ref().is_some_and(|named| named.name.as_str() == target.name)
+            };
+            services_of(&c, services.within(&target.namespace), using);
+        });
+    }
+
+    fn watch_services(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, api) = (controllers.clone(), start.within());
+        start.watch::<DeserializeGuard<_>>(("EENNService", api, None, |_| {}), &self.services, move |change| {
+            c.services.add(key(&change));
+            for service in [change.old, change.new].into_iter().flatten() {
+                c.pools.add(pool_of(service));
+                c.plans.add(pool_of(service));
+            }
+        });
+    }
+
+    fn watch_plans(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
+        start.watch::<DeserializeGuard<_>>(("EENNPlan", api, None, |_| {}), &self.plans, move |change| {
+            let Some(plan) = change.any() else { return };
+            let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
+            // A plan that is gone has to be made again.
+            if let (None, Some(service)) = (change.new, services.get(&service)) {
+                c.tried.forget(&pool_of(&service));
+                c.plans.add(pool_of(&service));
+            }
+            c.services.add(service);
+        });
+    }
+
+    /// Those of users, too: models name them.
+    fn watch_config_maps(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (c, models, api) = (controllers.clone(), Arc::clone(&self.models), start.within());
+        start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None, |_| {}), &self.config_maps, move |change| {
+            owner(&change).into_iter().for_each(|service| c.services.add(service));
+            models.within(&key(&change).namespace).iter().for_each(|model| c.models.add(Key::of(&**model)));
+        });
     }
 
     /// Returns once everything has been listed: before that, what is missing may just not have been heard of.
@@ -233,14 +212,20 @@ struct Start<'a> {
     client: &'a Client,
     scope: &'a Scope,
     metrics: &'a Arc<Metrics>,
+    tasks: JoinSet<()>,
 }
 
+/// Kind, place, labels, and what is taken away.
+type What<W> = (&'static str, Api<W>, Option<String>, fn(&mut <W as Watched>::Kept));
+
 impl Start<'_> {
+    /// Objects of the cluster.
+    fn of_cluster<W: Watched>(&self) -> Api<W> {
+        Api::all(self.client.clone())
+    }
+
     /// Objects of the namespaces that are looked at.
-    fn within<K>(&self) -> Api<DeserializeGuard<K>>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
+    fn within<W: Watched<Scope = NamespaceResourceScope>>(&self) -> Api<W> {
         match self.scope {
             Scope::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
             Scope::Cluster => Api::all(self.client.clone()),
@@ -248,51 +233,34 @@ impl Start<'_> {
     }
 
     /// Objects of ours: whoever owns one looks at it.
-    fn children<K>(
-        &self,
+    fn children<W: Watched<Scope = NamespaceResourceScope>>(
+        &mut self,
         kind: &'static str,
-        cache: &Arc<Cache<K>>,
-        prune: fn(&mut K),
-        controllers: &Controllers,
-        tasks: &mut JoinSet<()>,
-    ) where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + serde::de::DeserializeOwned
-            + Debug
-            + PartialEq
-            + Send
-            + Sync
-            + 'static,
-    {
-        let services = Arc::clone(&controllers.services);
+        cache: &Arc<Cache<W::Kept>>,
+        prune: fn(&mut W::Kept),
+        services: &Arc<Controller<Key>>,
+    ) {
+        let services = Arc::clone(services);
         let ours = Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
-        self.watch(kind, ours, cache, prune, tasks, self.within(), move |change| {
+        self.watch::<W>((kind, self.within(), ours, prune), cache, move |change| {
             owner(&change).into_iter().for_each(|service| services.add(service));
         });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "every watch names all of them, in one place")]
-    fn watch<K>(
-        &self,
-        kind: &'static str,
-        labels: Option<String>,
-        cache: &Arc<Cache<K>>,
-        prune: fn(&mut K),
-        tasks: &mut JoinSet<()>,
-        api: Api<DeserializeGuard<K>>,
-        changed: impl Fn(Change<'_, K>) + Send + 'static,
-    ) where
-        K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + Debug + PartialEq + Send + Sync + 'static,
-    {
+    fn watch<W: Watched>(
+        &mut self,
+        (kind, api, labels, prune): What<W>,
+        cache: &Arc<Cache<W::Kept>>,
+        changed: impl Fn(Change<'_, W::Kept>) + Send + 'static,
+    ) {
         let watch = Watch { kind, api, labels, prune };
-        tasks.spawn(cache::keep(watch, Arc::clone(cache), Arc::clone(self.metrics), changed));
+        self.tasks.spawn(cache::keep(watch, Arc::clone(cache), Arc::clone(self.metrics), changed));
     }
 }
 
-/// Objects of the cluster.
-fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<DeserializeGuard<K>> {
-    Api::all(client.clone())
+/// The pool that a service is on.
+fn pool_of(service: &EENNService) -> Key {
+    Key::new("", service.spec.device_pool_ref.name.as_str())
 }
 
 fn key<K: ResourceExt>(change: &Change<'_, K>) -> Key {
@@ -308,7 +276,7 @@ fn owner<K: ResourceExt>(change: &Change<'_, K>) -> Option<Key> {
 fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using: impl Fn(&EENNService) -> bool) {
     for service in services.iter().filter(|service| using(service)) {
         controllers.services.add(Key::of(&**service));
-        controllers.plans.add(Key::new("", service.spec.device_pool_ref.name.as_str()));
+        controllers.plans.add(pool_of(service));
     }
 }
 
@@ -318,15 +286,7 @@ fn prune_deployment(deployment: &mut Deployment) {
     deployment.spec.template = Default::default();
 }
 
-/// Names and versions; data is read when it is needed.
-fn prune_config_map(config_map: &mut ConfigMap) {
-    config_map.data = None;
-    config_map.binary_data = None;
-}
-
-fn prune_budget(budget: &mut PodDisruptionBudget) {
-    budget.spec = None;
-    budget.status = None;
-    // Changes with every pod; the generation tells what is wanted.
-    budget.metadata.resource_version = None;
+/// The version changes with every pod; the generation tells what is wanted.
+fn without_version<K: Resource>(object: &mut K) {
+    object.meta_mut().resource_version = None;
 }

@@ -101,7 +101,7 @@ impl Cluster {
     }
 
     /// Deletes exactly the object that was looked at, not one that has since been made in its place.
-    pub async fn delete<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    pub async fn delete<K>(&self, api: &Api<K>, object: &impl ResourceExt) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {

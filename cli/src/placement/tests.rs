@@ -61,7 +61,7 @@ fn more_jobs_than_one_machine_serves_are_placed_on_both() {
 fn a_service_that_fits_nowhere_is_refused_at_its_line() {
     let error = changed(|manifests| {
         for node in &mut manifests.nodes {
-            node.spec.status.allocatable.memory = Some("40Mi".parse().unwrap_or_else(|error| panic!("{error}")));
+            node.spec.status.allocatable.memory = Some("30Mi".parse().unwrap_or_else(|error| panic!("{error}")));
         }
     });
     let error = error.expect_err("there is no room").to_string();

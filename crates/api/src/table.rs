@@ -149,7 +149,10 @@ fn loader_refuses(case: &Case) -> Vec<Problem> {
             }
         }
     }
-    let read = load(folder.path()).and_then(|manifests| manifests.resolve());
+    let read = load(folder.path()).and_then(|manifests| match manifests.needs_placement() {
+        true => manifests.unplaced().map(|_| ()),
+        false => manifests.resolve().map(|_| ()),
+    });
     read.err().as_ref().map(LoadErrors::problems).unwrap_or_default().to_vec()
 }
 

@@ -1,6 +1,8 @@
 //! Device pools: which nodes they have, and whether any of them can take fragments.
 
 pub mod survey;
+#[cfg(test)]
+mod tests;
 
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;

@@ -11,6 +11,7 @@ use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,29 +102,30 @@ async fn clear(
         deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
     for deployment in deployments.iter().filter(|one| drained.contains(&one.name_any())) {
-        context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), deployment).await?;
+        context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), &**deployment).await?;
         context.applied.forget(&**deployment);
     }
     // Configuration and addresses of what still drains are still needed.
     let kept = |name: &str| wanted.contains(name) || (old.contains(name) && !drained.contains(name));
-    remove(context, service, &caches.config_maps, |one: &ConfigMap| kept(&one.name_any())).await?;
-    remove(context, service, &caches.endpoints, |one: &Service| kept(&one.name_any())).await?;
-    remove(context, service, &caches.budgets, |one| current.contains(&one.name_any())).await?;
+    remove::<ConfigMap, _>(context, service, &caches.config_maps, kept).await?;
+    remove::<Service, _>(context, service, &caches.endpoints, kept).await?;
+    remove::<PodDisruptionBudget, _>(context, service, &caches.budgets, |name| current.contains(name)).await?;
     Ok(again)
 }
 
-/// Deletes those children that are not to be kept.
-async fn remove<K>(
+/// Deletes those children whose names are not to be kept.
+async fn remove<K, C>(
     context: &Context,
     service: &EENNService,
-    cache: &Cache<K>,
-    kept: impl Fn(&K) -> bool,
+    cache: &Cache<C>,
+    kept: impl Fn(&str) -> bool,
 ) -> Result<(), Failure>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    C: Resource,
 {
     let namespace = service.namespace().unwrap_or_default();
-    for object in owned(cache, service).iter().filter(|object| !kept(object)) {
+    for object in owned(cache, service).iter().filter(|object| !kept(&object.name_any())) {
         context.cluster.delete(&context.cluster.api::<K>(&namespace), &**object).await?;
         context.applied.forget(&**object);
     }
@@ -142,8 +144,9 @@ fn owned<K: Resource>(cache: &Cache<K>, service: &EENNService) -> Vec<Arc<K>> {
     objects
 }
 
-async fn ensure_all<K>(context: &Context, cache: &Cache<K>, desired: &[K]) -> Result<(), Failure>
+async fn ensure_all<K, C>(context: &Context, cache: &Cache<C>, desired: &[K]) -> Result<(), Failure>
 where
+    C: Resource,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
 {
     for object in desired {
@@ -153,8 +156,9 @@ where
 }
 
 /// Applies an object unless it is there as it was last applied.
-async fn ensure<K>(context: &Context, cache: &Cache<K>, desired: &K) -> Result<(), Failure>
+async fn ensure<K, C>(context: &Context, cache: &Cache<C>, desired: &K) -> Result<(), Failure>
 where
+    C: Resource,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
 {
     let hash = labels::hash(&serde_json::to_string(desired).unwrap_or_default());

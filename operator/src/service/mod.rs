@@ -15,8 +15,8 @@ use crate::Context;
 use crate::cache::Key;
 use crate::conditions::Finding;
 use crate::controller::Failure;
-use api::EENNService;
 use api::status::ConditionStatus;
+use api::{EENNPlan, EENNService};
 use apply::Standing;
 use build::Blueprint;
 use choice::Choice;
@@ -48,7 +48,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         Err(finding) => (Err(finding), None),
     };
     for plan in &choice.obsolete {
-        context.cluster.delete(&context.cluster.api(&key.namespace), &**plan).await?;
+        context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
     report::report(context, &service, &found, &choice, standing.as_ref()).await?;
     Ok(standing.and_then(|standing| standing.again))

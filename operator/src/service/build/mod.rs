@@ -11,6 +11,8 @@ pub mod documents;
 pub mod fragment;
 pub mod gateway;
 pub mod pod;
+#[cfg(test)]
+mod tests;
 
 use super::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService};

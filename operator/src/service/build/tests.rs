@@ -1,0 +1,196 @@
+use super::*;
+use api::Artifact;
+use serde_json::{Value, json};
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("it is well formed")
+}
+
+fn service(change: impl FnOnce(&mut Value)) -> EENNService {
+    let mut service = json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService",
+        "metadata": { "name": "camera", "namespace": "edge", "uid": "u1" },
+        "spec": {
+            "modelRef": { "name": "m" }, "devicePoolRef": { "name": "p" },
+            "sources": [{ "name": "s", "node": "pi", "expectedRate": "30" }, { "name": "t", "node": "box", "expectedRate": "10" }],
+        },
+    });
+    change(&mut service);
+    read(service)
+}
+
+fn model(artifact: Value) -> EENNModel {
+    read(json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNModel", "metadata": { "name": "m", "namespace": "edge" },
+        "spec": {
+            "artifact": artifact, "input": { "name": "input", "shape": [1, 28, 28] },
+            "exits": [{ "name": "e1", "tensor": "e1" }, { "name": "e2", "tensor": "e2" }], "cuts": [{ "tensor": "c1", "bytes": 100 }],
+        },
+    }))
+}
+
+fn pool() -> DevicePool {
+    read(json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "DevicePool", "metadata": { "name": "p" },
+        "spec": {
+            "classes": [{ "name": "all", "tier": "Gateway" }],
+            "tolerations": [{ "key": "edge", "operator": "Equal", "value": "yes", "effect": "NoSchedule" }],
+        },
+    }))
+}
+
+fn plan(threshold: f64) -> EENNPlan {
+    let hop = |device: &str, first: usize, last: usize| json!({ "fragment": "x", "device": device, "address": "", "firstSegment": first, "lastSegment": last });
+    let policy = json!({
+        "service": "alias", "version": { "transitions": 0, "generation": 1 },
+        "chains": [{ "name": "a", "hops": [hop("pi", 1, 1), hop("box", 2, 2)] }],
+        "default": [{ "probability": 1.0, "chain": "a", "thresholds": [threshold] }],
+        "rates": {
+            "forecastPerSecond": 40.0, "measured": { "window": { "seconds": 1.0 } },
+            "rows": [{ "upTo": 1.0, "default": [{ "probability": 1.0, "chain": "a", "thresholds": [threshold] }] }],
+        },
+    });
+    let fragment = |node: &str, segment: i32| json!({ "node": node, "firstSegment": segment, "lastSegment": segment });
+    read(json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNPlan", "metadata": { "name": "camera-1", "namespace": "edge" },
+        "spec": {
+            "serviceRef": { "name": "camera" }, "generation": 1, "reason": "", "policy": policy.to_string(), "choices": [], "forecast": [],
+            "predicted": [], "chains": [{ "name": "a", "fragments": [fragment("pi", 1), fragment("box", 2)] }],
+        },
+    }))
+}
+
+fn https() -> Value {
+    json!({ "uri": "https://example.com/m.onnx", "sha256": "0".repeat(64), "size": "4Mi" })
+}
+
+fn built(service: &EENNService, artifact: Value, plan: &EENNPlan) -> Children {
+    let (model, pool) = (model(artifact), pool());
+    let version = PolicyVersion { transitions: 3, generation: 1 };
+    children(&Blueprint { service, model: &model, pool: &pool, plan, image: "runtime:1", version })
+}
+
+fn usual() -> Children {
+    built(&service(|_| {}), https(), &plan(0.7))
+}
+
+#[test]
+fn there_is_a_pod_per_fragment_and_per_node_with_sources() {
+    let children = usual();
+    assert_eq!((children.fragments.len(), children.gateways.len(), children.config_maps.len()), (2, 2, 4));
+    // One each, and one for all gateways.
+    assert_eq!(children.services.len(), 5);
+    assert!(children.budgets.is_empty());
+    let several = built(&service(|it| it["spec"]["runtime"] = json!({ "gatewayReplicas": 2 })), https(), &plan(0.7));
+    assert_eq!(several.budgets.len(), 2);
+    assert!(several.gateways.iter().all(|one| one.spec.replicas == Some(2)));
+}
+
+#[test]
+fn a_new_policy_touches_no_pod() {
+    let (before, after) = (usual(), built(&service(|_| {}), https(), &plan(0.9)));
+    assert_eq!(
+        (&before.fragments, &before.gateways, &before.services),
+        (&after.fragments, &after.gateways, &after.services)
+    );
+    let changed: Vec<_> = before.config_maps.iter().zip(&after.config_maps).filter(|(a, b)| a != b).collect();
+    assert_eq!(changed.len(), 2, "those of the gateways");
+}
+
+#[test]
+fn another_size_is_another_deployment() {
+    let (before, after) =
+        (usual(), built(&service(|it| it["spec"]["runtime"] = json!({ "memoryBudget": "1Mi" })), https(), &plan(0.7)));
+    for (a, b) in before.fragments.iter().zip(&after.fragments) {
+        assert_ne!(a.name_any(), b.name_any());
+    }
+    assert_eq!(before.gateways, after.gateways);
+}
+
+#[test]
+fn a_gateway_knows_where_fragments_are_and_its_share_of_the_forecast() {
+    let children = usual();
+    let config = children.config_maps.iter().find(|one| one.name_any() == children.gateways[1].name_any());
+    let text = &config.and_then(|one| one.data.as_ref()).expect("it has one")["config.json"];
+    let document: wire::document::GatewayDocument = serde_json::from_str(text).expect("gateways read it");
+    assert_eq!((document.device.as_str(), document.policy.service.as_str()), ("pi", "camera"));
+    assert_eq!(document.policy.version, PolicyVersion { transitions: 3, generation: 1 });
+    assert_eq!(document.policy.rates.map(|rates| rates.forecast_per_second), Some(30.0));
+    let hops = &document.policy.chains[0].hops;
+    let services: Vec<String> = children.services.iter().map(ResourceExt::name_any).collect();
+    for (hop, fragment) in hops.iter().zip(["camera-1-1", "camera-2-2"]) {
+        let (host, port) = hop.address.split_once(':').expect("host:port");
+        assert!(
+            services.iter().any(|service| host == format!("{service}.edge.svc")),
+            "{host} is not among {services:?}"
+        );
+        assert_eq!((port, hop.fragment.as_str()), ("9000", fragment));
+    }
+}
+
+#[test]
+fn pods_may_do_nothing_but_their_work() {
+    let children = usual();
+    for deployment in children.fragments.iter().chain(&children.gateways) {
+        let pod = deployment.spec.template.spec.as_ref().expect("there is a pod");
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        let security = pod.security_context.as_ref().expect("it has one");
+        assert_eq!(
+            (security.run_as_non_root, security.seccomp_profile.as_ref().map(|it| it.type_.as_str())),
+            (Some(true), Some("RuntimeDefault"))
+        );
+        for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
+            assert_eq!(container.security_context, Some(pod::locked_down()), "{}", container.name);
+            let resources = container.resources.as_ref().expect("it has some");
+            let memory =
+                |list: &Option<std::collections::BTreeMap<String, _>>| list.as_ref().map(|list| list["memory"].clone());
+            assert_eq!(memory(&resources.requests), memory(&resources.limits));
+        }
+        let tolerated: Vec<_> = pod.tolerations.iter().flatten().filter_map(|one| one.key.as_deref()).collect();
+        assert_eq!(tolerated, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "edge"]);
+    }
+}
+
+#[test]
+fn everything_goes_with_the_service() {
+    let children = usual();
+    let metadata = [&children.account.metadata].into_iter();
+    let metadata = metadata.chain(children.config_maps.iter().map(|one| &one.metadata));
+    let metadata = metadata.chain(children.services.iter().map(|one| &one.metadata));
+    let metadata = metadata.chain(children.network_policies.iter().map(|one| &one.metadata));
+    for metadata in metadata.chain(children.fragments.iter().map(|one| &one.metadata)) {
+        let owners = metadata.owner_references.as_ref().expect("it is owned");
+        assert_eq!((owners[0].uid.as_str(), owners[0].controller), ("u1", Some(true)));
+        assert!(metadata.name.as_ref().is_some_and(|name| name.len() <= 63));
+    }
+}
+
+#[test]
+fn the_file_of_a_model_is_fetched_or_mounted() {
+    let delivered = |artifact: Value| delivery::delivery(&read::<Artifact>(artifact), "runtime:1");
+    let found = delivered(
+        json!({ "uri": "s3://bucket/key.onnx", "sha256": "1".repeat(64), "size": "4Mi", "credentialsSecretRef": { "name": "keys" } }),
+    );
+    let init = found.init.expect("it is fetched");
+    let args = init.args.expect("it has some").join(" ");
+    assert_eq!(
+        args,
+        format!("fetch --uri s3://bucket/key.onnx --sha256 {} --to /model/model.onnx --limit 4194304", "1".repeat(64))
+    );
+    assert_eq!(init.env_from.expect("it has keys")[0].secret_ref.as_ref().expect("of a secret").name, "keys");
+    assert_eq!(found.mount.read_only, Some(true));
+    let found = delivered(json!({ "uri": "pvc://models/a/b.onnx" }));
+    assert_eq!(
+        (found.file.as_str(), found.volume.persistent_volume_claim.map(|it| it.claim_name)),
+        ("/model/a/b.onnx", Some("models".into()))
+    );
+    let found = delivered(json!({ "uri": "configmap://tiny/m.onnx" }));
+    assert_eq!(
+        (found.file.as_str(), found.volume.config_map.map(|it| it.name)),
+        ("/model/model.onnx", Some("tiny".into()))
+    );
+    let found = delivered(json!({ "uri": "oci://registry.example/m:1" }));
+    assert_eq!(found.volume.image.and_then(|it| it.reference), Some("registry.example/m:1".into()));
+    let error = delivery::check(&read(json!({ "uri": "file://m.onnx" }))).expect_err("no pod reads it");
+    assert!(error.contains("only local mode"), "{error}");
+}

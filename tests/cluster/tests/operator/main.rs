@@ -1,0 +1,283 @@
+//! The operator against a real API server: what users see of it, and what holds when things fail.
+
+mod scene;
+
+use anyhow::ensure;
+use cluster_tests::{Test, run};
+use control_plane::Binary;
+use scene::{NAMESPACE, Scene};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const SERVICE: &str = "eennservice/camera";
+/// Everything that the operator makes or writes to.
+const ALL: &str =
+    "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,serviceaccounts,networkpolicies";
+
+const TESTS: &[Test] = &[
+    ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
+    ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
+    ("what_is_deleted_comes_back", what_is_deleted_comes_back),
+    ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
+    ("a_placement_waits_for_approval", a_placement_waits_for_approval),
+    ("a_cordoned_node_is_left_after_others_have_taken_over", a_cordoned_node_is_left_after_others_have_taken_over),
+    ("a_leader_that_dies_is_followed", a_leader_that_dies_is_followed),
+    ("a_leader_that_was_frozen_writes_nothing_any_more", a_leader_that_was_frozen_writes_nothing_any_more),
+    ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
+    ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
+    ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+];
+
+fn main() -> ExitCode {
+    run("tests of the operator", &Binary::ALL, TESTS)
+}
+
+fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    for (condition, reason) in [("Accepted", "Accepted"), ("ModelReady", "ModelReady"), ("Planned", "Planned")] {
+        scene.wait_for(SERVICE, condition, "True", reason)?;
+    }
+    scene.wait_for("devicepool/edge", "Ready", "True", "AllDevicesUsable")?;
+    let service = scene.get(SERVICE)?;
+    ensure!(service["status"]["planRef"]["name"] == "camera-1", "{service:#}");
+    let plan = scene.get("eennplan/camera-1")?;
+    ensure!(plan["spec"]["chains"].as_array().map(Vec::len) == Some(3), "{plan:#}");
+    ensure!(plan["spec"]["predicted"][0] == service["status"]["predicted"], "{plan:#}\n{service:#}");
+    let fragments =
+        scene.kubectl(&["-n", NAMESPACE, "get", "deployments", "-l", "eenn.dev/role=fragment", "-o", "name"])?;
+    ensure!(fragments.lines().count() == 4, "three chains pass through four fragments: {fragments}");
+    let table = scene.kubectl(&["-n", NAMESPACE, "get", "eenn"])?;
+    for word in [
+        "eennservice.eenn.dev/camera",
+        "camera-1",
+        "eennmodel.eenn.dev/fashion-mnist",
+        "qostarget.eenn.dev/interactive",
+    ] {
+        ensure!(table.contains(word), "{word} is not in\n{table}");
+    }
+    // What was applied is what is wanted: GitOps sees no difference.
+    scene.kubectl(&["-n", NAMESPACE, "diff", "-f", &scene::manifest("two-tier.yaml")])?;
+    let events = scene.kubectl(&["-n", NAMESPACE, "events", "--for", SERVICE])?;
+    ensure!(events.contains("Placed") && events.contains("Planned"), "{events}");
+    Ok(())
+}
+
+/// Versions of all objects by kind and name.
+fn versions(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
+    let all = scene.get(ALL)?;
+    let items = all["items"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let version = |one: &Value| {
+        let name = format!("{}/{}", text(&one["kind"]), text(&one["metadata"]["name"]));
+        (name, text(&one["metadata"]["resourceVersion"]))
+    };
+    Ok(items.iter().map(version).collect())
+}
+
+fn nothing_is_written_when_nothing_changes() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let mut operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    std::thread::sleep(Duration::from_secs(3));
+    let (before, written) = (versions(&scene)?, scene.writes_of("operator")?.len());
+    std::thread::sleep(Duration::from_secs(20));
+    let writes = scene.writes_of("operator")?;
+    ensure!(writes.len() == written, "written since: {:?}", &writes[written..]);
+    ensure!(versions(&scene)? == before, "something changed");
+    // An operator that starts makes sure of everything once, which changes nothing.
+    operator.kill();
+    let operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.until("the second operator has looked at everything", || {
+        operator.log().matches("everything has been listed").count() == 2
+    })?;
+    std::thread::sleep(Duration::from_secs(10));
+    let after = versions(&scene)?;
+    let changed: Vec<_> = after.iter().filter(|(name, version)| before.get(*name) != Some(version)).collect();
+    ensure!(changed.is_empty() && after.len() == before.len(), "changed: {changed:?}");
+    Ok(())
+}
+
+fn what_is_deleted_comes_back() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    let ours = ["-l", "app.kubernetes.io/managed-by=eenn-operator"];
+    for kind in ["deployments", "services", "configmaps", "networkpolicies", "serviceaccounts"] {
+        let listed = |scene: &Scene| {
+            let jsonpath = "jsonpath={.items[*].metadata.name}";
+            scene.kubectl(&[&["-n", NAMESPACE, "get", kind], &ours[..], &["-o", jsonpath]].concat())
+        };
+        let before = listed(&scene)?;
+        ensure!(!before.is_empty(), "there are no {kind}");
+        scene.kubectl(&[&["-n", NAMESPACE, "delete", kind], &ours[..]].concat())?;
+        scene.until(&format!("{kind} are there again: {before}"), || listed(&scene).is_ok_and(|now| now == before))?;
+    }
+    scene.kubectl(&["-n", NAMESPACE, "delete", "eennplans", "--all"])?;
+    scene.until("there is a plan again", || scene.names("eennplans").is_ok_and(|names| !names.is_empty()))?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+}
+
+fn a_missing_reference_is_told_and_recovers() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.apply_all()?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    let running = scene.names("deployments")?;
+    for (object, reason) in [
+        ("eennmodel/fashion-mnist", "ModelNotFound"),
+        ("qostarget/interactive", "QoSTargetNotFound"),
+        ("devicepool/edge", "PoolNotFound"),
+    ] {
+        scene.kubectl(&["-n", NAMESPACE, "delete", object])?;
+        scene.wait_for(SERVICE, "Accepted", "False", reason)?;
+        let (_, _, message) = scene.condition(SERVICE, "Ready")?;
+        ensure!(message.contains("create it, or name another one"), "{message}");
+        ensure!(scene.names("deployments")? == running, "what runs goes on");
+        scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
+        scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    }
+    scene.kubectl(&["-n", NAMESPACE, "delete", "configmap", "fashion-mnist"])?;
+    scene.wait_for("eennmodel/fashion-mnist", "Ready", "False", "ExitTableNotFound")?;
+    scene.wait_for(SERVICE, "ModelReady", "False", "ModelNotReady")
+}
+
+fn a_placement_waits_for_approval() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.apply_all()?;
+    let patch = |spec: &str| scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", spec]);
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    patch(r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    let running = scene.names("deployments")?;
+    patch(
+        r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,
+    )?;
+    scene.until("a plan is proposed", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["proposedPlanRef"]["name"] == "camera-2")
+    })?;
+    ensure!(scene.get(SERVICE)?["status"]["planRef"]["name"] == "camera-1");
+    ensure!(scene.names("deployments")? == running, "nothing moves before it is approved");
+    patch(r#"{"spec": {"approvedPlan": "camera-2"}}"#)?;
+    scene.until("the approved plan is in force", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
+    })?;
+    scene.until("one fragment and one gateway are left", || {
+        scene.names("deployments").is_ok_and(|names| names.len() == 2)
+    })
+}
+
+fn a_cordoned_node_is_left_after_others_have_taken_over() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    let before = scene.names("deployments")?;
+    scene.kubectl(&["cordon", "box"])?;
+    scene.wait_for("devicepool/edge", "Ready", "True", "SomeDevicesUsable")?;
+    scene.until("a plan without it is in force", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
+    })?;
+    let plan = scene.get("eennplan/camera-2")?;
+    ensure!(!plan["spec"]["chains"].to_string().contains("\"box\""), "{plan:#}");
+    ensure!(scene.names("deployments")? == before, "jobs on their way are finished first");
+    scene.until("what was there is gone", || scene.names("deployments").is_ok_and(|names| names.len() == 2))?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+}
+
+fn a_leader_that_dies_is_followed() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let quick = ["--lease-seconds", "3", "--lease-retry-seconds", "1"];
+    let mut first = scene.operator("first", &quick)?;
+    scene.until("the first leads", || first.log().contains("leading"))?;
+    let second = scene.operator("second", &quick)?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    ensure!(scene.writes_of("second")?.is_empty(), "a standby writes nothing");
+    first.kill();
+    scene.until("the second leads", || second.log().contains("leading"))?;
+    scene.kubectl(&["-n", NAMESPACE, "delete", "deployments", "--all"])?;
+    scene.until("they are there again", || scene.names("deployments").is_ok_and(|names| names.len() == 5))?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    // Asked to stop, it gives the lease up: the next one need not wait for it to run out.
+    let third = scene.operator("third", &["--lease-seconds", "600", "--lease-retry-seconds", "1"])?;
+    std::thread::sleep(Duration::from_secs(3));
+    second.signal("TERM")?;
+    scene.until("the third leads", || third.log().contains("leading"))
+}
+
+fn a_leader_that_was_frozen_writes_nothing_any_more() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let quick = ["--lease-seconds", "3", "--lease-retry-seconds", "1"];
+    let mut first = scene.operator("first", &quick)?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    first.signal("STOP")?;
+    let second = scene.operator("second", &quick)?;
+    scene.until("the second leads", || second.log().contains("leading"))?;
+    let written = scene.writes_of("first")?.len();
+    // News for the first, as soon as it wakes.
+    scene.kubectl(&["-n", NAMESPACE, "delete", "deployments", "--all"])?;
+    first.signal("CONT")?;
+    scene.until("the first has ended", || first.ended().is_some())?;
+    let writes = scene.writes_of("first")?;
+    ensure!(writes.len() == written, "written after it had lost the lease: {:?}", &writes[written..]);
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+}
+
+fn an_api_server_that_was_away_is_caught_up_with() -> anyhow::Result<()> {
+    let mut scene = Scene::with_service()?;
+    let mut operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.plane.kill_api_server();
+    std::thread::sleep(Duration::from_secs(10));
+    ensure!(operator.ended().is_none(), "a plain outage is no reason to die: {}", operator.log());
+    scene.plane.start_api_server().map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+    scene.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "patch",
+        SERVICE,
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"qosTargetRef": {"name": "other"}}}"#,
+    ])?;
+    scene.wait_for(SERVICE, "Accepted", "False", "QoSTargetNotFound")
+}
+
+fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    // As if a later version allowed what this one does not know.
+    let open = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;
+    scene.kubectl(&["patch", "crd", "eennservices.eenn.dev", "--type=json", "-p", open])?;
+    let broken = r#"{"apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "metadata": {"name": "broken", "namespace": "edge"}, "spec": {"sources": 7}}"#;
+    scene.until("the definition is open", || {
+        scene.tools.kubectl(&["apply", "--validate=false", "-f", "-"], broken).is_ok_and(|said| said.success)
+    })?;
+    let operator = scene.operator("operator", &[])?;
+    scene.apply_all()?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    ensure!(operator.log().contains("edge/broken"), "{}", operator.log());
+    Ok(())
+}
+
+fn a_deleted_service_leaves_nothing() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &[])?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.kubectl(&["-n", NAMESPACE, "delete", SERVICE, "--cascade=foreground", "--timeout=60s"])?;
+    let ours = |scene: &Scene| {
+        scene.kubectl(&[
+            "-n",
+            NAMESPACE,
+            "get",
+            &ALL["eennservices,eennmodels,".len()..],
+            "-l",
+            "eenn.dev/service=camera",
+            "-o",
+            "name",
+        ])
+    };
+    scene.until("nothing is left", || ours(&scene).is_ok_and(|left| left.trim().is_empty()))
+}
