@@ -5,7 +5,7 @@
 
 use crate::rules;
 use crate::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
-use kube::CustomResourceExt;
+use kube_core::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 /// All definitions, in the order of their names, ready to be applied.

@@ -3,7 +3,7 @@
 use crate::form::{Decimal, Name, Quantity, Sha256, TensorName, Uri};
 use crate::status::EENNModelStatus;
 use crate::{ObjectReference, rules};
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eenn.dev", version = "v1alpha1", kind = "EENNModel", namespaced, status = "EENNModelStatus")]
 #[kube(doc = "An early-exit neural network: where its file is, where jobs may leave, and where it may be split")]
-#[kube(derive = "PartialEq", shortname = "eennm", category = "eenn")]
+#[kube(crates(kube_core = "kube_core"), derive = "PartialEq", shortname = "eennm", category = "eenn")]
 #[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
 #[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
 #[kube(printcolumn(name = "Exits", type_ = "integer", json_path = ".status.exitCount"))]

@@ -3,7 +3,7 @@
 use crate::form::{Decimal, Name, NodeName, Ratio};
 use crate::status::{Condition, Metrics};
 use crate::{ObjectReference, rules};
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eenn.dev", version = "v1alpha1", kind = "EENNPlan", namespaced, status = "EENNPlanStatus")]
 #[kube(doc = "What was decided for a service: its placement, its policy, and what they are expected to do")]
-#[kube(derive = "PartialEq", shortname = "eennp", category = "eenn")]
+#[kube(crates(kube_core = "kube_core"), derive = "PartialEq", shortname = "eennp", category = "eenn")]
 #[kube(printcolumn(name = "Service", type_ = "string", json_path = ".spec.serviceRef.name"))]
 #[kube(printcolumn(name = "Generation", type_ = "integer", json_path = ".spec.generation"))]
 #[kube(printcolumn(

@@ -3,7 +3,7 @@
 use crate::form::{LabelValue, Name, NodeName, PositiveDecimal, Quantity};
 use crate::rules;
 use crate::status::DevicePoolStatus;
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eenn.dev", version = "v1alpha1", kind = "DevicePool", status = "DevicePoolStatus")]
 #[kube(doc = "The nodes that serve early-exit networks together, what they are, and the links between them")]
-#[kube(derive = "PartialEq", shortname = "dpool", category = "eenn")]
+#[kube(crates(kube_core = "kube_core"), derive = "PartialEq", shortname = "dpool", category = "eenn")]
 #[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
 #[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
 #[kube(printcolumn(name = "Devices", type_ = "integer", json_path = ".status.deviceCount"))]

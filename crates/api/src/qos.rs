@@ -2,7 +2,7 @@
 
 use crate::form::Ratio;
 use crate::status::QoSTargetStatus;
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eenn.dev", version = "v1alpha1", kind = "QoSTarget", namespaced, status = "QoSTargetStatus")]
 #[kube(doc = "Limits of loss, accuracy and latency that services keep to")]
-#[kube(derive = "PartialEq", shortname = "qost", category = "eenn")]
+#[kube(crates(kube_core = "kube_core"), derive = "PartialEq", shortname = "qost", category = "eenn")]
 #[kube(printcolumn(name = "Loss", type_ = "string", json_path = ".spec.maxLossRatio"))]
 #[kube(printcolumn(name = "Accuracy", type_ = "string", json_path = ".spec.minAccuracy"))]
 #[kube(printcolumn(name = "Mean-ms", type_ = "integer", json_path = ".spec.maxMeanLatencyMilliseconds"))]

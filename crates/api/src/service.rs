@@ -6,7 +6,7 @@ use crate::Scheduler;
 use crate::form::{Name, NodeName, PositiveDecimal, Quantity, Ratio};
 use crate::rules;
 use crate::status::EENNServiceStatus;
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eenn.dev", version = "v1alpha1", kind = "EENNService", namespaced, status = "EENNServiceStatus")]
 #[kube(doc = "A model served on the devices of a pool, within limits of loss, accuracy and latency")]
-#[kube(derive = "PartialEq", shortname = "eenns", category = "eenn")]
+#[kube(crates(kube_core = "kube_core"), derive = "PartialEq", shortname = "eenns", category = "eenn")]
 #[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
 #[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
 #[kube(printcolumn(name = "QoS", type_ = "string", json_path = ".status.conditions[?(@.type==\"QoSMet\")].status"))]
