@@ -107,10 +107,13 @@ impl Caches {
     }
 
     fn watch_pools(&self, controllers: &Controllers, start: &mut Start<'_>) {
-        let (c, api) = (controllers.clone(), start.of_cluster());
+        let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.of_cluster());
         start.watch::<DeserializeGuard<_>>(("DevicePool", api, None, |_| {}), &self.pools, move |change| {
-            c.pools.add(key(&change));
-            c.plans.add(key(&change));
+            let pool = key(&change);
+            // Also of one that is gone, and of a new one in its place.
+            services_of(&c, services.all(), |service| pool_of(service) == pool);
+            c.pools.add(pool.clone());
+            c.plans.add(pool);
         });
     }
 

@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod build;
 pub mod choice;
+mod in_force;
 pub mod labels;
 pub mod references;
 pub mod report;
@@ -50,6 +51,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     for plan in &choice.obsolete {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
+    in_force::report(context, &plans, &choice).await?;
     report::report(context, &service, &found, &choice, standing.as_ref()).await?;
     Ok(standing.and_then(|standing| standing.again))
 }

@@ -166,6 +166,7 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     scene.until("the approved plan is in force", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
     })?;
+    scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
     scene.until("one fragment and one gateway are left", || {
         scene.names("deployments").is_ok_and(|names| names.len() == 2)
     })
@@ -249,7 +250,7 @@ fn an_api_server_that_was_away_is_caught_up_with() -> anyhow::Result<()> {
 fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     // As if a later version allowed what this one does not know.
-    let open = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;
+    let open = r#"[{"op": "remove", "path": "/spec/versions/0/selectableFields"}, {"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;
     scene.kubectl(&["patch", "crd", "eennservices.eenn.dev", "--type=json", "-p", open])?;
     let broken = r#"{"apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "metadata": {"name": "broken", "namespace": "edge"}, "spec": {"sources": 7}}"#;
     scene.until("the definition is open", || {
