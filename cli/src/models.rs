@@ -103,7 +103,7 @@ fn model(service: &Served<'_>, table: &Path, judge: Judge) -> Outcome<Model> {
         .blame_input()?;
     let outline = Outline { exit_segments: network.segments_of_exits(), tensor_bytes: tensor_bytes(&network) };
     // Emulated processors know means only.
-    Ok(deployment::model(service.model, outline, rows, judge, false).blame_input()?)
+    deployment::model(service.model, outline, rows, judge, false).blame_input()
 }
 
 fn check(metadata: &ExitTableMetadata, model_file: &Path, model: &domain::Model) -> anyhow::Result<()> {

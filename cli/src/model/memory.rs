@@ -31,7 +31,7 @@ pub(super) fn ranges(segments: usize) -> Vec<FragmentRange> {
 /// Starts a process with the fragment and reads its memory.
 pub(super) fn measure(file: &Path, model: &Model, range: FragmentRange) -> anyhow::Result<IdleMemory> {
     let file = file.canonicalize().with_context(|| format!("failed to find {}", file.display()))?;
-    let config = Config::Device(device(&file, model, range));
+    let config = Config::Device(Box::new(device(&file, model, range)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resident_bytes = runtime.block_on(async {
         let running = child::start(&this_executable()?, &config).await?;

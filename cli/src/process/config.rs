@@ -8,7 +8,7 @@ use wire::document::{DeviceDocument, GatewayDocument, ReadyDocument};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Config {
     /// A device with its fragments.
-    Device(DeviceDocument),
+    Device(Box<DeviceDocument>),
     /// A gateway, with the name that tells it from others.
     Gateway(String, Box<GatewayDocument>),
 }
@@ -43,7 +43,7 @@ impl Config {
     /// Writes the document for the child to read. The file goes when it is dropped.
     pub(crate) fn write(&self) -> std::io::Result<NamedTempFile> {
         let json = match self {
-            Config::Device(document) => serde_json::to_vec_pretty(document),
+            Config::Device(document) => serde_json::to_vec_pretty(document.as_ref()),
             Config::Gateway(_, document) => serde_json::to_vec_pretty(document.as_ref()),
         };
         let mut file = tempfile::Builder::new().prefix("eenn-").suffix(".json").tempfile()?;
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn ports_of_the_first_start_are_kept() {
-        let mut config = Config::Device(DeviceDocument {
+        let mut config = Config::Device(Box::new(DeviceDocument {
             device: "edge".into(),
             listen: "127.0.0.1:0".into(),
             metrics_listen: "127.0.0.1:0".into(),
@@ -67,7 +67,7 @@ mod tests {
             emulate: None,
             memory_budget_bytes: None,
             tls: None,
-        });
+        }));
         config.keep_ports(&ReadyDocument {
             address: "127.0.0.1:4".into(),
             metrics: "127.0.0.1:5".into(),

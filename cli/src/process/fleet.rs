@@ -219,7 +219,7 @@ mod tests {
     use wire::document::DeviceDocument;
 
     fn device() -> Config {
-        Config::Device(DeviceDocument {
+        Config::Device(Box::new(DeviceDocument {
             device: "edge".into(),
             listen: "127.0.0.1:0".into(),
             metrics_listen: "127.0.0.1:0".into(),
@@ -228,7 +228,7 @@ mod tests {
             emulate: None,
             memory_budget_bytes: None,
             tls: None,
-        })
+        }))
     }
 
     /// A launcher whose program is a shell script.

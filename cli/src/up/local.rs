@@ -64,7 +64,7 @@ impl Local {
         launcher: &Launcher,
     ) -> anyhow::Result<Self> {
         let names: Vec<String> = deployment.devices.iter().map(|device| device.device.clone()).collect();
-        let configs = deployment.devices.iter().cloned().map(Config::Device).collect();
+        let configs = deployment.devices.iter().cloned().map(|document| Config::Device(Box::new(document))).collect();
         let (device_fleet, started) = Fleet::start(configs, launcher).await?;
         let devices: BTreeMap<String, Started> = names.into_iter().zip(started).collect();
         let heard = devices.iter().map(|(name, started)| (name.clone(), started.ready.address.clone())).collect();

@@ -83,7 +83,7 @@ fn without_defaults(schema: &mut Value) {
     for (name, inner) in fields {
         match name.as_str() {
             "properties" => {
-                inner.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(without_defaults)
+                inner.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(without_defaults);
             }
             "items" => without_defaults(inner),
             _ => {}

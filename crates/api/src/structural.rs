@@ -141,10 +141,10 @@ fn text(schema: &Value, given: &str, path: &str, lines: &mut Vec<String>) {
     if let Some(least) = schema["minLength"].as_u64().filter(|least| (given.chars().count() as u64) < *least) {
         lines.push(format!("{path}: Invalid value: {given:?}: {path} in body should be at least {least} chars long"));
     }
-    if let Some(pattern) = schema["pattern"].as_str() {
-        if !Regex::new(pattern).expect("a pattern of ours").is_match(given) {
-            lines.push(format!("{path}: Invalid value: {given:?}: {path} in body should match '{pattern}'"));
-        }
+    if let Some(pattern) = schema["pattern"].as_str()
+        && !Regex::new(pattern).expect("a pattern of ours").is_match(given)
+    {
+        lines.push(format!("{path}: Invalid value: {given:?}: {path} in body should match '{pattern}'"));
     }
 }
 

@@ -79,7 +79,7 @@ fn check_artifact(object: &Object<EENNModelSpec>, path: &str, artifact: &Artifac
         "s3" => (!name.is_empty(), "s3://BUCKET/KEY"),
         _ => (true, ""),
     };
-    if !form.is_empty() && !(sound && !file.is_empty()) {
+    if !form.is_empty() && (!sound || file.is_empty()) {
         problems.report(&object.origin, &format!("{path}.uri"), format!("{uri:?} is not allowed; allowed: {form}"));
     }
     let downloaded = ["https", "s3"].contains(&scheme);
