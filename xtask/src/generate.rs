@@ -4,6 +4,7 @@ use crate::{chart, process};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// One generated file. To add one, write its maker in a module of its own and list it in `GENERATED`.
 struct Generated {
@@ -49,11 +50,17 @@ const GENERATED: &[Generated] = &[
     Generated { path: "docs/gitops/argocd/argocd-cm.yaml", make: chart::argocd },
 ];
 
-/// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not.
+/// A page that `eenn` makes of itself. It is run, not imported: automation must build while the product does not. All of the
+/// workspace is built for it, as for tests: with fewer packages their dependencies have fewer features, and the inference engine
+/// would be compiled once more.
 fn reference(root: &Path, page: &str) -> anyhow::Result<String> {
-    let mut eenn = process::cargo(root);
-    eenn.args(["run", "--release", "--quiet", "--bin", "eenn", "--", "reference", page]);
-    process::output(&mut eenn, "look at what it says, and at `cargo build --release --workspace --bins`")
+    let mut build = process::cargo(root);
+    build.args(["build", "--release", "--quiet", "--workspace", "--bins"]);
+    process::output(&mut build, "look at what it says")?;
+    let xtask = std::env::current_exe().context("xtask does not know where it is")?;
+    let mut eenn = Command::new(xtask.with_file_name("eenn"));
+    eenn.current_dir(root).args(["reference", page]);
+    process::output(&mut eenn, "look at what it says")
 }
 
 /// The CustomResourceDefinition of a kind.
