@@ -408,8 +408,8 @@ fn manifests_that_do_not_fit_the_network_are_refused() {
     for (from, to, code, message) in [
         ("uri: file://model.onnx", "uri: file://absent.onnx", 2, "absent.onnx: No such file"),
         // Only the process that loads the network finds this.
-        ("- tensor: cut3", "- tensor: cut33", 1, "failed to start device box: ended with code 1"),
-        ("- tensor: cut3", "- tensor: cut33", 1, "there is no cut tensor \"cut33\"; similar ones are cut1"),
+        ("{ tensor: cut3,", "{ tensor: cut33,", 1, "failed to start device box: ended with code 1"),
+        ("{ tensor: cut3,", "{ tensor: cut33,", 1, "there is no cut tensor \"cut33\"; similar ones are cut1"),
     ] {
         let (folder, _) = changed_example("model.yaml", from, to);
         refused(&["up", "-f", folder.path().to_str().unwrap(), "--load", "5/s for 1s"], code, message);
