@@ -3,7 +3,7 @@
 //! * [`options`]: the options, and what is done in which order.
 //! * [`rates`]: other arrival rates than those of the manifests.
 //! * [`decision`]: asks the planner, then the evaluators.
-//! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people, [`line`] on one line.
+//! * [`document`]: the decision as a document; [`table`] and [`words`] show it to people, [`mod@line`] on one line.
 //! * [`manifest`]: the decision as EENNPlan objects.
 //! * [`explain`]: the second command.
 

@@ -1,7 +1,7 @@
 //! Plans: for all services of a pool together, whenever something has changed that plans depend on.
 //!
 //! * [`inputs`]: what is planned with, and its hash: where that is the one that plans were made for, nothing is done.
-//! * [`tables`]: exit tables. [`think`]: the decision, pure. [`notes`]: why a service has no plan.
+//! * [`Tables`]: exit tables. [`think`]: the decision, pure. [`Notes`]: why a service has no plan.
 
 pub mod inputs;
 mod notes;

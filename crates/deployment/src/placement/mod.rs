@@ -1,8 +1,8 @@
 //! Services of strategy Auto get their chains: the manifests go on as if somebody had pinned them.
 //!
 //! * [`place`]: asks the planner, pool by pool.
-//! * [`mod@ground`]: manifests as what it decides about.
-//! * [`names`]: names for chains.
+//! * `ground`: manifests as what it decides about.
+//! * `names`: names for chains.
 
 mod ground;
 mod names;

@@ -1,6 +1,6 @@
 //! The client of processes of the data plane: pushes policies, reads telemetry, fetches what a job has measured.
 //!
-//! Plain towards local mode, with a [`Connector`](crate::tls::Connector) in a cluster. Every wait is bounded; nothing is sent
+//! Plain towards local mode, with a [`Connector`] in a cluster. Every wait is bounded; nothing is sent
 //! twice unless it had not been sent at all.
 
 mod http;
