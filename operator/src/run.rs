@@ -3,6 +3,7 @@
 use crate::caches::{Caches, Controllers, Scope};
 use crate::cluster::Cluster;
 use crate::health::{self, Health};
+use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -20,6 +21,8 @@ fn lease_name(options: &Options) -> String {
 
 /// Runs until a signal, or until another operator leads.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    // Options first: what is wrong with them is wrong on every cluster.
+    let timing = options.timing().map_err(anyhow::Error::msg)?;
     let config =
         Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
@@ -40,7 +43,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             () = stopped => Ok(()),
         };
     }
-    lead(&options, config, &metrics, &health, stopped).await
+    lead(&options, timing, config, &metrics, &health, stopped).await
 }
 
 /// Ends with the first signal to stop.
@@ -58,12 +61,12 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 /// Works while it holds the lease, and gives it up at the end.
 async fn lead(
     options: &Options,
+    timing: Timing,
     config: Config,
     metrics: &Arc<Metrics>,
     health: &Arc<Health>,
     stopped: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let timing = options.timing().map_err(anyhow::Error::msg)?;
     let me = options.identity.clone().unwrap_or_else(|| format!("{}-{:08x}", options.name, rand::random::<u32>()));
     let name = lease_name(options);
     let mut candidate =
