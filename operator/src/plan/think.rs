@@ -228,7 +228,11 @@ fn without_lost_chains(manifests: &Manifests) -> Manifests {
 }
 
 /// What is known of models, from their manifests and exit tables.
-fn models(unplaced: &Unplaced, manifests: &Manifests, tables: &BTreeMap<String, ExitTable>) -> Result<Models, String> {
+pub fn models(
+    unplaced: &Unplaced,
+    manifests: &Manifests,
+    tables: &BTreeMap<String, ExitTable>,
+) -> Result<Models, String> {
     let mut models: BTreeMap<&str, Model> = BTreeMap::new();
     for service in &unplaced.services {
         let name = service.model.model.name.as_str();
