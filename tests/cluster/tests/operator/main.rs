@@ -307,17 +307,17 @@ fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     let generation = |processes: &Processes| processes.gateway.metric("eenn_policy_generation").unwrap_or(-1.0);
     ensure!(generation(&processes) == 1.0, "the gateway follows {}", generation(&processes));
     let before = templates(&scene)?;
-    // As much as is planned for, and then three times as much.
+    // As much as is planned for, and then six times as much.
     let calm = send(&processes.gateway.address, 20.0, 12.0)?;
     ensure!(calm.answered > 9 * calm.refused, "{calm:?}");
     ensure!(scene.names("eennplans")? == ["camera-1"], "nothing has changed: {}", operator.log());
-    let busy = send(&processes.gateway.address, 60.0, 15.0)?;
+    let busy = send(&processes.gateway.address, 120.0, 15.0)?;
     scene.until("there is a plan for the load", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] != "camera-1")
     })?;
     let plan = scene.get("eennplan/camera-2")?;
     let rate: f64 = plan["spec"]["forecast"][0]["rate"].as_str().unwrap_or_default().parse()?;
-    ensure!((40.0..90.0).contains(&rate), "{plan:#}");
+    ensure!((80.0..180.0).contains(&rate), "{plan:#}");
     ensure!(plan["spec"]["reason"].as_str().is_some_and(|why| why.contains("camera")), "{plan:#}");
     scene.until("the gateway follows it", || generation(&processes) >= 2.0)?;
     ensure!(busy.answered > 0, "{busy:?}");

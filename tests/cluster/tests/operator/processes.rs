@@ -162,8 +162,9 @@ fn with_hops(config: &Path, addresses: &BTreeMap<String, String>) -> anyhow::Res
     Ok(config.to_owned())
 }
 
-/// What became of a load.
+/// What became of a load, for messages.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "the reason is printed with the rest")]
 pub(crate) struct Sent {
     /// Jobs that were answered.
     pub(crate) answered: usize,
@@ -176,7 +177,7 @@ pub(crate) struct Sent {
 /// Sends images at a constant rate for a time, whether answers come or not.
 pub(crate) fn send(address: &str, rate: f64, seconds: f64) -> anyhow::Result<Sent> {
     /// More than are in flight at any time here.
-    const SENDERS: usize = 24;
+    const SENDERS: usize = 48;
     let images: Arc<Vec<String>> = Arc::new(images()?);
     let (next, answered, refused) = (Arc::new(AtomicUsize::new(0)), Arc::default(), Arc::default());
     let why = Arc::default();
@@ -193,7 +194,7 @@ pub(crate) fn send(address: &str, rate: f64, seconds: f64) -> anyhow::Result<Sen
                 }
                 let due = Duration::from_secs_f64(job as f64 / rate);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
-                let sent = exchange(&address, "POST /v2/models/fashion-mnist/infer", &images[job % images.len()]);
+                let sent = exchange(&address, "POST /v2/models/camera/infer", &images[job % images.len()]);
                 match sent {
                     Ok((200, _)) => drop(answered.fetch_add(1, Ordering::Relaxed)),
                     other => {
