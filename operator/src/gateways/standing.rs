@@ -51,6 +51,8 @@ pub enum Following {
 struct Entry {
     wanted: Option<Wanted>,
     since: f64,
+    /// Whether anybody has looked.
+    asked: bool,
     gateways: BTreeMap<String, Option<Heard>>,
     /// Why gateways could not be told, and since when that is said.
     trouble: Option<(String, f64)>,
@@ -102,7 +104,7 @@ impl Standings {
         let Some(entry) = entries.get_mut(service) else { return false };
         let before = entry.following(now);
         entry.followed |= gateways.values().any(Option::is_some);
-        entry.gateways = gateways;
+        (entry.gateways, entry.asked) = (gateways, true);
         entry.trouble(trouble, now);
         entry.following(now) != before
     }
@@ -128,7 +130,7 @@ impl Standings {
 
 impl Entry {
     fn following(&self, now: f64) -> Following {
-        let Some(wanted) = &self.wanted else { return Following::NotAsked };
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
         let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
         let count = present().filter(|heard| heard.version >= wanted.version).count();
         let in_time = self.followed && now - self.since < GRACE;
@@ -181,8 +183,10 @@ mod tests {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
         assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
         standings.want(&key, wanted(1, "pi"), true, 0.0);
+        assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
+        standings.heard(&key, said(0.5, &[]), None, 0.5);
         assert_eq!(
-            standings.following(&key, 0.0),
+            standings.following(&key, 0.5),
             Following::None("there is no gateway pod with an address".to_owned())
         );
         assert!(standings.heard(&key, said(1.0, &[("x", None), ("y", None)]), Some("x refused".to_owned()), 1.0));

@@ -66,7 +66,10 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let following = context.standings.following(key, clock::now());
     let seen = report::Seen { found: &found, choice: &choice, standing: standing.as_ref(), following: &following };
     report::report(context, &service, &seen).await?;
-    let certificates = standing.as_ref().map(|_| certified::AGAIN);
+    let certificates = standing.as_ref().map(|standing| match standing.waiting.is_empty() {
+        true => certified::AGAIN,
+        false => certified::SOON,
+    });
     Ok(standing.and_then(|standing| standing.again).or(certificates))
 }
 

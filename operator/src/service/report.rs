@@ -15,6 +15,9 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use std::sync::Arc;
 
+/// The reason why a service is not ready whose gateways do not take its policy.
+const NOT_FOLLOWED: &str = "PolicyNotAcknowledged";
+
 /// What a reconcile has seen of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -58,7 +61,7 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now:
     let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(seen, note);
+    let findings = findings(seen, note, &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -77,7 +80,7 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now:
     }
 }
 
-fn findings(seen: &Seen<'_>, note: Option<String>) -> Vec<Finding> {
+fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<Finding> {
     let &Seen { choice, standing, following, .. } = seen;
     let found = match seen.found {
         Ok(found) => found,
@@ -90,7 +93,7 @@ fn findings(seen: &Seen<'_>, note: Option<String>) -> Vec<Finding> {
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
-    let ready = ready(&[&model, &planned, &placed], following);
+    let ready = ready(&[&model, &planned, &placed], following, before);
     vec![accepted, model, planned, placed, qos(choice), ready]
 }
 
@@ -138,19 +141,27 @@ fn qos(choice: &Choice) -> Finding {
 }
 
 /// The summary, with the reason of the first thing that is missing.
-fn ready(needed: &[&Finding], following: &Following) -> Finding {
+fn ready(needed: &[&Finding], following: &Following, before: &[Condition]) -> Finding {
     if let Some(missing) = needed.iter().find(|finding| !finding.is_true()) {
         // What is not known yet is no bad news.
         return Finding { aspect: "Ready", ..(*missing).clone() };
     }
     match following {
         Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
-        Following::NotAsked => {
-            Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not been asked yet what they follow")
-        }
+        Following::NotAsked => not_asked(before),
         Following::None(why) => {
             let message = format!("no gateway follows the plan in force: {why}");
-            Finding::fails("Ready", "PolicyNotAcknowledged", message)
+            Finding::fails("Ready", NOT_FOLLOWED, message)
         }
+    }
+}
+
+/// Gateways go on while an operator starts anew: what was known of them still holds until they have been asked.
+fn not_asked(before: &[Condition]) -> Finding {
+    let known = before.iter().find(|condition| condition.r#type == "Ready");
+    match known.map(|condition| (condition.reason.as_str(), condition)) {
+        Some(("Ready", condition)) => Finding::holds("Ready", "Ready", condition.message.clone()),
+        Some((NOT_FOLLOWED, condition)) => Finding::fails("Ready", NOT_FOLLOWED, condition.message.clone()),
+        _ => Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not been asked yet what they follow"),
     }
 }
