@@ -2,6 +2,7 @@
 
 use crate::fetch::Fetch;
 use crate::handover::{Handover, NotAcknowledged};
+use crate::measurement::{self, Asked};
 use crate::model::{Network, Samples, inspect, profile, read_description, resident_memory_bytes};
 use crate::{fetch, fragment, gateway};
 use anyhow::{Context as _, ensure};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 use wire::document::ProfileDocument;
+use wire::measurement::MeasurementDocument;
 
 /// A process of the data plane.
 #[derive(Debug, Subcommand)]
@@ -36,6 +38,22 @@ pub enum Command {
 pub struct Inspect {
     /// ONNX file
     file: PathBuf,
+    /// What is known of the model: a JSON file, or the JSON itself. Its exits and cuts are looked at then, not those that are
+    /// recommended
+    #[arg(long, value_name = "JSON")]
+    description: Option<String>,
+    /// What the sha256 of the ONNX file must be
+    #[arg(long, value_name = "HEX", requires = "description", value_parser = fetch::parse_digest)]
+    sha256: Option<String>,
+    /// Measure service times, too
+    #[arg(long, requires = "description")]
+    times: bool,
+    /// Exit table to bring along, made to fit into a megabyte
+    #[arg(long, value_name = "FILE", requires = "description")]
+    exit_table: Option<PathBuf>,
+    /// What the sha256 of the exit table must be
+    #[arg(long, value_name = "HEX", requires = "exit_table", value_parser = fetch::parse_digest)]
+    exit_table_sha256: Option<String>,
     #[command(flatten)]
     handover: Handover,
 }
@@ -84,9 +102,27 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Fragment(process) => fragment::run(process.document()?, process.exit_with_parent),
         Command::Gateway(process) => gateway::run(process.document()?, process.exit_with_parent),
-        Command::Inspect(Inspect { file, handover }) => give(&handover, || Ok(inspect(&file)?)),
+        Command::Inspect(Inspect { file, handover, description: None, .. }) => give(&handover, || Ok(inspect(&file)?)),
+        Command::Inspect(options) => give(&options.handover, || options.measure()),
         Command::Profile(options) => give(&options.handover, || options.measure()),
         Command::Fetch(options) => fetch::run(&options),
+    }
+}
+
+impl Inspect {
+    fn measure(&self) -> anyhow::Result<MeasurementDocument> {
+        let description = self.description.as_deref().unwrap_or_default();
+        let document = match description.starts_with('{') {
+            true => serde_json::from_str(description).context("the description is not right")?,
+            false => read_json(Path::new(description))?,
+        };
+        measurement::measure(&Asked {
+            file: &self.file,
+            sha256: self.sha256.as_deref(),
+            model: &read_description(document)?,
+            times: self.times,
+            exit_table: self.exit_table.as_deref().map(|file| (file, self.exit_table_sha256.as_deref())),
+        })
     }
 }
 

@@ -15,9 +15,11 @@ pub mod oip;
 
 mod control;
 mod executor;
+mod exit_table;
 mod fetch;
 mod handover;
 mod hop;
+mod measurement;
 mod memory;
 mod process;
 mod secure;

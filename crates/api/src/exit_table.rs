@@ -1,14 +1,14 @@
 //! Exit-table files: what every exit said about every sample of a validation set, as safetensors.
 //!
 //! Tensors `confidence` f32 `[N, L]`, `prediction` u16 `[N, L]`, `label` u16 `[N]`; metadata `modelSha256`, `exits`
-//! (names, separated by commas), `confidence`, `source`.
+//! (names, separated by commas), `confidence`, `source`. Where room is scarce `confidence` may be u16, of which 65535 is 1.
 
 use crate::{
     Confidence,
     tensors::{TensorFileError, array, bytes_of, failed, open, view},
 };
 use domain::ExitTable;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use std::{collections::HashMap, path::Path};
 
 /// What a table was made from.
@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<(ExitTable, ExitTableMetadata), TensorFileErr
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(ExitTable, ExitTableMetadata), TensorFileError> {
     let file = open(path, bytes)?;
     let metadata = metadata(path, bytes)?;
-    let (shape, confidence) = array::<f32>(path, &file, "confidence")?;
+    let (shape, confidence) = confidence_of(path, &file)?;
     let (prediction_shape, prediction) = array::<u16>(path, &file, "prediction")?;
     let (labels, label) = array::<u16>(path, &file, "label")?;
     if shape.len() != 2 || shape != prediction_shape || labels != shape[..1] {
@@ -48,6 +48,15 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(ExitTable, ExitTableMetadata)
     }
     let table = ExitTable::new(shape[1], confidence, prediction, label);
     Ok((table.map_err(|error| failed(path, error.to_string()))?, metadata))
+}
+
+/// Confidences; those of tables that were made to fit into a ConfigMap are rounded to 16 bits, of which 65535 is 1.
+fn confidence_of(path: &Path, file: &SafeTensors<'_>) -> Result<(Vec<usize>, Vec<f32>), TensorFileError> {
+    if file.tensor("confidence").is_ok_and(|tensor| tensor.dtype() == Dtype::U16) {
+        let (shape, values) = array::<u16>(path, file, "confidence")?;
+        return Ok((shape, values.into_iter().map(|value| f32::from(value) / f32::from(u16::MAX)).collect()));
+    }
+    array::<f32>(path, file, "confidence")
 }
 
 /// Writes a table; the same table gives the same bytes but for the order of the metadata.
@@ -107,6 +116,22 @@ mod tests {
         let table = ExitTable::new(2, vec![0.1, 0.2, 0.3, 1.0], vec![0, 1, 2, 65535], vec![1, 65535]).unwrap();
         write(&path, &table, &metadata()).unwrap();
         assert_eq!(read(&path).unwrap(), (table, metadata()));
+    }
+
+    #[test]
+    fn confidences_of_16_bits_are_read() {
+        let bytes = |values: &[u16]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (confidence, prediction, label) = (bytes(&[0, 65535]), bytes(&[3, 4]), bytes(&[4]));
+        let tensors = [
+            ("confidence", view::<u16>(vec![1, 2], &confidence)),
+            ("prediction", view::<u16>(vec![1, 2], &prediction)),
+            ("label", view::<u16>(vec![1], &label)),
+        ];
+        let words = [("modelSha256", "0"), ("exits", "a,b"), ("confidence", "MaxSoftmax"), ("source", "")];
+        let words = words.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let file = safetensors::serialize(tensors, Some(words)).unwrap();
+        let (table, _) = parse(Path::new("table"), &file).unwrap();
+        assert_eq!(table, ExitTable::new(2, vec![0.0, 1.0], vec![3, 4], vec![4]).unwrap());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use error::FetchError;
 use http::{Http, SILENCE};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+pub(crate) use partial::digest;
 use partial::{CHUNK, Partial};
 use source::Source;
 use std::io::{Read as _, Write as _};
@@ -35,7 +36,7 @@ pub struct Fetch {
     #[arg(long)]
     uri: String,
     /// What its sha256 must be
-    #[arg(long, value_name = "HEX", value_parser = digest)]
+    #[arg(long, value_name = "HEX", value_parser = parse_digest)]
     sha256: String,
     /// Where it goes
     #[arg(long, value_name = "FILE")]
@@ -54,7 +55,8 @@ pub struct Fetch {
     pause_milliseconds: u64,
 }
 
-fn digest(text: &str) -> Result<String, String> {
+/// A sha256 in hexadecimal digits.
+pub(crate) fn parse_digest(text: &str) -> Result<String, String> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     let right = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     if right { Ok(hex.to_ascii_lowercase()) } else { Err("a sha256 has 64 hexadecimal digits".to_owned()) }

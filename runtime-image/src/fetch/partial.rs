@@ -81,7 +81,7 @@ impl Drop for Partial {
 }
 
 /// The digest of a file.
-pub(super) fn digest(file: &Path) -> io::Result<String> {
+pub(crate) fn digest(file: &Path) -> io::Result<String> {
     let (mut file, mut hash) = (File::open(file)?, Sha256::new());
     let mut buffer = vec![0; CHUNK];
     loop {

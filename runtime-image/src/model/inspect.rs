@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tract_onnx::prelude::*;
+use wire::measurement::{ExitMeasurement, SegmentMeasurement};
 
 /// What was found in an ONNX file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -246,22 +247,55 @@ fn recommended_cuts(
 }
 
 fn add_costs(inspection: &mut Inspection, network: &Network) -> TractResult<()> {
+    let costs = costs(network)?;
+    inspection.segments = costs.segments;
+    for (exit, (segment, macs, weight_bytes)) in inspection.exits.iter_mut().zip(costs.exits) {
+        (exit.segment, exit.macs, exit.weight_bytes) = (segment, macs, weight_bytes);
+    }
+    Ok(())
+}
+
+/// What the parts of a network cost.
+struct Costs {
+    segments: Vec<SegmentInspection>,
+    /// Segment from 1, multiply-accumulates and bytes of weights of each head.
+    exits: Vec<(usize, u64, u64)>,
+}
+
+fn costs(network: &Network) -> TractResult<Costs> {
     let graph = &network.graph;
+    let last = network.segments.len();
+    let mut costs = Costs { segments: Vec::new(), exits: vec![(last, 0, 0); network.model.exits.len()] };
     for (number, part) in network.segments.iter().enumerate() {
         let (macs, weight_bytes) = cost(&graph.extract(&[part.start], &segment_outputs(part))?.into_decluttered()?)?;
         let forward_bytes = network.forward_len(number).map_or(0, |values| bytes(&[values]));
-        inspection.segments.push(SegmentInspection { macs, weight_bytes, forward_bytes });
+        costs.segments.push(SegmentInspection { macs, weight_bytes, forward_bytes });
         for head in &part.heads {
-            let exit = &mut inspection.exits[head.exit];
-            exit.segment = number + 1;
-            if let Some(part) = head_part(graph, head)? {
-                (exit.macs, exit.weight_bytes) = cost(&part.into_decluttered()?)?;
-            }
+            let (macs, weight_bytes) = match head_part(graph, head)? {
+                Some(part) => cost(&part.into_decluttered()?)?,
+                None => (0, 0),
+            };
+            costs.exits[head.exit] = (number + 1, macs, weight_bytes);
         }
     }
-    let last = inspection.exits.last_mut().expect("there are at least two");
-    last.segment = network.segments.len();
-    Ok(())
+    Ok(costs)
+}
+
+impl Network {
+    /// What its exits and segments cost, in the order of its description.
+    pub fn costs(&self) -> Result<(Vec<ExitMeasurement>, Vec<SegmentMeasurement>), ModelError> {
+        let failed = |error| Refusal::engine("count the operations")(error).of_file(&self.file);
+        let costs = costs(self).map_err(failed)?;
+        let exits = self.model.exits.iter().zip(costs.exits).map(|(exit, (segment, macs, weight_bytes))| {
+            ExitMeasurement { name: exit.name.clone(), segment, macs, weight_bytes }
+        });
+        let segments = costs.segments.into_iter().map(|part| SegmentMeasurement {
+            macs: part.macs,
+            weight_bytes: part.weight_bytes,
+            forward_bytes: part.forward_bytes,
+        });
+        Ok((exits.collect(), segments.collect()))
+    }
 }
 
 fn bytes(shape: &[usize]) -> u64 {
