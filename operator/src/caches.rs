@@ -9,6 +9,7 @@ use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodStatus, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -36,6 +37,8 @@ pub struct Caches {
     pub deployments: Arc<Cache<Deployment>>,
     /// Pods of ours: where they are, and what they do.
     pub pods: Arc<Cache<Pod>>,
+    /// Jobs of ours, without their templates.
+    pub jobs: Arc<Cache<Job>>,
     /// ConfigMaps of users that models name, and of ours, without their data.
     pub config_maps: Arc<Cache<Head<ConfigMap>>>,
     /// Services of Kubernetes that are ours.
@@ -106,10 +109,21 @@ impl Caches {
             services,
         );
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
-        let pods = start.within();
-        // Deployments tell what services have to know of their pods.
-        start.watch::<DeserializeGuard<Pod>>(("Pod", pods, ours, prune_pod), &self.pods, |_| {});
+        let (pods, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
+        // Deployments tell what services have to know of their pods; those of Jobs say what is wrong.
+        start.watch::<DeserializeGuard<Pod>>(("Pod", pods, ours, prune_pod), &self.pods, move |change| {
+            models_of(&c, &models, &change);
+        });
+        self.watch_jobs(controllers, &mut start);
         start.tasks
+    }
+
+    fn watch_jobs(&self, controllers: &Controllers, start: &mut Start<'_>) {
+        let (jobs, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
+        let ours = Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+        start.watch::<DeserializeGuard<Job>>(("Job", jobs, ours, prune_job), &self.jobs, move |change| {
+            models_of(&c, &models, &change);
+        });
     }
 
     fn watch_pools(&self, controllers: &Controllers, start: &mut Start<'_>) {
@@ -161,6 +175,8 @@ impl Caches {
         start.watch::<DeserializeGuard<_>>(("EENNService", api, None, |_| {}), &self.services, move |change| {
             c.services.add(key(&change));
             for service in [change.old, change.new].into_iter().flatten() {
+                // One that nobody uses is not measured.
+                c.models.add(Key::new(service.namespace().unwrap_or_default(), service.spec.model_ref.name.as_str()));
                 c.pools.add(pool_of(service));
                 c.plans.add(pool_of(service));
             }
@@ -200,6 +216,7 @@ impl Caches {
         self.nodes.complete().await;
         self.deployments.complete().await;
         self.pods.complete().await;
+        self.jobs.complete().await;
         self.config_maps.complete().await;
         self.endpoints.complete().await;
         self.accounts.complete().await;
@@ -283,6 +300,15 @@ fn owner<K: ResourceExt>(change: &Change<'_, K>) -> Option<Key> {
     Some(Key::new(object.namespace()?, object.labels().get(labels::SERVICE)?))
 }
 
+/// The model that a Job or its pod belongs to is looked at.
+fn models_of<K: ResourceExt>(controllers: &Controllers, models: &Cache<EENNModel>, change: &Change<'_, K>) {
+    let Some(object) = change.any() else { return };
+    let (Some(namespace), Some(label)) = (object.namespace(), object.labels().get(labels::MODEL)) else { return };
+    for model in models.within(&namespace).iter().filter(|model| labels::value(&model.name_any()) == *label) {
+        controllers.models.add(Key::of(&**model));
+    }
+}
+
 fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using: impl Fn(&EENNService) -> bool) {
     for service in services.iter().filter(|service| using(service)) {
         controllers.services.add(Key::of(&**service));
@@ -296,7 +322,7 @@ fn prune_deployment(deployment: &mut Deployment) {
     deployment.spec.template = Default::default();
 }
 
-/// Name, labels, the node and the address.
+/// Name, labels, the node and the address; of measurements also what is wrong with them.
 fn prune_pod(pod: &mut Pod) {
     pod.metadata.resource_version = None;
     pod.metadata.owner_references = None;
@@ -304,8 +330,25 @@ fn prune_pod(pod: &mut Pod) {
         annotations.retain(|key, _| key == labels::NODE);
     }
     pod.spec = None;
+    let measures = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::MODEL));
     let status = pod.status.take().unwrap_or_default();
-    pod.status = Some(PodStatus { phase: status.phase, pod_ip: status.pod_ip, ..PodStatus::default() });
+    let kept = PodStatus { phase: status.phase, pod_ip: status.pod_ip, ..PodStatus::default() };
+    pod.status = Some(match measures {
+        // Whoever waits for numbers wants to know why there are none.
+        true => PodStatus {
+            conditions: status.conditions,
+            init_container_statuses: status.init_container_statuses,
+            container_statuses: status.container_statuses,
+            ..kept
+        },
+        false => kept,
+    });
+}
+
+/// Whose it is, what it is about, and how far it is.
+fn prune_job(job: &mut Job) {
+    job.metadata.resource_version = None;
+    job.spec = None;
 }
 
 /// The version changes with every pod; the generation tells what is wanted.

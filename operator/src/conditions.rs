@@ -37,6 +37,13 @@ impl Finding {
     }
 }
 
+/// Whether a condition is news: another status or reason than before; not that nothing is known yet.
+pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
+    let old = before.iter().find(|old| old.r#type == condition.r#type);
+    let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
+    !same && condition.status != ConditionStatus::Unknown
+}
+
 /// Longest message that the schema takes.
 const LONGEST: usize = 4096;
 

@@ -7,6 +7,7 @@
 //! * [`queue`], [`controller`]: who looks at which object when.
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
 //! * [`pool`], [`model`], [`service`]: the reconcilers.
+//! * [`measure`]: Jobs that find out what is not known of models.
 //! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
 
 pub mod applied;
@@ -19,8 +20,10 @@ pub mod controller;
 pub mod gateways;
 pub mod health;
 pub mod identity;
+pub mod image_volumes;
 pub mod lease;
 pub mod manifests;
+pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod options;
@@ -37,6 +40,8 @@ use cluster::Cluster;
 use gateways::address::Addresses;
 use gateways::standing::Standings;
 use identity::Identity;
+use image_volumes::ImageVolumes;
+use measure::Measuring;
 use metrics::Metrics;
 use plan::{Notes, Tables, Tried};
 use service::apply::Drains;
@@ -74,6 +79,10 @@ pub struct Context {
     pub addresses: Addresses,
     /// What gateways should follow, and do.
     pub standings: Standings,
+    /// What is being measured.
+    pub measuring: Measuring,
+    /// Whether images can be mounted.
+    pub image_volumes: ImageVolumes,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

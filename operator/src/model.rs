@@ -1,22 +1,72 @@
 //! Models: whether services can be planned with them, and what is known of them.
 
 use crate::cache::Key;
-use crate::conditions::{Finding, conditions};
+use crate::conditions::{Finding, conditions, is_news};
 use crate::controller::Failure;
+use crate::measure::{self, Note, known};
 use crate::service::build::delivery;
 use crate::{Context, clock};
-use api::status::EENNModelStatus;
+use api::status::{Condition, ConditionStatus, EENNModelStatus};
 use api::{Artifact, EENNModel};
+use kube::runtime::events::EventType;
+use std::time::Duration;
 
-/// Brings the status of a model up to date.
-pub async fn reconcile(context: &Context, key: &Key) -> Result<(), Failure> {
-    let Some(model) = context.caches.models.get(key) else { return Ok(()) };
-    let there = |name: &str| context.caches.config_maps.get(&Key::new(&key.namespace, name)).is_some();
-    let status = status(&model, there, &clock::timestamp());
+/// What the watch has not brought yet is looked at again after so long.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Brings the status of a model up to date, and has measured what is not known of it. Returns when to look again by itself.
+pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>, Failure> {
+    let Some(model) = context.caches.models.get(key) else {
+        context.measuring.forget(key);
+        return Ok(None);
+    };
+    if model.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    if context.measuring.is_old(key, &model, clock::now()) {
+        return Ok(Some(SOON));
+    }
+    let accepted = accepted(&model, context.image_volumes.check(context, &model).await);
+    let brought = match accepted.is_true() {
+        true => measure::bring(context, &model).await?,
+        false => Default::default(),
+    };
+    let mut now = EENNModel::clone(&model);
+    if let Some((status, _)) = &brought.found {
+        now.status = Some(status.clone());
+    }
+    let there = |name: &str| {
+        let brought = known::brought(&now).is_some_and(|brought| brought == name);
+        brought || context.caches.config_maps.get(&Key::new(&key.namespace, name)).is_some()
+    };
+    let status = status(&now, accepted, brought.note, there, &clock::timestamp());
     if model.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.api::<EENNModel>(&key.namespace), &*model, &status).await?;
+        tell(context, &model, &status).await;
     }
-    Ok(())
+    if let Some((_, client)) = brought.found {
+        context.measuring.wrote(key, &status, clock::now());
+        // What was not acknowledged ends by itself, and is deleted with the next look.
+        if let Err(error) = client.acknowledge().await {
+            tracing::warn!(model = %key, "its measurement was not told that the result is safe: {error}");
+        }
+        return Ok(Some(SOON));
+    }
+    Ok(brought.again)
+}
+
+/// An event for every condition that has changed.
+async fn tell(context: &Context, model: &EENNModel, status: &EENNModelStatus) {
+    let before = model.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    for condition in status.conditions.iter().filter(|condition| is_news(before, condition)) {
+        let type_ = if is_bad(condition) { EventType::Warning } else { EventType::Normal };
+        context.cluster.tell(model, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
+    }
+}
+
+/// That something is being measured is no bad news.
+fn is_bad(condition: &Condition) -> bool {
+    condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
 }
 
 /// The ConfigMap and the key of a `configmap://` artifact.
@@ -24,64 +74,60 @@ pub fn config_map(artifact: &Artifact) -> Option<(&str, &str)> {
     artifact.uri.as_str().strip_prefix("configmap://")?.split_once('/')
 }
 
-/// The status of a model. `there`: whether a ConfigMap exists beside it. Pure.
-pub fn status(model: &EENNModel, there: impl Fn(&str) -> bool, now: &str) -> EENNModelStatus {
+/// The status of a model. `note`: why something is not known that could be measured; `there`: whether a ConfigMap exists
+/// beside it. Pure.
+pub fn status(
+    model: &EENNModel,
+    accepted: Finding,
+    note: Option<Note>,
+    there: impl Fn(&str) -> bool,
+    now: &str,
+) -> EENNModelStatus {
     let generation = model.metadata.generation.unwrap_or_default();
     let before = model.status.clone().unwrap_or_default();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let findings = findings(model, &there);
+    let ready = match accepted.is_true() {
+        true => ready(model, note, &there),
+        false => Finding::fails("Ready", accepted.reason, accepted.message.clone()),
+    };
     EENNModelStatus {
         observed_generation: generation,
-        conditions: conditions(&before.conditions, &findings, generation, now),
+        conditions: conditions(&before.conditions, &[accepted, ready], generation, now),
         exit_count: number(model.spec.exits.len()),
         segment_count: number(model.spec.cuts.len() + 1),
         ..before
     }
 }
 
-fn findings(model: &EENNModel, there: &impl Fn(&str) -> bool) -> Vec<Finding> {
-    let accepted = match delivery::check(&model.spec.artifact) {
+/// Whether pods can get at its files. `volumes`: whether the cluster can mount images, where it has to.
+fn accepted(model: &EENNModel, volumes: Result<(), String>) -> Finding {
+    let table = known::elsewhere(&model.spec).map_or(Ok(()), |table| delivery::check(table, "spec.exitTable"));
+    match delivery::check(&model.spec.artifact, "spec.artifact").and(table).and(volumes) {
         Ok(()) => Finding::holds("Accepted", "Accepted", "the spec makes sense"),
         Err(problem) => Finding::fails("Accepted", "ArtifactNotReachable", problem),
-    };
-    let ready = match accepted.is_true() {
-        true => ready(model, there),
-        false => Finding::fails("Ready", accepted.reason, accepted.message.clone()),
-    };
-    vec![accepted, ready]
+    }
 }
 
 /// Whether all is known that planning needs.
-fn ready(model: &EENNModel, there: &impl Fn(&str) -> bool) -> Finding {
-    let spec = &model.spec;
-    if spec.profile.is_none() {
-        let message = "spec.profile is missing: service times are needed to plan; `eenn model profile --output manifest` measures them";
-        return Finding::fails("Ready", "NotProfiled", message);
-    }
-    if let Some(cut) = spec.cuts.iter().find(|cut| cut.bytes.is_none()) {
-        let message = format!(
-            "spec.cuts: {:?} has no bytes; `eenn model inspect --output manifest` prints them",
-            cut.tensor.as_str()
-        );
-        return Finding::fails("Ready", "NotInspected", message);
-    }
-    let Some(table) = &spec.exit_table else {
+fn ready(model: &EENNModel, note: Option<Note>, there: &impl Fn(&str) -> bool) -> Finding {
+    let known = known::model(model);
+    let Some(table) = &known.spec.exit_table else {
         let message =
             "spec.exitTable is missing: it says what exits are worth; `eenn model profile --exit-table` makes one";
         return Finding::fails("Ready", "NoExitTable", message);
     };
+    if let Some(Note { reason, message }) = note {
+        return Finding::fails("Ready", reason, message);
+    }
+    if known::missing(model).any() {
+        return Finding::fails("Ready", "BeingMeasured", "what planning needs of it is not known yet");
+    }
     match config_map(table) {
-        None => {
-            let message = format!(
-                "spec.exitTable.uri is {:?}; put the table into a ConfigMap and name it: configmap://NAME/KEY",
-                table.uri.as_str()
-            );
-            Finding::fails("Ready", "ExitTableNotReachable", message)
-        }
-        Some((name, _)) if !there(name) => {
+        Some((name, _)) if there(name) => Finding::holds("Ready", "Ready", "services can be planned with it"),
+        Some((name, _)) => {
             let message = format!("there is no ConfigMap {name:?}, which spec.exitTable.uri names");
             Finding::fails("Ready", "ExitTableNotFound", message)
         }
-        Some(_) => Finding::holds("Ready", "Ready", "services can be planned with it"),
+        None => Finding::fails("Ready", "BeingMeasured", "its exit table is not here yet"),
     }
 }

@@ -107,6 +107,8 @@ async fn work(
         namespace: options.lease_namespace.clone(),
         addresses: options.pod_addresses.clone().map_or_else(Default::default, Addresses::Mapped),
         standings: Default::default(),
+        measuring: Default::default(),
+        image_volumes: Default::default(),
         metrics: Arc::clone(metrics),
         caches: Caches::default(),
         operator_name: options.name.clone(),
@@ -141,7 +143,7 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
     let c = Arc::clone(context);
     let models = Arc::clone(&controllers.models).run(workers, move |key| {
         let context = Arc::clone(&c);
-        async move { model::reconcile(&context, &key).await.map(|()| None) }
+        async move { model::reconcile(&context, &key).await }
     });
     // Plans take all cores, so they are made one after the other.
     let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));

@@ -190,7 +190,10 @@ mod tests {
         assert_eq!((field.r#type.as_str(), field.required, field.default), ("integer", true, None));
         assert_eq!(field.allowed, Allowed::Words("1 to 256".into()));
         let field = find("DevicePool", "spec.classes[].speedFactor");
-        assert_eq!((field.default.as_deref(), field.required), (Some("\"1\""), false));
+        assert_eq!(
+            (field.default.as_deref(), field.required),
+            (Some("measured in clusters, \"1\" until then and elsewhere"), false)
+        );
         assert!(!field.description.contains("Default"), "{}", field.description);
         let field = find("DevicePool", "spec.classes[].matchLabels");
         assert_eq!(field.r#type, "map to strings");

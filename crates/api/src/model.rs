@@ -39,11 +39,12 @@ pub struct EENNModelSpec {
     /// How sure an exit is of its answer. A job leaves where this is above the threshold. Default: MaxSoftmax.
     #[serde(default)]
     pub confidence: Confidence,
-    /// What each exit said about each sample of a validation set. Needed to predict accuracy. Default: none.
+    /// What each exit said about each sample of a validation set. Needed to predict accuracy. In a cluster, one that is not in a
+    /// ConfigMap is brought into one, made to fit: with confidences of 16 bits, and if need be with fewer samples. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_table: Option<Artifact>,
     /// Service times on the machine that `speedFactor` 1 means. Emulated devices take their times from it. Default:
-    /// none.
+    /// measured in clusters; none elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }
@@ -93,7 +94,7 @@ pub struct Exit {
     #[serde(default)]
     pub output: ExitOutput,
     /// Segment that it hangs on, from 1, as `eenn model inspect` prints it. Clusters plan with it; local mode looks into the file
-    /// instead. Default: the segment of the same number, where there are as many segments as exits.
+    /// instead. Default: the segment of the same number, where there are as many segments as exits; else clusters look into the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub segment: Option<i32>,
@@ -119,7 +120,7 @@ pub struct Cut {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Bytes of the tensor for one job, as `eenn model inspect` prints them. Clusters plan with it; local mode looks into the
-    /// file instead. Default: unknown, then the network stays whole in a cluster.
+    /// file instead. Default: clusters look into the file, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_099_511_627_776_i64))]
     pub bytes: Option<i64>,

@@ -151,9 +151,10 @@ pub struct DeviceClass {
     /// Cores for fragments. Default: the node's `status.capacity.cpu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<PositiveDecimal>,
-    /// Speed of one core relative to the machine of the model's profile: "0.1" takes ten times as long. Default: "1".
-    #[serde(default = "one")]
-    pub speed_factor: PositiveDecimal,
+    /// Speed of one core relative to the machine of the model's profile: "0.1" takes ten times as long. Default: measured in clusters,
+    /// "1" until then and elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_factor: Option<PositiveDecimal>,
     /// Memory for the jobs of all fragments on one device. Default: the node's `status.allocatable.memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<Quantity>,
@@ -217,8 +218,4 @@ pub struct LinkEnd {
 
 fn eenn() -> Name {
     "eenn".parse().expect("eenn is a name")
-}
-
-fn one() -> PositiveDecimal {
-    "1".parse().expect("1 is a positive decimal")
 }

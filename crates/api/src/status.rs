@@ -4,7 +4,7 @@
 //! has changed.
 
 use crate::form::{Decimal, Name, NodeName, Quantity, Ratio};
-use crate::{ObjectReference, Tier};
+use crate::{ObjectReference, Profile, Tier};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,11 @@ pub struct DevicePoolStatus {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1024))]
     pub usable_device_count: i32,
+    /// What was measured of classes that have no `speedFactor`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub classes: Vec<ClassStatus>,
     /// How many services use the pool.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100_000))]
@@ -161,9 +166,19 @@ pub struct EENNModelStatus {
     #[schemars(length(max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub segments: Vec<SegmentStatus>,
-    /// The ConfigMap that holds the exit table as planning reads it.
+    /// The ConfigMap that holds the exit table as planning reads it, where `spec.exitTable` names a file elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_table_ref: Option<ObjectReference>,
+    /// How the table of `exitTableRef` was made to fit, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub exit_table: Option<String>,
+    /// Service times on the machine that `speedFactor` 1 means, where the spec has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// Where the numbers come from; absent as long as nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredStatus>,
 }
 
 /// What an exit comes to.
@@ -175,6 +190,50 @@ pub struct ExitStatus {
     /// Share of right answers if all jobs left here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Ratio>,
+    /// Segment that it hangs on, from 1, as its file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub segment: Option<i32>,
+}
+
+/// Where the numbers of a model come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredStatus {
+    /// What was measured: a hash of the artifact and of what the spec says of its tensors. Where the spec says something else now,
+    /// the numbers are not used any more, and it is measured anew.
+    #[schemars(length(max = 64))]
+    pub of: String,
+    /// Node that it was measured on.
+    pub node: NodeName,
+    /// Device class of the node.
+    pub class: Name,
+    /// Speed of that class, by which the times were multiplied; "1" where the class has none: then it is the machine of the profile.
+    pub speed_factor: Decimal,
+    /// What the processor of the node calls itself.
+    #[schemars(length(max = 256))]
+    pub machine: String,
+    /// When.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub measured_time: String,
+}
+
+/// What was measured of a device class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassStatus {
+    /// Name of the class.
+    pub name: Name,
+    /// Speed of a core relative to the machine of the profiles.
+    pub speed_factor: Decimal,
+    /// Node that it was measured on.
+    pub node: NodeName,
+    /// Model whose times were measured, as namespace/name.
+    #[schemars(length(max = 512))]
+    pub model: String,
+    /// When.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub measured_time: String,
 }
 
 /// What a segment costs.

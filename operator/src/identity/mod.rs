@@ -57,6 +57,11 @@ pub fn service_name(service: &str, namespace: &str) -> String {
     format!("{service}.{namespace}.svc")
 }
 
+/// The name in the certificate of a process that measures a model.
+pub fn model_name(model: &str, namespace: &str) -> String {
+    format!("{}.models.{namespace}.svc", crate::service::labels::value(model))
+}
+
 /// The Secret of the authorities.
 pub fn secret_name(operator: &str) -> String {
     format!("eenn-operator-{operator}-authorities")
@@ -78,12 +83,22 @@ impl Identity {
 
     /// The certificate of a service at `now`.
     pub fn of_service(&self, service: &str, namespace: &str, now: Time) -> Result<Pem, Unissued> {
-        issued(&self.authorities(), &service_name(service, namespace), now)
+        self.of_name(&service_name(service, namespace), now)
+    }
+
+    /// The certificate of whoever has this name, at `now`.
+    pub fn of_name(&self, name: &str, now: Time) -> Result<Pem, Unissued> {
+        issued(&self.authorities(), name, now)
     }
 
     /// Dials processes of a service.
     pub fn connector(&self, service: &str, namespace: &str) -> Option<Connector> {
-        self.tls.connector(&service_name(service, namespace)).ok()
+        self.connector_to(&service_name(service, namespace))
+    }
+
+    /// Dials whoever has this name; `None` where nobody can have it.
+    pub fn connector_to(&self, name: &str) -> Option<Connector> {
+        self.tls.connector(name).ok()
     }
 
     /// Goes on with what has been found to be there.

@@ -2,6 +2,7 @@
 
 use crate::cache::Key;
 use crate::manifests;
+use crate::measure::known;
 use crate::service::labels;
 use crate::service::references::References;
 use api::{DevicePool, EENNService, Manifests, Object};
@@ -53,6 +54,8 @@ pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) 
     let namespaces: BTreeSet<String> = candidates.iter().filter_map(|one| one.service.namespace()).collect();
     let names = Names { of_several_namespaces: namespaces.len() > 1 };
     let nodes = nodes.iter().filter_map(|node| manifests::node(node).ok());
+    // With what was measured.
+    let pool = &DevicePool { spec: known::pool(pool), ..pool.clone() };
     let mut inputs = Inputs {
         manifests: manifests::of_pool(pool, nodes.filter(|node| has_class(node, pool)).collect()),
         services: BTreeMap::new(),

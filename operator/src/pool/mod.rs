@@ -43,6 +43,7 @@ pub fn status(pool: &DevicePool, survey: &Survey, services: usize, now: &str) ->
         devices: survey.devices.iter().take(MOST_DEVICES).cloned().collect(),
         device_count: number(survey.devices.len().min(MOST_DEVICES)),
         usable_device_count: number(usable.min(MOST_DEVICES)),
+        classes: pool.status.as_ref().map(|status| status.classes.clone()).unwrap_or_default(),
         service_count: number(services),
     }
 }

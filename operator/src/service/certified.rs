@@ -27,12 +27,14 @@ impl Certified {
         self.0.lock().expect("nothing panics while it holds times").remove(service);
     }
 
-    fn is_due(&self, service: &Key, hash: &str, wait: Duration, now: f64) -> bool {
+    /// Whether it should be given its certificate now.
+    pub fn is_due(&self, service: &Key, hash: &str, wait: Duration, now: f64) -> bool {
         let given = self.0.lock().expect("nothing panics while it holds times");
         given.get(service).is_none_or(|(before, at)| before != hash || now - at >= wait.as_secs_f64())
     }
 
-    fn given(&self, service: Key, hash: String, now: f64) {
+    /// It was given one.
+    pub fn given(&self, service: Key, hash: String, now: f64) {
         self.0.lock().expect("nothing panics while it holds times").insert(service, (hash, now));
     }
 }

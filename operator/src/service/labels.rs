@@ -14,6 +14,16 @@ pub const SERVICE: &str = "eenn.dev/service";
 pub const ROLE: &str = "eenn.dev/role";
 /// Which Deployment pods belong to.
 pub const WORKLOAD: &str = "eenn.dev/workload";
+/// The EENNModel that an object belongs to.
+pub const MODEL: &str = "eenn.dev/model";
+/// Annotation: class of the node that a Job measures on.
+pub const CLASS: &str = "eenn.dev/class";
+/// Annotation: speed of that class.
+pub const SPEED: &str = "eenn.dev/speed-factor";
+/// Annotation: what a Job measures.
+pub const MEASURES: &str = "eenn.dev/measures";
+/// Annotation: how often that was tried.
+pub const ATTEMPT: &str = "eenn.dev/attempt";
 /// Annotation: the node that pods are pinned to; its name may be longer than a label.
 pub const NODE: &str = "eenn.dev/node";
 /// Annotation: hash of what was planned for, of plans.
@@ -31,6 +41,25 @@ pub fn of_operator() -> BTreeMap<String, String> {
 pub fn of_service(service: &str) -> BTreeMap<String, String> {
     let pairs = [("app.kubernetes.io/name", "eenn"), (MANAGED_BY, OPERATOR), (SERVICE, service)];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Labels of all objects of a model.
+pub fn of_model(model: &str) -> BTreeMap<String, String> {
+    let pairs = [("app.kubernetes.io/name", "eenn"), (MANAGED_BY, OPERATOR), (MODEL, &value(model))];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// A name as the value of a label, or as a part of a DNS name: names may be longer.
+pub fn value(name: &str) -> String {
+    if name.len() <= 63 { name.to_owned() } else { format!("{}-{}", short(name), hash(name)) }
+}
+
+/// The beginning of names of objects of an object with this name.
+pub fn short(name: &str) -> &str {
+    /// What follows has up to 20 characters; names of pods have 63.
+    const LONGEST: usize = 40;
+    // Names are ASCII.
+    name.get(..LONGEST.min(name.len())).unwrap_or("model").trim_end_matches(['-', '.'])
 }
 
 /// Labels of pods of a service.

@@ -3,6 +3,7 @@
 use crate::Context;
 use crate::cache::Key;
 use crate::conditions::Finding;
+use crate::measure::known;
 use api::{DevicePool, EENNModel, EENNService, QoSTarget};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub fn find(context: &Context, service: &EENNService) -> Result<References, Find
             Some(target.ok_or_else(|| missing("QoSTarget", name, "QoSTargetNotFound"))?)
         }
     };
+    // With what was measured.
+    let model = Arc::new(known::model(&model));
     Ok(References { model, pool, target })
 }
 

@@ -5,7 +5,7 @@ use super::build::gateway;
 use super::choice::Choice;
 use super::model_ready;
 use super::references::References;
-use crate::conditions::{Finding, conditions};
+use crate::conditions::{Finding, conditions, is_news};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;
 use crate::{Context, clock};
@@ -42,18 +42,11 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
     let told = |condition: &&Condition| condition.r#type != "Ready" || condition.status == ConditionStatus::True;
-    for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
+    for condition in status.conditions.iter().filter(told).filter(|condition| is_news(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
     }
     Ok(())
-}
-
-/// News: another status or reason; not that nothing is known yet.
-fn has_changed(before: &[Condition], condition: &Condition) -> bool {
-    let old = before.iter().find(|old| old.r#type == condition.r#type);
-    let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
-    !same && condition.status != ConditionStatus::Unknown
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.

@@ -167,7 +167,7 @@ fn device(
         class: class.name.to_string(),
         tier: class.tier,
         cores: cores?,
-        speed_factor: class.speed_factor.get(),
+        speed_factor: class.speed_factor.as_ref().map_or(1.0, |speed| speed.get()),
         memory_budget: memory?,
         allocatable_memory: status.allocatable.memory.as_ref().map(|memory| memory.bytes()),
         architecture: status.node_info.architecture.clone(),

@@ -39,26 +39,7 @@ pub fn network_policies(blueprint: &Blueprint<'_>) -> Vec<NetworkPolicy> {
         pod_selector: Some(selector(BTreeMap::from([(labels::SERVICE.to_owned(), service.clone())]))),
         ..NetworkPolicyPeer::default()
     };
-    let operator = NetworkPolicyPeer {
-        namespace_selector: Some(selector(BTreeMap::from([(
-            "kubernetes.io/metadata.name".to_owned(),
-            blueprint.operator.namespace.to_owned(),
-        )]))),
-        pod_selector: Some(selector(BTreeMap::from([(
-            "app.kubernetes.io/name".to_owned(),
-            "eenn-operator".to_owned(),
-        )]))),
-        ..NetworkPolicyPeer::default()
-    };
-    let rule = |from: Option<Vec<NetworkPolicyPeer>>, port: i32| NetworkPolicyIngressRule {
-        from,
-        ports: Some(vec![NetworkPolicyPort {
-            port: Some(IntOrString::Int(port)),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }]),
-    };
-    let control = || rule(Some(vec![operator.clone()]), CONTROL_PORT);
+    let control = || from(Some(vec![operator(blueprint.operator.namespace)]), CONTROL_PORT);
     let policy = |role: &str, rules: Vec<NetworkPolicyIngressRule>| NetworkPolicy {
         metadata: blueprint.metadata(format!("{service}-{role}s")),
         spec: Some(NetworkPolicySpec {
@@ -69,9 +50,26 @@ pub fn network_policies(blueprint: &Blueprint<'_>) -> Vec<NetworkPolicy> {
         }),
     };
     vec![
-        policy("fragment", vec![rule(Some(vec![own]), JOBS_PORT), control(), rule(None, METRICS_PORT)]),
-        policy("gateway", vec![rule(None, REQUESTS_PORT), control(), rule(None, METRICS_PORT)]),
+        policy("fragment", vec![from(Some(vec![own]), JOBS_PORT), control(), from(None, METRICS_PORT)]),
+        policy("gateway", vec![from(None, REQUESTS_PORT), control(), from(None, METRICS_PORT)]),
     ]
+}
+
+/// The pods of the operator.
+pub fn operator(namespace: &str) -> NetworkPolicyPeer {
+    let labels = |key: &str, value: &str| Some(selector(BTreeMap::from([(key.to_owned(), value.to_owned())])));
+    NetworkPolicyPeer {
+        namespace_selector: labels("kubernetes.io/metadata.name", namespace),
+        pod_selector: labels("app.kubernetes.io/name", "eenn-operator"),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// These may speak to a port; everybody where there are none.
+pub fn from(peers: Option<Vec<NetworkPolicyPeer>>, port: i32) -> NetworkPolicyIngressRule {
+    let port =
+        NetworkPolicyPort { port: Some(IntOrString::Int(port)), protocol: Some("TCP".to_owned()), end_port: None };
+    NetworkPolicyIngressRule { from: peers, ports: Some(vec![port]) }
 }
 
 fn selector(labels: BTreeMap<String, String>) -> LabelSelector {

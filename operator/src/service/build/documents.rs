@@ -2,7 +2,7 @@
 
 use super::Blueprint;
 use crate::identity;
-use api::{Confidence, EENNModelSpec, EENNPlan, EENNService, ExitOutput, PlannedFragment};
+use api::{Confidence, EENNModel, EENNModelSpec, EENNPlan, EENNService, ExitOutput, PlannedFragment};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use wire::document::{
@@ -50,7 +50,7 @@ pub fn device(blueprint: &Blueprint<'_>, fragment: &PlannedFragment, file: &str)
         fragments: vec![FragmentDocument {
             name: fragment_name(&blueprint.name(), fragment),
             file: file.to_owned(),
-            model: model(blueprint),
+            model: model(blueprint.model),
             first_segment: index(fragment.first_segment),
             last_segment: index(fragment.last_segment),
             memory_budget_bytes: runtime.memory_budget.bytes().0,
@@ -78,7 +78,7 @@ pub fn gateway(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragm
         device: node.to_owned(),
         listen: format!("0.0.0.0:{REQUESTS_PORT}"),
         admin_listen: format!("0.0.0.0:{METRICS_PORT}"),
-        model: model(blueprint),
+        model: model(blueprint.model),
         classes: None,
         source: first.map(|source| source.name.to_string()).unwrap_or_default(),
         policy: policy(blueprint, node, addresses),
@@ -170,8 +170,9 @@ fn chain_document(blueprint: &Blueprint<'_>, chain: &api::PlannedChain) -> wire:
     wire::document::ChainDocument { name: chain.name.to_string(), hops: hops.collect() }
 }
 
-fn model(blueprint: &Blueprint<'_>) -> ModelDocument {
-    let spec = &blueprint.model.spec;
+/// What processes have to know of a model.
+pub fn model(model: &EENNModel) -> ModelDocument {
+    let spec = &model.spec;
     let exits = spec.exits.iter().map(|exit| ExitDocument {
         name: exit.name.to_string(),
         tensor: exit.tensor.to_string(),
@@ -181,7 +182,7 @@ fn model(blueprint: &Blueprint<'_>) -> ModelDocument {
         },
     });
     ModelDocument {
-        name: blueprint.model.name_any(),
+        name: model.name_any(),
         input: InputDocument {
             name: spec.input.name.to_string(),
             shape: spec.input.shape.iter().map(|size| index(*size)).collect(),

@@ -1,7 +1,7 @@
 //! What all pods of a service have in common: the node they are pinned to, and that they may do nothing but their work.
 
 use super::{Blueprint, access, documents, labels};
-use api::{TaintEffect, TolerationOperator};
+use api::{DevicePool, TaintEffect, TolerationOperator};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
@@ -78,20 +78,25 @@ fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
         enable_service_links: Some(false),
         image_pull_secrets: Some(secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
         init_containers: pod.init.clone().map(|init| vec![init]),
-        security_context: Some(PodSecurityContext {
-            fs_group: Some(NOBODY),
-            run_as_group: Some(NOBODY),
-            run_as_non_root: Some(true),
-            run_as_user: Some(NOBODY),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..Default::default() }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(nobody()),
         service_account_name: Some(blueprint.name()),
         // Jobs in flight are answered before the process ends.
         termination_grace_period_seconds: Some(30),
         tolerations: Some(tolerations(blueprint)),
         volumes: Some(pod.volumes.clone()).filter(|volumes| !volumes.is_empty()),
         ..PodSpec::default()
+    }
+}
+
+/// What Pod Security *restricted* asks of a pod.
+pub fn nobody() -> PodSecurityContext {
+    PodSecurityContext {
+        fs_group: Some(NOBODY),
+        run_as_group: Some(NOBODY),
+        run_as_non_root: Some(true),
+        run_as_user: Some(NOBODY),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..Default::default() }),
+        ..PodSecurityContext::default()
     }
 }
 
@@ -130,7 +135,7 @@ fn mounted(mut spec: PodSpec, volume: Volume, path: &str) -> PodSpec {
 }
 
 /// On this node and no other.
-fn pinned(node: &str) -> Affinity {
+pub fn pinned(node: &str) -> Affinity {
     let field = NodeSelectorRequirement {
         key: "metadata.name".to_owned(),
         operator: "In".to_owned(),
@@ -151,7 +156,12 @@ fn tolerations(blueprint: &Blueprint<'_>) -> Vec<Toleration> {
         effect: Some("NoExecute".to_owned()),
         ..Toleration::default()
     });
-    let of_pool = blueprint.pool.spec.tolerations.iter().map(|given| Toleration {
+    for_ever.into_iter().chain(tolerations_of(blueprint.pool)).collect()
+}
+
+/// Taints of the nodes of a pool.
+pub fn tolerations_of(pool: &DevicePool) -> Vec<Toleration> {
+    let of_pool = pool.spec.tolerations.iter().map(|given| Toleration {
         key: Some(given.key.clone()),
         operator: Some(match given.operator {
             TolerationOperator::Exists => "Exists".to_owned(),
@@ -165,7 +175,7 @@ fn tolerations(blueprint: &Blueprint<'_>) -> Vec<Toleration> {
         }),
         ..Toleration::default()
     });
-    for_ever.into_iter().chain(of_pool).collect()
+    of_pool.collect()
 }
 
 /// What Pod Security *restricted* asks of a container, and a file system that cannot be written to.

@@ -1,0 +1,75 @@
+//! Whether the cluster can mount images as volumes, which `oci://` needs: asked of the API server, since versions only say what it
+//! does by default.
+
+use crate::service::build::delivery;
+use crate::service::labels;
+use crate::{Context, clock};
+use api::EENNModel;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use std::sync::Mutex;
+
+/// An answer holds for so many seconds: clusters are upgraded while the operator runs.
+const HOLDS: f64 = 600.0;
+
+/// What the API server has said, and when.
+#[derive(Debug, Default)]
+pub struct ImageVolumes(Mutex<Option<(bool, f64)>>);
+
+impl ImageVolumes {
+    /// Whether the files of a model can be mounted, where that needs image volumes; the message says what would help.
+    pub async fn check(&self, context: &Context, model: &EENNModel) -> Result<(), String> {
+        let files = [Some(&model.spec.artifact), crate::measure::known::elsewhere(&model.spec)];
+        let Some(image) = files.into_iter().flatten().find(|file| delivery::is_image(file)) else { return Ok(()) };
+        let namespace = model.namespace().unwrap_or_default();
+        match self.are_there(&context.cluster.api(&namespace)).await {
+            true => Ok(()),
+            false => Err(format!(
+                "{:?} needs volumes that are images, which this cluster has not: Kubernetes has them from 1.35 on, and 1.33 and 1.34 \
+                 with the feature gate ImageVolume; upgrade, turn it on, or put the file at https://, s3:// or pvc://",
+                image.uri.as_str()
+            )),
+        }
+    }
+
+    async fn are_there(&self, deployments: &Api<Deployment>) -> bool {
+        let now = clock::now();
+        let known = *self.0.lock().expect("nothing panics while it holds an answer");
+        if let Some((answer, at)) = known
+            && now - at < HOLDS
+        {
+            return answer;
+        }
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let answer = match deployments.create(&params, &probe()).await {
+            Err(kube::Error::Api(status)) if status.code == 422 => false,
+            Ok(_) => true,
+            // Not an answer: pods that cannot be made will say why.
+            Err(error) => {
+                tracing::debug!("not known whether there are image volumes: {error}");
+                return true;
+            }
+        };
+        *self.0.lock().expect("nothing panics while it holds an answer") = Some((answer, now));
+        answer
+    }
+}
+
+/// What is only made if volumes may be images. An API server that does not know of these, or has them turned off, drops the field,
+/// and then refuses a volume that is nothing.
+fn probe() -> Deployment {
+    let labels = labels::of_operator();
+    let deployment = json!({
+        "metadata": { "name": "eenn-operator-probe", "labels": labels },
+        "spec": {
+            "replicas": 0, "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": {
+                "containers": [{ "name": "probe", "image": "probe" }],
+                "volumes": [{ "name": "image", "image": { "reference": "probe" } }],
+            } },
+        },
+    });
+    serde_json::from_value(deployment).expect("it is a Deployment")
+}
