@@ -24,6 +24,10 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [create, delete, list, patch, watch]
+# What measures models and devices. Each has a certificate and a NetworkPolicy that Kubernetes deletes with it.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, delete, list, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [create, delete, list, patch, watch]

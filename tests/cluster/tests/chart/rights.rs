@@ -22,6 +22,7 @@ const WORK: &[(&[&str], &str, &str)] = &[
     (&["patch"], "eenn.dev", "eennmodels/status"),
     (&["patch"], "eenn.dev", "eennplans/status"),
     (&["create", "patch", "delete", "list", "watch"], "apps", "deployments"),
+    (&["create", "delete", "list", "watch"], "batch", "jobs"),
     (&["create", "patch", "delete", "list", "watch", "get"], "", "configmaps"),
     (&["create", "patch", "delete", "list", "watch"], "", "services"),
     (&["create", "patch"], "", "secrets"),
@@ -47,6 +48,8 @@ const NEVER: &[(&[&str], &str, &str)] = &[
     (&["patch"], "eenn.dev", "devicepools"),
     (&["patch", "update", "delete"], "", "nodes"),
     (&["create", "patch"], "apps", "daemonsets"),
+    (&["patch", "update"], "batch", "jobs"),
+    (&["create"], "batch", "cronjobs"),
     (&["patch"], "apiextensions.k8s.io", "customresourcedefinitions"),
     (&["deletecollection"], "", "configmaps"),
 ];

@@ -1,5 +1,6 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod measurements;
 mod processes;
 mod scene;
 
@@ -30,6 +31,8 @@ const TESTS: &[Test] = &[
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
+    ("what_a_model_does_not_say_is_measured", measurements::what_a_model_does_not_say_is_measured),
+    ("images_are_mounted_only_where_the_cluster_can", measurements::images_are_mounted_only_where_the_cluster_can),
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,266 @@
+//! Models that say little of themselves: the operator has them measured. In the place of the pod of its Job there is the process that
+//! the pod would run, with the arguments and the certificate that the operator has made for it.
+
+use crate::scene::{NAMESPACE, Scene, beside};
+use crate::{SERVICE, scene};
+use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use cluster_tests::file;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const MODEL: &str = "eennmodel/fashion-mnist";
+/// A node that no KWOK looks after, so that it does not end pods of Jobs by itself.
+const NODE: &str = "lab";
+
+pub(crate) fn what_a_model_does_not_say_is_measured() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    add_node(&scene)?;
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &manifest()?)?.ok()?;
+    let book = scene.path("addresses.json");
+    let operator = scene.operator("operator", &["--pod-addresses", &book.display().to_string()])?;
+    scene.wait_for(MODEL, "Ready", "False", "BeingMeasured")?;
+    let (_, _, message) = scene.condition(MODEL, "Ready")?;
+    ensure!(message.contains("inspected on lab"), "{message}");
+    scene.wait_for(SERVICE, "ModelReady", "False", "ModelNotReady")?;
+    let job = job(&scene, 1)?;
+    let (pod, job_name) = (pod(&scene, &job, "")?, name(&job));
+    check_pod(&scene, &pod)?;
+    let mut process = start(&scene, &job)?;
+    std::fs::write(&book, json!({ &job_name: address(&mut process)? }).to_string())?;
+    patch_pod(&scene, &pod, &json!({ "phase": "Running" }))?;
+    scene.wait_for(MODEL, "Ready", "True", "Ready")?;
+    check_numbers(&scene)?;
+    let ended = wait(&scene, &mut process)?;
+    ensure!(ended.success(), "it ended with {ended}: {}", operator.log());
+    scene.wait_for(SERVICE, "Planned", "True", "Planned")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let events = scene.kubectl(&["-n", NAMESPACE, "events", "--for", MODEL])?;
+    ensure!(events.contains("BeingMeasured") && events.contains("Ready"), "{events}");
+    another_file_is_measured_anew(&scene)
+}
+
+/// What is known of a file does not hold of another one; and one that is not there is told.
+fn another_file_is_measured_anew(scene: &Scene) -> anyhow::Result<()> {
+    let wrong = format!(r#"{{"spec": {{"artifact": {{"sha256": "{}"}}}}}}"#, "0".repeat(64));
+    scene.kubectl(&["-n", NAMESPACE, "patch", MODEL, "--type=merge", "-p", &wrong])?;
+    scene.wait_for(MODEL, "Ready", "False", "BeingMeasured")?;
+    let job = job(scene, 1)?;
+    let first = pod(scene, &job, "")?;
+    let waiting = json!({ "reason": "ImagePullBackOff", "message": "no such image" });
+    let container = |state: Value| json!([{ "name": "inspect", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state }]);
+    patch_pod(scene, &first, &json!({ "containerStatuses": container(json!({ "waiting": waiting })) }))?;
+    scene.wait_for(MODEL, "Ready", "False", "ImagePull")?;
+    let mut process = start(scene, &job)?;
+    let ended = wait(scene, &mut process)?;
+    let mut said = String::new();
+    process.0.stderr.take().context("it is piped")?.read_to_string(&mut said)?;
+    ensure!(ended.code() == Some(1) && said.contains("SHA-256"), "{ended}: {said}");
+    let failed = json!({ "exitCode": 1, "reason": "Error", "message": said });
+    let failed = json!({ "phase": "Failed", "containerStatuses": container(json!({ "terminated": failed })) });
+    patch_pod(scene, &first, &failed)?;
+    let second = pod(scene, &job, &first)?;
+    patch_pod(scene, &second, &failed)?;
+    scene.wait_for(MODEL, "Ready", "False", "MeasurementFailed")?;
+    let told = |word: &str| scene.condition(MODEL, "Ready").is_ok_and(|(_, _, message)| message.contains(word));
+    scene.until("it is told why", || told("attempt 1") && told("has SHA-256"))?;
+    // And tried again.
+    self::job(scene, 2).map(drop)
+}
+
+pub(crate) fn images_are_mounted_only_where_the_cluster_can() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &[])?;
+    let manifest = manifest()?.replace("https://models.example.com/fashion-mnist.onnx", "oci://registry.example.com/fashion-mnist:1");
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &manifest)?.ok()?;
+    // Version 1.34 has them, turned off.
+    scene.wait_for(MODEL, "Accepted", "False", "ArtifactNotReachable")?;
+    let (_, _, message) = scene.condition(MODEL, "Accepted")?;
+    ensure!(message.contains("feature gate ImageVolume"), "{message}");
+    ensure!(scene.names("jobs")?.is_empty(), "there is nothing to measure");
+    Ok(())
+}
+
+/// The manifests of a service whose model says only where it is and where it can be left and cut.
+fn manifest() -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(scene::manifest("two-tier.yaml"))?;
+    let (mut out, mut skipped) = (String::new(), false);
+    for line in text.lines() {
+        skipped = line == "  profile:" || skipped && line != "---";
+        let line = line.split_once(", bytes:").map_or(line.to_owned(), |(cut, _)| format!("{cut} }}"));
+        if !skipped {
+            out += &(line + "\n");
+        }
+    }
+    let table = format!("https://models.example.com/exit-table.safetensors\n    sha256: {:?}", sha256("exit-table.safetensors")?);
+    let class = "  classes:\n    - name: lab\n      matchLabels: { node.kubernetes.io/instance-type: lab }\n      tier: NearEdge\n      memoryBudget: 256Ki\n      speedFactor: \"1\"\n";
+    out = out.replace("configmap://fashion-mnist/exit-table.safetensors", &table);
+    out = out.replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &sha256("model.onnx")?);
+    Ok(out.replace("  classes:\n", class))
+}
+
+fn example(name: &str) -> PathBuf {
+    file("examples/fashion-mnist").join(name)
+}
+
+fn sha256(name: &str) -> anyhow::Result<String> {
+    let said = Command::new("sha256sum").arg(example(name)).output()?;
+    let said = String::from_utf8(said.stdout)?;
+    Ok(said.split_whitespace().next().context("it says a digest")?.to_owned())
+}
+
+fn add_node(scene: &Scene) -> anyhow::Result<()> {
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": { "name": NODE, "labels": { "example.com/pool": "edge", "node.kubernetes.io/instance-type": "lab" } },
+    });
+    scene.tools.kubectl(&["create", "-f", "-"], &node.to_string())?.ok()?;
+    let now = scene.kubectl(&["get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.creationTimestamp}"])?;
+    let ready = json!({ "type": "Ready", "status": "True", "reason": "Test", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now });
+    let room = json!({ "cpu": "4", "memory": "4Gi", "pods": "110" });
+    let status = json!({ "status": { "capacity": room, "allocatable": room, "conditions": [ready], "nodeInfo": {
+        "architecture": "amd64", "operatingSystem": "linux", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+        "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "", "systemUUID": "",
+    } } });
+    scene.kubectl(&["patch", "node", NODE, "--subresource=status", "--type=merge", "-p", &status.to_string()])?;
+    Ok(())
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The Job that is at work now, of this attempt.
+fn job(scene: &Scene, attempt: u32) -> anyhow::Result<Value> {
+    let attempt = attempt.to_string();
+    let mut found = None;
+    scene.until(&format!("there is a Job of attempt {attempt}"), || {
+        let jobs = scene.get("jobs").unwrap_or_default();
+        let all = jobs["items"].as_array().cloned().unwrap_or_default();
+        let at_work = |job: &Value| {
+            let over = job["status"]["conditions"].as_array().is_some_and(|conditions| {
+                conditions.iter().any(|one| ["Complete", "Failed", "SuccessCriteriaMet"].contains(&one["type"].as_str().unwrap_or_default()))
+            });
+            !over && job["metadata"]["annotations"]["eenn.dev/attempt"] == *attempt && job["metadata"]["deletionTimestamp"].is_null()
+        };
+        // One that nobody needs any more may still be there.
+        let mut at_work: Vec<Value> = all.into_iter().filter(at_work).collect();
+        found = if at_work.len() == 1 { at_work.pop() } else { None };
+        found.is_some()
+    })?;
+    found.context("it was found")
+}
+
+/// A pod of a Job that is another one than `before`.
+fn pod(scene: &Scene, job: &Value, before: &str) -> anyhow::Result<String> {
+    let selector = format!("eenn.dev/workload={}", name(job));
+    let jsonpath = "jsonpath={.items[*].metadata.name}";
+    let mut found = None;
+    scene.until("there is a pod of the Job", || {
+        let names = scene.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", jsonpath]).unwrap_or_default();
+        found = names.split_whitespace().find(|name| *name != before).map(str::to_owned);
+        found.is_some()
+    })?;
+    found.context("it was found")
+}
+
+/// It is pinned, reached by the operator only, and goes with the model.
+fn check_pod(scene: &Scene, pod: &str) -> anyhow::Result<()> {
+    let pod = scene.get(&format!("pod/{pod}"))?;
+    let term = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0";
+    ensure!(pod.pointer(term) == Some(&NODE.into()), "{pod:#}");
+    ensure!(pod["spec"]["initContainers"].as_array().map(Vec::len) == Some(2), "model and exit table are fetched: {pod:#}");
+    let workload = pod["metadata"]["labels"]["eenn.dev/workload"].as_str().unwrap_or_default();
+    let policy = scene.get(&format!("networkpolicy/{workload}"))?;
+    ensure!(policy["spec"]["ingress"][0]["ports"][0]["port"] == 9443, "{policy:#}");
+    for (object, kind) in [("networkpolicy", "Job"), ("secret", "Job"), ("job", "EENNModel")] {
+        let object = scene.get(&format!("{object}/{workload}"))?;
+        ensure!(object["metadata"]["ownerReferences"][0]["kind"] == kind, "{object:#}");
+    }
+    Ok(())
+}
+
+fn patch_pod(scene: &Scene, pod: &str, status: &Value) -> anyhow::Result<()> {
+    let patch = json!({ "status": status }).to_string();
+    scene.kubectl(&["-n", NAMESPACE, "patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch]).map(drop)
+}
+
+/// The status says what `eenn model inspect` would, and the exit table is in a ConfigMap.
+fn check_numbers(scene: &Scene) -> anyhow::Result<()> {
+    let model = scene.get(MODEL)?;
+    let status = &model["status"];
+    let bytes: Vec<i64> = status["segments"].as_array().into_iter().flatten().filter_map(|one| one["activationBytes"].as_i64()).collect();
+    ensure!(bytes == [9408, 18816, 9408, 12544, 18816, 0], "{status:#}");
+    ensure!(status["profile"]["segments"].as_array().map(Vec::len) == Some(6), "{status:#}");
+    ensure!(status["exits"][0]["segment"] == 1 && status["exits"][5]["segment"] == 6, "{status:#}");
+    let (measured, accuracy) = (&status["measured"], status["accuracy"].as_str().unwrap_or_default());
+    ensure!(measured["node"] == NODE && measured["class"] == "lab" && measured["speedFactor"] == "1", "{status:#}");
+    ensure!(accuracy.parse::<f64>().is_ok_and(|accuracy| accuracy > 0.9), "{status:#}");
+    let table = status["exitTableRef"]["name"].as_str().context("there is a table")?;
+    let table = scene.get(&format!("configmap/{table}"))?;
+    let stored = table["binaryData"]["exit-table.safetensors"].as_str().unwrap_or_default();
+    let stored = base64::engine::general_purpose::STANDARD.decode(stored)?;
+    ensure!(stored == std::fs::read(example("exit-table.safetensors"))?, "it fits as it is");
+    ensure!(table["metadata"]["ownerReferences"][0]["kind"] == "EENNModel", "{:#}", table["metadata"]);
+    Ok(())
+}
+
+/// A process, which ends with its owner.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the pod of a Job would run, with the paths and ports of this machine.
+fn start(scene: &Scene, job: &Value) -> anyhow::Result<Process> {
+    let folder = scene.path(&name(job));
+    std::fs::create_dir_all(&folder)?;
+    certificate(scene, &name(job), &folder)?;
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let arguments = container["args"].as_array().context("it has arguments")?.iter().filter_map(Value::as_str);
+    let (model, table) = (example("model.onnx"), example("exit-table.safetensors"));
+    let here = |argument: &str| match argument {
+        "/model/model.onnx" => model.display().to_string(),
+        "/exit-table/exit-table.safetensors" => table.display().to_string(),
+        "/etc/eenn-tls" => folder.display().to_string(),
+        "0.0.0.0:9443" => "127.0.0.1:0".to_owned(),
+        other => other.replace("$$", "$"),
+    };
+    let mut command = Command::new(beside("eenn-runtime")?);
+    command.args(arguments.map(here)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(Process(command.spawn()?))
+}
+
+fn certificate(scene: &Scene, secret: &str, folder: &Path) -> anyhow::Result<()> {
+    let place = format!("secret/{secret}");
+    scene.until("the Job has a certificate", || scene.get(&place).is_ok())?;
+    let secret = scene.get(&place)?;
+    for name in ["tls.crt", "tls.key", "ca.crt"] {
+        let file = secret["data"][name].as_str().with_context(|| format!("{name} is not in {secret}"))?;
+        std::fs::write(folder.join(name), base64::engine::general_purpose::STANDARD.decode(file)?)?;
+    }
+    Ok(())
+}
+
+/// Where its result is served, once it has one.
+fn address(process: &mut Process) -> anyhow::Result<String> {
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().context("it is piped")?).read_line(&mut line)?;
+    let said: Value = serde_json::from_str(&line).with_context(|| format!("it said {line:?}"))?;
+    Ok(said["address"].as_str().unwrap_or_default().to_owned())
+}
+
+fn wait(scene: &Scene, process: &mut Process) -> anyhow::Result<std::process::ExitStatus> {
+    let mut ended = None;
+    scene.until("the process has ended", || {
+        ended = process.0.try_wait().ok().flatten();
+        ended.is_some()
+    })?;
+    ended.context("it has ended")
+}
