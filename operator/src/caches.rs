@@ -154,7 +154,10 @@ impl Caches {
         start.watch::<DeserializeGuard<_>>(("EENNModel", api, None, |_| {}), &self.models, move |change| {
             let model = key(&change);
             let using = |service: &EENNService| service.spec.model_ref.name.as_str() == model.name;
-            services_of(&c, services.within(&model.namespace), using);
+            let used = services.within(&model.namespace);
+            // Devices are measured with models that have times.
+            used.iter().filter(|service| using(service)).for_each(|service| c.pools.add(pool_of(service)));
+            services_of(&c, used, using);
             c.models.add(model);
         });
     }

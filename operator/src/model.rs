@@ -23,7 +23,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     if model.metadata.deletion_timestamp.is_some() {
         return Ok(None);
     }
-    if context.measuring.is_old(key, &model, clock::now()) {
+    if context.measuring.is_old(key, measure::time_of(model.status.as_ref()), clock::now()) {
         return Ok(Some(SOON));
     }
     let accepted = accepted(&model, context.image_volumes.check(context, &model).await);
@@ -45,7 +45,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         tell(context, &model, &status).await;
     }
     if let Some((_, client)) = brought.found {
-        context.measuring.wrote(key, &status, clock::now());
+        context.measuring.wrote(key, measure::time_of(Some(&status)), clock::now());
         // What was not acknowledged ends by itself, and is deleted with the next look.
         if let Err(error) = client.acknowledge().await {
             tracing::warn!(model = %key, "its measurement was not told that the result is safe: {error}");

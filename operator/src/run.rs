@@ -138,7 +138,7 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
     let c = Arc::clone(context);
     let pools = Arc::clone(&controllers.pools).run(workers, move |key| {
         let context = Arc::clone(&c);
-        async move { pool::reconcile(&context, &key.name).await.map(|()| None) }
+        async move { pool::reconcile(&context, &key.name).await }
     });
     let c = Arc::clone(context);
     let models = Arc::clone(&controllers.models).run(workers, move |key| {

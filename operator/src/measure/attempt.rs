@@ -69,6 +69,12 @@ pub fn pause(attempt: u32) -> Duration {
     PAUSE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_PAUSE)
 }
 
+/// How long the next attempt still waits; `None` if it is due. `at`, `now`: seconds since 1970.
+pub fn wait(attempt: u32, at: i64, now: i64) -> Option<Duration> {
+    let left = at + pause(attempt).as_secs().cast_signed() - now;
+    (left > 0).then(|| Duration::from_secs(left.unsigned_abs()))
+}
+
 /// What is wrong with a pod of a Job, as far as its status tells.
 pub fn trouble(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;

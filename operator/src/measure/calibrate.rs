@@ -93,18 +93,21 @@ pub async fn bring(context: &Context, pool: &Arc<DevicePool>, survey: &Survey) -
     let all_given = pool.spec.classes.iter().all(|class| class.speed_factor.is_some());
     if unknown.is_empty() {
         clear(context, &jobs, None).await?;
-        let finding = (!all_given).then(|| Finding::holds("Calibrated", "Calibrated", "the speed of all classes is known"));
+        let finding =
+            (!all_given).then(|| Finding::holds("Calibrated", "Calibrated", "the speed of all classes is known"));
         return Ok(Calibrated { classes, finding, ..Calibrated::default() });
     }
     let names: Vec<&str> = unknown.iter().map(|class| class.name.as_str()).collect();
     let waits = |classes, note: Note, again| {
-        let message = format!("{}; until then classes without speedFactor ({}) count as 1", note.message, names.join(", "));
+        let message =
+            format!("{}; until then classes without speedFactor ({}) count as 1", note.message, names.join(", "));
         let finding = Some(Finding::fails("Calibrated", note.reason, message));
         Ok(Calibrated { classes, finding, client: None, again: Some(again) })
     };
     let timed = models.iter().find(|model| known::model(model).spec.profile.is_some());
     let Some(model) = timed else {
-        let message = "devices are measured with a model of one of the pool's services, as soon as one has times".to_owned();
+        let message =
+            "devices are measured with a model of one of the pool's services, as soon as one has times".to_owned();
         return waits(classes, Note { reason: "NoProfile", message }, LOOK_EVERY);
     };
     let Some((class, node)) = unknown.iter().find_map(|class| Some((*class, usable(survey, class)?))) else {
@@ -129,7 +132,8 @@ pub async fn bring(context: &Context, pool: &Arc<DevicePool>, survey: &Survey) -
             let Seen { note, answer } = look_at(context, model, &job).await?;
             let Some((document, client)) = answer else { return waits(classes, note, ASK_EVERY) };
             let profile = known::model(model).spec.profile;
-            let found = profile.as_ref().zip(document.profile.as_ref()).and_then(|(profile, found)| speed(profile, found));
+            let found =
+                profile.as_ref().zip(document.profile.as_ref()).and_then(|(profile, found)| speed(profile, found));
             let Some(found) = found.and_then(|speed| of_class(class, &job, model, speed)) else {
                 let message = format!("what was measured on {} is no time", place.node);
                 return waits(classes, Note { reason: "MeasurementFailed", message }, LOOK_EVERY);
@@ -157,13 +161,7 @@ fn usable(survey: &Survey, class: &DeviceClass) -> Option<String> {
     here.filter(|device| device.state == USABLE).map(|device| device.name.to_string()).next()
 }
 
-async fn start(
-    context: &Context,
-    model: &EENNModel,
-    place: &Place,
-    what: &str,
-    attempt: u32,
-) -> Result<Note, Failure> {
+async fn start(context: &Context, model: &EENNModel, place: &Place, what: &str, attempt: u32) -> Result<Note, Failure> {
     let pull_secrets = super::pull_secrets(&services_of(context, &place.pool));
     let blueprint = build::Blueprint {
         model,
@@ -193,9 +191,9 @@ fn services_of(context: &Context, pool: &DevicePool) -> Vec<Arc<EENNService>> {
 /// Models that are used on a pool, each once.
 fn models_of(context: &Context, pool: &DevicePool) -> Vec<Arc<EENNModel>> {
     let services = services_of(context, pool);
-    let keys = services.iter().map(|service| {
-        Key::new(service.namespace().unwrap_or_default(), service.spec.model_ref.name.as_str())
-    });
+    let keys = services
+        .iter()
+        .map(|service| Key::new(service.namespace().unwrap_or_default(), service.spec.model_ref.name.as_str()));
     let keys: std::collections::BTreeSet<Key> = keys.collect();
     keys.iter().filter_map(|key| context.caches.models.get(key)).collect()
 }

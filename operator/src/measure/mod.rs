@@ -5,10 +5,11 @@
 //!
 //! * [`known`]: what is known, and what is missing. [`place`]: where it is measured.
 //! * [`build`]: the Job. [`attempt`]: how far it is. [`numbers`]: what it has found out, as a status.
-//! * [`bring`] does the next step.
+//! * [`bring`] does the next step. [`calibrate`]: devices are measured in the same way.
 
 pub mod attempt;
 pub mod build;
+pub mod calibrate;
 pub mod known;
 pub mod numbers;
 pub mod place;
@@ -22,7 +23,7 @@ use crate::service::{labels, references};
 use crate::{Context, clock, identity};
 use api::status::EENNModelStatus;
 use api::{DevicePool, EENNModel, EENNService};
-use attempt::Standing;
+use attempt::{Standing, Trouble};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
@@ -74,20 +75,20 @@ pub struct Brought {
 }
 
 impl Measuring {
-    /// Whether what the watch says of a model is older than what was written.
-    pub fn is_old(&self, key: &Key, model: &EENNModel, now: f64) -> bool {
+    /// Whether what the watch says of an object is older than what was written: `time` of its numbers.
+    pub fn is_old(&self, key: &Key, time: Option<&str>, now: f64) -> bool {
         let mut written = lock(&self.written);
-        let Some((time, at)) = written.get(key) else { return false };
-        let old = time_of(model.status.as_ref()) != *time && now - at < SEEN_WITHIN;
+        let Some((last, at)) = written.get(key) else { return false };
+        let old = time != last.as_deref() && now - at < SEEN_WITHIN;
         if !old {
             written.remove(key);
         }
         old
     }
 
-    /// A status with new numbers was written.
-    pub fn wrote(&self, key: &Key, status: &EENNModelStatus, now: f64) {
-        lock(&self.written).insert(key.clone(), (time_of(Some(status)), now));
+    /// A status with new numbers of this time was written.
+    pub fn wrote(&self, key: &Key, time: Option<&str>, now: f64) {
+        lock(&self.written).insert(key.clone(), (time.map(str::to_owned), now));
     }
 
     /// A model is gone.
@@ -101,8 +102,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nothing panics while it holds what is known")
 }
 
-fn time_of(status: Option<&EENNModelStatus>) -> Option<String> {
-    Some(status?.measured.as_ref()?.measured_time.clone())
+/// When the numbers of a model were measured.
+pub fn time_of(status: Option<&EENNModelStatus>) -> Option<&str> {
+    Some(&status?.measured.as_ref()?.measured_time)
 }
 
 /// Does the next step towards knowing all of a model.
@@ -119,22 +121,17 @@ pub async fn bring(context: &Context, model: &EENNModel) -> Result<Brought, Fail
         Standing::New => start(context, model, missing, &what, 1).await,
         Standing::Runs(job) => look(context, model, missing, &job).await,
         Standing::Over { attempt, at, job, why } => {
-            let wait = at + attempt::pause(attempt).as_secs().cast_signed() - identity::now();
-            if wait <= 0 {
-                let brought = start(context, model, missing, &what, attempt + 1).await?;
-                if brought.again.is_some_and(|again| again == ASK_EVERY) {
-                    context
-                        .cluster
-                        .delete(&context.cluster.api::<Job>(&job.namespace().unwrap_or_default()), &*job)
-                        .await?;
-                }
-                return Ok(brought);
+            if let Some(wait) = attempt::wait(attempt, at, identity::now()) {
+                let note = Some(failed(context, &job, attempt, &why));
+                return Ok(Brought { note, again: Some(wait), ..Brought::default() });
             }
-            let why = failure(context, &job, &why);
-            let message =
-                format!("attempt {attempt} to measure it on {} failed: {why}; it is tried again", node_of(&job));
-            let note = Some(Note { reason: "MeasurementFailed", message });
-            Ok(Brought { note, again: Some(Duration::from_secs(wait.unsigned_abs())), ..Brought::default() })
+            let brought = start(context, model, missing, &what, attempt + 1).await?;
+            // The new one is there; where there is no node for it, the old one still says how often it was tried.
+            if brought.again == Some(ASK_EVERY) {
+                let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
+                context.cluster.delete(&api, &*job).await?;
+            }
+            Ok(brought)
         }
     }
 }
@@ -215,13 +212,27 @@ async fn start(
         pull_secrets: &pull_secrets,
     };
     let job = build::job(&blueprint);
-    match context.cluster.create(&context.cluster.api::<Job>(&model.namespace().unwrap_or_default()), &job).await {
-        Ok(()) => {}
-        // The watch has not brought it yet.
-        Err(Failure::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 409) => {}
-        Err(failure) => return Err(failure),
-    }
+    create(context, &job).await?;
     Ok(Brought { note: Some(being_measured(&job)), again: Some(ASK_EVERY), ..Brought::default() })
+}
+
+/// Makes a Job that is not there yet.
+async fn create(context: &Context, job: &Job) -> Result<(), Failure> {
+    let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
+    match context.cluster.create(&api, job).await {
+        // The watch has not brought it yet.
+        Err(Failure::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 409) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// An attempt has failed, and why.
+fn failed(context: &Context, job: &Job, attempt: u32, why: &str) -> Note {
+    let (node, why) = (node_of(job), failure(context, job, why));
+    let message = format!("attempt {attempt} to measure on {node} failed: {why}; it is tried again");
+    Note { reason: "MeasurementFailed", message }
 }
 
 fn being_measured(job: &Job) -> Note {
@@ -259,47 +270,55 @@ fn pull_secrets(services: &[Arc<EENNService>]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Sees to a Job that runs, and asks it for its result.
-async fn look(context: &Context, model: &EENNModel, missing: Missing, job: &Job) -> Result<Brought, Failure> {
+/// What a Job that runs has said.
+struct Seen {
+    /// What it does, or waits for.
+    note: Note,
+    /// Its result, and whom to tell that it is safe.
+    answer: Option<(MeasurementDocument, ResultClient)>,
+}
+
+/// Sees to a Job that measures a model, and asks it for its result.
+async fn look_at(context: &Context, model: &EENNModel, job: &Job) -> Result<Seen, Failure> {
     equip(context, model, job).await?;
-    let mut brought = Brought { note: Some(being_measured(job)), again: Some(ASK_EVERY), ..Brought::default() };
+    let mut seen = Seen { note: being_measured(job), answer: None };
     let pods = pods_of(context, job);
-    if let Some(trouble) = pods.iter().find_map(|pod| attempt::trouble(pod)) {
-        lock(&context.measuring.troubles).insert(Key::of(job), trouble.message.clone());
-        let message = format!("measuring it on {} does not go on: {}", node_of(job), trouble.message);
-        brought.note = Some(Note { reason: trouble.reason, message });
+    if let Some(Trouble { reason, message }) = pods.iter().find_map(|pod| attempt::trouble(pod)) {
+        seen.note = Note { reason, message: format!("measuring on {} does not go on: {message}", node_of(job)) };
+        lock(&context.measuring.troubles).insert(Key::of(job), message);
     }
     let book = context.addresses.now();
-    let running =
-        pods.iter().find(|pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")));
-    let Some(address) = running.and_then(|pod| book.control(pod)) else { return Ok(brought) };
+    let runs = |pod: &&Arc<Pod>| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+    let Some(address) = pods.iter().find(runs).and_then(|pod| book.control(pod)) else { return Ok(seen) };
     let name = identity::model_name(&model.name_any(), &model.namespace().unwrap_or_default());
-    let Some(connector) = context.identity.connector_to(&name) else { return Ok(brought) };
+    let Some(connector) = context.identity.connector_to(&name) else { return Ok(seen) };
     let client = ResultClient::new(address, Some(connector));
-    let document: MeasurementDocument = match client.result().await {
-        Ok(document) => document,
-        Err(error) => {
-            tracing::debug!(job = job.name_any(), "no result yet: {error}");
-            return Ok(brought);
-        }
-    };
+    match client.result().await {
+        Ok(document) => seen.answer = Some((document, client)),
+        Err(error) => tracing::debug!(job = job.name_any(), "no result yet: {error}"),
+    }
+    Ok(seen)
+}
+
+/// Looks at the Job of a model, and checks its result.
+async fn look(context: &Context, model: &EENNModel, missing: Missing, job: &Job) -> Result<Brought, Failure> {
+    let Seen { note, answer } = look_at(context, model, job).await?;
+    let waits = |note| Brought { note: Some(note), again: Some(ASK_EVERY), ..Brought::default() };
+    let Some((document, client)) = answer else { return Ok(waits(note)) };
     match numbers::numbers(model, missing, job, &document, &clock::timestamp()) {
         Ok(Numbers { status, table }) => {
             if let Some(table) = table {
                 store(context, model, &status, table).await?;
             }
-            brought = Brought { note: None, found: Some((status, client)), again: None };
+            Ok(Brought { note: None, found: Some((status, client)), again: None })
         }
         Err(why) => {
             // It is not acknowledged, so the Job fails and another one is made.
             lock(&context.measuring.troubles).insert(Key::of(job), why.clone());
-            brought.note = Some(Note {
-                reason: "MeasurementFailed",
-                message: format!("what was measured on {} cannot be used: {why}", node_of(job)),
-            });
+            let message = format!("what was measured on {} cannot be used: {why}", node_of(job));
+            Ok(waits(Note { reason: "MeasurementFailed", message }))
         }
     }
-    Ok(brought)
 }
 
 /// The certificate of a Job, and who may reach it.

@@ -29,10 +29,10 @@ fn model(change: impl FnOnce(&mut Value)) -> EENNModel {
 }
 
 fn pool(classes: Value) -> Arc<DevicePool> {
-    read(json!({
+    Arc::new(read(json!({
         "apiVersion": "eenn.dev/v1alpha1", "kind": "DevicePool", "metadata": { "name": "p" },
         "spec": { "classes": classes, "tolerations": [{ "key": "edge" }] },
-    }))
+    })))
 }
 
 fn class(name: &str, speed: Option<&str>) -> Value {
@@ -44,13 +44,13 @@ fn class(name: &str, speed: Option<&str>) -> Value {
 }
 
 fn node(name: &str, class: &str, ready: bool) -> Arc<Node> {
-    read(json!({
+    Arc::new(read(json!({
         "metadata": { "name": name, "labels": { "class": class } },
         "status": {
             "capacity": { "cpu": "4", "memory": "4Gi" }, "allocatable": { "cpu": "4", "memory": "4Gi" },
             "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
         },
-    }))
+    })))
 }
 
 fn chosen(classes: Value, nodes: &[Arc<Node>]) -> Option<(String, f64)> {
@@ -102,11 +102,15 @@ fn the_job_is_pinned_locked_down_and_goes_with_the_model() {
     let (spec, pod) = (&job["spec"], &job["spec"]["template"]["spec"]);
     assert!(spec["activeDeadlineSeconds"].is_i64() && spec["ttlSecondsAfterFinished"].is_i64(), "{spec:#}");
     assert_eq!((&spec["backoffLimit"], &pod["restartPolicy"]), (&json!(1), &json!("Never")));
-    let pinned = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
+    let pinned =
+        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
     assert_eq!(pod.pointer(pinned).unwrap()["values"], json!(["pi-3.local"]));
     assert_eq!(pod["tolerations"], json!([{ "key": "edge", "operator": "Exists" }]));
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
-    assert_eq!((&pod["automountServiceAccountToken"], &pod["securityContext"]["runAsNonRoot"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&pod["automountServiceAccountToken"], &pod["securityContext"]["runAsNonRoot"]),
+        (&json!(false), &json!(true))
+    );
     let containers = pod["initContainers"].as_array().unwrap().iter().chain(pod["containers"].as_array().unwrap());
     for container in containers {
         assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]), "{container:#}");
@@ -129,7 +133,10 @@ fn its_process_is_told_what_to_find_out_and_who_may_know() {
     };
     assert_eq!(whole[..2], ["inspect", "/model/model.onnx"]);
     assert_eq!((after("--sha256"), after("--exit-table-sha256")), (&*"a".repeat(64), &*"b".repeat(64)));
-    assert_eq!((after("--exit-table"), after("--peer")), ("/exit-table/exit-table.safetensors", "eenn.operator.eenn.dev"));
+    assert_eq!(
+        (after("--exit-table"), after("--peer")),
+        ("/exit-table/exit-table.safetensors", "eenn.operator.eenn.dev")
+    );
     assert!(whole.contains(&"--times".to_owned()));
     // The kubelet would put a variable there.
     assert!(after("--description").contains(r#""name":"$$(x)""#), "{}", after("--description"));
@@ -323,7 +330,9 @@ fn the_last_attempt_counts_and_tells_how_it_ended() {
     assert_eq!((attempt, at), (3, 60));
     assert_eq!(why, "DeadlineExceeded: Job was active longer than specified deadline");
     let complete = json!({ "type": "Complete", "status": "True" });
-    assert!(matches!(standing(&[job(1, Some(complete))], "w"), Standing::Over { why, .. } if why == "it ended without a result"));
+    assert!(
+        matches!(standing(&[job(1, Some(complete))], "w"), Standing::Over { why, .. } if why == "it ended without a result")
+    );
 }
 
 #[test]
@@ -334,13 +343,17 @@ fn attempts_become_rarer() {
 
 #[test]
 fn what_is_wrong_with_a_pod_is_told() {
-    let told = |status: Value| trouble(&read(json!({ "status": status }))).map(|trouble| (trouble.reason, trouble.message));
+    let told =
+        |status: Value| trouble(&read(json!({ "status": status }))).map(|trouble| (trouble.reason, trouble.message));
     let container = |state: Value| json!({ "name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
     let waits = |reason: &str| container(json!({ "waiting": { "reason": reason, "message": "why" } }));
     assert_eq!(told(json!({ "containerStatuses": [waits("ContainerCreating")] })), None);
     let image = told(json!({ "initContainerStatuses": [waits("ErrImagePull")] })).unwrap();
     assert_eq!(image, ("ImagePull", "fetch waits: ErrImagePull: why".to_owned()));
-    assert_eq!(told(json!({ "containerStatuses": [waits("CreateContainerConfigError")] })).unwrap().0, "MeasurementWaits");
+    assert_eq!(
+        told(json!({ "containerStatuses": [waits("CreateContainerConfigError")] })).unwrap().0,
+        "MeasurementWaits"
+    );
     let ended = |code: i32| container(json!({ "terminated": { "exitCode": code, "message": "wrong digest\n" } }));
     assert_eq!(told(json!({ "containerStatuses": [ended(0)] })), None);
     let failed = told(json!({ "initContainerStatuses": [ended(1)] })).unwrap();
@@ -355,10 +368,67 @@ fn what_was_written_is_waited_for() {
     let (measuring, key) = (Measuring::default(), Key::new("edge", "m"));
     let before = model(|_| {});
     let after = measured(&before, all_but_table());
-    assert!(!measuring.is_old(&key, &before, 0.0));
-    measuring.wrote(&key, after.status.as_ref().unwrap(), 0.0);
-    assert!(measuring.is_old(&key, &before, 1.0));
-    assert!(!measuring.is_old(&key, &after, 2.0) && !measuring.is_old(&key, &before, 3.0), "it has come");
-    measuring.wrote(&key, after.status.as_ref().unwrap(), 10.0);
-    assert!(!measuring.is_old(&key, &before, 50.0), "it never will");
+    let (before, after) = (time_of(before.status.as_ref()), time_of(after.status.as_ref()));
+    assert!(!measuring.is_old(&key, before, 0.0));
+    measuring.wrote(&key, after, 0.0);
+    assert!(measuring.is_old(&key, before, 1.0));
+    assert!(!measuring.is_old(&key, after, 2.0) && !measuring.is_old(&key, before, 3.0), "it has come");
+    measuring.wrote(&key, after, 10.0);
+    assert!(!measuring.is_old(&key, before, 50.0), "it never will");
+}
+
+#[test]
+fn a_class_is_as_fast_as_its_device_was_against_the_profile() {
+    let profile = |heads: Value| -> api::Profile {
+        let segments = json!([{ "meanMicroseconds": "100" }, { "meanMicroseconds": "200" }]);
+        read(json!({ "segments": segments, "heads": heads }))
+    };
+    let time = |mean_microseconds| TimeDocument { mean_microseconds, scv: 0.0 };
+    let measured = |scale: f64| ProfileDocument {
+        segments: vec![time(100.0 * scale), time(200.0 * scale)],
+        heads: vec![time(20.0 * scale), time(0.0)],
+    };
+    let heads = json!([{ "meanMicroseconds": "20" }, { "meanMicroseconds": "0" }]);
+    let speed = |profile, scale| calibrate::speed(&profile, &measured(scale)).map(|speed| speed.to_string());
+    assert_eq!(speed(profile(heads.clone()), 4.0).as_deref(), Some("0.25"));
+    assert_eq!(
+        speed(profile(json!([])), 0.5).as_deref(),
+        Some("2"),
+        "heads that cost nothing are left out on both sides"
+    );
+    assert_eq!((speed(profile(heads.clone()), 0.0), speed(profile(heads), f64::NAN)), (None, None));
+}
+
+#[test]
+fn the_class_of_the_first_model_is_what_others_are_compared_with() {
+    let measured = Arc::new(measured(&model(|_| {}), all_but_table()));
+    let first = |measured: &Arc<EENNModel>, classes: Value| {
+        let pool = pool(classes);
+        calibrate::reference(&pool, &calibrate::kept(&pool), &[Arc::clone(measured)])
+    };
+    // Times that were multiplied are not its own.
+    assert_eq!(first(&measured, json!([class("slow", None)])), None);
+    let mut own = EENNModel::clone(&measured);
+    own.status.as_mut().unwrap().measured.as_mut().unwrap().speed_factor = "1".parse().unwrap();
+    let own = Arc::new(own);
+    let found = first(&own, json!([class("slow", None), class("fast", None)])).unwrap();
+    assert_eq!((found.name.as_str(), found.speed_factor.as_str(), &*found.model), ("slow", "1", "edge/m"));
+    assert_eq!(first(&own, json!([class("slow", None), class("fast", Some("3"))])), None);
+}
+
+#[test]
+fn speeds_that_were_measured_count_until_the_spec_says_another() {
+    let known = |speed: Option<&str>| {
+        let mut pool = DevicePool::clone(&pool(json!([class("slow", speed), class("new", None)])));
+        let found = json!({ "name": "slow", "speedFactor": "0.5", "node": "n", "model": "a/m", "measuredTime": "t" });
+        let gone = json!({ "name": "gone", "speedFactor": "0.5", "node": "n", "model": "a/m", "measuredTime": "t" });
+        pool.status = Some(read(json!({ "classes": [found, gone] })));
+        let kept = calibrate::kept(&pool);
+        let unknown: Vec<String> =
+            calibrate::unknown(&pool, &kept).iter().map(|class| class.name.to_string()).collect();
+        let speed = known::pool(&pool).classes[0].speed_factor.as_ref().map(ToString::to_string);
+        (kept.len(), unknown, speed)
+    };
+    assert_eq!(known(None), (1, vec!["new".to_owned()], Some("0.5".to_owned())));
+    assert_eq!(known(Some("3")), (0, vec!["new".to_owned()], Some("3".to_owned())));
 }

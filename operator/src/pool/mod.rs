@@ -4,42 +4,78 @@ pub mod survey;
 #[cfg(test)]
 mod tests;
 
+use crate::cache::Key;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
+use crate::measure::calibrate;
 use crate::{Context, clock};
 use api::DevicePool;
-use api::status::DevicePoolStatus;
+use api::status::{ClassStatus, DevicePoolStatus};
+use std::time::Duration;
 use survey::{Survey, USABLE};
 
+/// What the watch has not brought yet is looked at again after so long.
+const SOON: Duration = Duration::from_secs(1);
 /// More devices than a status has room for.
 const MOST_DEVICES: usize = 1024;
 
-/// Brings the status of a pool up to date.
-pub async fn reconcile(context: &Context, name: &str) -> Result<(), Failure> {
-    let caches = &context.caches;
-    let Some(pool) = caches.pools.get(&crate::cache::Key::new("", name)) else { return Ok(()) };
-    if !context.runs(&pool) {
-        return Ok(());
+/// Brings the status of a pool up to date, and has classes measured of which nobody knows how fast they are. Returns when to look
+/// again by itself.
+pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>, Failure> {
+    let (caches, key) = (&context.caches, Key::new("", name));
+    let Some(pool) = caches.pools.get(&key) else {
+        context.measuring.forget(&key);
+        return Ok(None);
+    };
+    if !context.runs(&pool) || pool.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
     }
-    let survey = survey::survey(&pool, &caches.nodes.all());
+    let before = pool.status.as_ref().map(|status| &status.classes[..]).unwrap_or_default();
+    if context.measuring.is_old(&key, newest(before), clock::now()) {
+        return Ok(Some(SOON));
+    }
+    let nodes = caches.nodes.all();
+    let calibrated = calibrate::bring(context, &pool, &survey::survey(&pool, &nodes)).await?;
+    // With the speeds that are known by now.
+    let mut known = DevicePool::clone(&pool);
+    known.status.get_or_insert_default().classes = calibrated.classes;
+    let survey = survey::survey(&known, &nodes);
     let services = caches.services.all();
     let using = services.iter().filter(|service| service.spec.device_pool_ref.name.as_str() == name).count();
-    let status = status(&pool, &survey, using, &clock::timestamp());
+    let status = status(&known, &survey, calibrated.finding, using, &clock::timestamp());
     if pool.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.all::<DevicePool>(), &*pool, &status).await?;
     }
-    Ok(())
+    if let Some(client) = calibrated.client {
+        context.measuring.wrote(&key, newest(&status.classes), clock::now());
+        if let Err(error) = client.acknowledge().await {
+            tracing::warn!(pool = %key, "its measurement was not told that the result is safe: {error}");
+        }
+    }
+    Ok(calibrated.again)
 }
 
-/// The status of a pool. Pure.
-pub fn status(pool: &DevicePool, survey: &Survey, services: usize, now: &str) -> DevicePoolStatus {
+/// When a class was last measured.
+fn newest(classes: &[ClassStatus]) -> Option<&str> {
+    classes.iter().map(|class| class.measured_time.as_str()).max()
+}
+
+/// The status of a pool. `calibrated`: whether the speed of all classes is known, where the spec leaves that open. Pure.
+pub fn status(
+    pool: &DevicePool,
+    survey: &Survey,
+    calibrated: Option<Finding>,
+    services: usize,
+    now: &str,
+) -> DevicePoolStatus {
     let generation = pool.metadata.generation.unwrap_or_default();
     let before = pool.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let usable = survey.devices.iter().filter(|device| device.state == USABLE).count();
+    let findings: Vec<Finding> = findings(survey, usable).into_iter().chain(calibrated).collect();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     DevicePoolStatus {
         observed_generation: generation,
-        conditions: conditions(before, &findings(survey, usable), generation, now),
+        conditions: conditions(before, &findings, generation, now),
         devices: survey.devices.iter().take(MOST_DEVICES).cloned().collect(),
         device_count: number(survey.devices.len().min(MOST_DEVICES)),
         usable_device_count: number(usable.min(MOST_DEVICES)),

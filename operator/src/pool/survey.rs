@@ -1,6 +1,7 @@
 //! Which nodes a pool has, and what each is good for. Pure.
 
 use crate::manifests;
+use crate::measure::known;
 use api::status::DeviceStatus;
 use api::{Decimal, DevicePool, Name, NodeName, Quantity, Resolved};
 use k8s_openapi::api::core::v1::Node;
@@ -52,7 +53,9 @@ fn resolved(pool: &DevicePool, nodes: Vec<api::Object<api::Node>>) -> Result<Res
     if nodes.is_empty() {
         return Ok(Resolved { pools: BTreeMap::new(), services: vec![] });
     }
-    manifests::of_pool(pool, nodes).resolve().map_err(|errors| errors.to_string())
+    // With what was measured.
+    let pool = DevicePool { spec: known::pool(pool), ..pool.clone() };
+    manifests::of_pool(&pool, nodes).resolve().map_err(|errors| errors.to_string())
 }
 
 /// `None` for a name that no node can have.

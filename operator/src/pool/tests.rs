@@ -34,7 +34,7 @@ fn node(name: &str, class: &str, ready: &str, cordoned: bool) -> Arc<Node> {
 
 fn found(nodes: &[Arc<Node>]) -> DevicePoolStatus {
     let pool = pool();
-    status(&pool, &survey::survey(&pool, nodes), 2, "now")
+    status(&pool, &survey::survey(&pool, nodes), None, 2, "now")
 }
 
 #[test]

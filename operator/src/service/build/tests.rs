@@ -220,6 +220,7 @@ fn the_file_of_a_model_is_fetched_or_mounted() {
     );
     let found = delivered(json!({ "uri": "oci://registry.example/m:1" }));
     assert_eq!(found.volume.image.and_then(|it| it.reference), Some("registry.example/m:1".into()));
-    let error = delivery::check(&read(json!({ "uri": "file://m.onnx" }))).expect_err("no pod reads it");
+    let error =
+        delivery::check(&read(json!({ "uri": "file://m.onnx" })), "spec.artifact").expect_err("no pod reads it");
     assert!(error.contains("only local mode"), "{error}");
 }

@@ -73,7 +73,8 @@ fn another_file_is_measured_anew(scene: &Scene) -> anyhow::Result<()> {
 pub(crate) fn images_are_mounted_only_where_the_cluster_can() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let _operator = scene.operator("operator", &[])?;
-    let manifest = manifest()?.replace("https://models.example.com/fashion-mnist.onnx", "oci://registry.example.com/fashion-mnist:1");
+    let manifest = manifest()?
+        .replace("https://models.example.com/fashion-mnist.onnx", "oci://registry.example.com/fashion-mnist:1");
     scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &manifest)?.ok()?;
     // Version 1.34 has them, turned off.
     scene.wait_for(MODEL, "Accepted", "False", "ArtifactNotReachable")?;
@@ -94,7 +95,10 @@ fn manifest() -> anyhow::Result<String> {
             out += &(line + "\n");
         }
     }
-    let table = format!("https://models.example.com/exit-table.safetensors\n    sha256: {:?}", sha256("exit-table.safetensors")?);
+    let table = format!(
+        "https://models.example.com/exit-table.safetensors\n    sha256: {:?}",
+        sha256("exit-table.safetensors")?
+    );
     let class = "  classes:\n    - name: lab\n      matchLabels: { node.kubernetes.io/instance-type: lab }\n      tier: NearEdge\n      memoryBudget: 256Ki\n      speedFactor: \"1\"\n";
     out = out.replace("configmap://fashion-mnist/exit-table.safetensors", &table);
     out = out.replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &sha256("model.onnx")?);
@@ -141,9 +145,13 @@ fn job(scene: &Scene, attempt: u32) -> anyhow::Result<Value> {
         let all = jobs["items"].as_array().cloned().unwrap_or_default();
         let at_work = |job: &Value| {
             let over = job["status"]["conditions"].as_array().is_some_and(|conditions| {
-                conditions.iter().any(|one| ["Complete", "Failed", "SuccessCriteriaMet"].contains(&one["type"].as_str().unwrap_or_default()))
+                conditions.iter().any(|one| {
+                    ["Complete", "Failed", "SuccessCriteriaMet"].contains(&one["type"].as_str().unwrap_or_default())
+                })
             });
-            !over && job["metadata"]["annotations"]["eenn.dev/attempt"] == *attempt && job["metadata"]["deletionTimestamp"].is_null()
+            !over
+                && job["metadata"]["annotations"]["eenn.dev/attempt"] == *attempt
+                && job["metadata"]["deletionTimestamp"].is_null()
         };
         // One that nobody needs any more may still be there.
         let mut at_work: Vec<Value> = all.into_iter().filter(at_work).collect();
@@ -159,7 +167,8 @@ fn pod(scene: &Scene, job: &Value, before: &str) -> anyhow::Result<String> {
     let jsonpath = "jsonpath={.items[*].metadata.name}";
     let mut found = None;
     scene.until("there is a pod of the Job", || {
-        let names = scene.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", jsonpath]).unwrap_or_default();
+        let names =
+            scene.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &selector, "-o", jsonpath]).unwrap_or_default();
         found = names.split_whitespace().find(|name| *name != before).map(str::to_owned);
         found.is_some()
     })?;
@@ -171,7 +180,10 @@ fn check_pod(scene: &Scene, pod: &str) -> anyhow::Result<()> {
     let pod = scene.get(&format!("pod/{pod}"))?;
     let term = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0";
     ensure!(pod.pointer(term) == Some(&NODE.into()), "{pod:#}");
-    ensure!(pod["spec"]["initContainers"].as_array().map(Vec::len) == Some(2), "model and exit table are fetched: {pod:#}");
+    ensure!(
+        pod["spec"]["initContainers"].as_array().map(Vec::len) == Some(2),
+        "model and exit table are fetched: {pod:#}"
+    );
     let workload = pod["metadata"]["labels"]["eenn.dev/workload"].as_str().unwrap_or_default();
     let policy = scene.get(&format!("networkpolicy/{workload}"))?;
     ensure!(policy["spec"]["ingress"][0]["ports"][0]["port"] == 9443, "{policy:#}");
@@ -184,14 +196,17 @@ fn check_pod(scene: &Scene, pod: &str) -> anyhow::Result<()> {
 
 fn patch_pod(scene: &Scene, pod: &str, status: &Value) -> anyhow::Result<()> {
     let patch = json!({ "status": status }).to_string();
-    scene.kubectl(&["-n", NAMESPACE, "patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch]).map(drop)
+    scene
+        .kubectl(&["-n", NAMESPACE, "patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch])
+        .map(drop)
 }
 
 /// The status says what `eenn model inspect` would, and the exit table is in a ConfigMap.
 fn check_numbers(scene: &Scene) -> anyhow::Result<()> {
     let model = scene.get(MODEL)?;
     let status = &model["status"];
-    let bytes: Vec<i64> = status["segments"].as_array().into_iter().flatten().filter_map(|one| one["activationBytes"].as_i64()).collect();
+    let bytes: Vec<i64> =
+        status["segments"].as_array().into_iter().flatten().filter_map(|one| one["activationBytes"].as_i64()).collect();
     ensure!(bytes == [9408, 18816, 9408, 12544, 18816, 0], "{status:#}");
     ensure!(status["profile"]["segments"].as_array().map(Vec::len) == Some(6), "{status:#}");
     ensure!(status["exits"][0]["segment"] == 1 && status["exits"][5]["segment"] == 6, "{status:#}");
