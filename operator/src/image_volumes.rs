@@ -45,7 +45,7 @@ impl ImageVolumes {
         let params = PostParams { dry_run: true, ..PostParams::default() };
         let answer = match deployments.create(&params, &probe()).await {
             Err(kube::Error::Api(status)) if status.code == 422 => false,
-            Ok(_) => true,
+            Ok(made) => has_image(&made),
             // Not an answer: pods that cannot be made will say why.
             Err(error) => {
                 tracing::debug!("not known whether there are image volumes: {error}");
@@ -57,8 +57,14 @@ impl ImageVolumes {
     }
 }
 
-/// What is only made if volumes may be images. An API server that does not know of these, or has them turned off, drops the field,
-/// and then refuses a volume that is nothing.
+/// Whether the API server has kept the volume.
+fn has_image(made: &Deployment) -> bool {
+    let spec = made.spec.template.spec.as_ref();
+    spec.and_then(|spec| spec.volumes.as_ref()).is_some_and(|volumes| volumes.iter().any(|one| one.image.is_some()))
+}
+
+/// What is asked about. An API server that has image volumes turned off leaves the volume out; one that does not know of them
+/// refuses a volume that is nothing.
 fn probe() -> Deployment {
     let labels = labels::of_operator();
     let deployment = json!({
@@ -72,4 +78,17 @@ fn probe() -> Deployment {
         },
     });
     serde_json::from_value(deployment).expect("it is a Deployment")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_was_left_out_is_noticed() {
+        let mut made = probe();
+        assert!(has_image(&made));
+        made.spec.template.spec.as_mut().expect("it has pods").volumes = None;
+        assert!(!has_image(&made));
+    }
 }

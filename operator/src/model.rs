@@ -23,6 +23,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     if model.metadata.deletion_timestamp.is_some() {
         return Ok(None);
     }
+    if !measure::is_ours(context, &model) {
+        return Ok(None);
+    }
     if context.measuring.is_old(key, measure::time_of(model.status.as_ref()), clock::now()) {
         return Ok(Some(SOON));
     }

@@ -107,6 +107,16 @@ pub fn time_of(status: Option<&EENNModelStatus>) -> Option<&str> {
     Some(&status?.measured.as_ref()?.measured_time)
 }
 
+/// Whether a model is for this operator: it runs the pool of the first service that uses it. Nobody's is everybody's.
+pub fn is_ours(context: &Context, model: &EENNModel) -> bool {
+    let services = context.caches.services.within(&model.namespace().unwrap_or_default());
+    let mut using = services.iter().filter(|service| service.spec.model_ref.name.as_str() == model.name_any());
+    let pool = |service: &Arc<EENNService>| {
+        context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()))
+    };
+    using.find_map(pool).is_none_or(|pool| context.runs(&pool))
+}
+
 /// Does the next step towards knowing all of a model.
 pub async fn bring(context: &Context, model: &EENNModel) -> Result<Brought, Failure> {
     let missing = missing(context, model).await?;
