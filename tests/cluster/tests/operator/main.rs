@@ -32,6 +32,7 @@ const TESTS: &[Test] = &[
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
     ("what_a_model_does_not_say_is_measured", measurements::what_a_model_does_not_say_is_measured),
+    ("a_class_without_speed_is_measured", measurements::a_class_without_speed_is_measured),
     ("images_are_mounted_only_where_the_cluster_can", measurements::images_are_mounted_only_where_the_cluster_can),
 ];
 

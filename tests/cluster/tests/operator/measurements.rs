@@ -11,9 +11,18 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// Its class, without a speed.
+const LAB: &str = "    - name: lab
+      matchLabels: { node.kubernetes.io/instance-type: lab }
+      tier: NearEdge
+      memoryBudget: 256Ki
+";
 const MODEL: &str = "eennmodel/fashion-mnist";
 /// A node that no KWOK looks after, so that it does not end pods of Jobs by itself.
 const NODE: &str = "lab";
+
+/// The digest of the file that `manifests/two-tier.yaml` speaks of, which nobody has.
+const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 pub(crate) fn what_a_model_does_not_say_is_measured() -> anyhow::Result<()> {
     let scene = Scene::new()?;
@@ -70,6 +79,42 @@ fn another_file_is_measured_anew(scene: &Scene) -> anyhow::Result<()> {
     self::job(scene, 2).map(drop)
 }
 
+pub(crate) fn a_class_without_speed_is_measured() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    add_node(&scene)?;
+    let table = format!("--from-file=exit-table.safetensors={}", example("exit-table.safetensors").display());
+    scene.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &table])?;
+    let text = std::fs::read_to_string(scene::manifest("two-tier.yaml"))?;
+    let class = format!("  classes:\n{LAB}");
+    let text = text.replace("  classes:\n", &class).replace(DIGEST, &sha256("model.onnx")?);
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &text)?.ok()?;
+    let book = scene.path("addresses.json");
+    let _operator = scene.operator("operator", &["--pod-addresses", &book.display().to_string()])?;
+    let pool = "devicepool/edge";
+    scene.wait_for(pool, "Calibrated", "False", "BeingMeasured")?;
+    // Nobody waits for it.
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let job = job(&scene, 1)?;
+    let owner = &job["metadata"]["ownerReferences"][0];
+    ensure!(owner["kind"] == "DevicePool" && owner["name"] == "edge", "{job:#}");
+    let pod = pod(&scene, &job, "")?;
+    let mut process = start(&scene, &job)?;
+    std::fs::write(&book, json!({ &name(&job): address(&mut process)? }).to_string())?;
+    patch_pod(&scene, &pod, &json!({ "phase": "Running" }))?;
+    scene.wait_for(pool, "Calibrated", "True", "Calibrated")?;
+    ensure!(wait(&scene, &mut process)?.success(), "it was acknowledged");
+    let status = scene.get(pool)?["status"].clone();
+    let class = &status["classes"][0];
+    let speed: f64 = class["speedFactor"].as_str().unwrap_or_default().parse()?;
+    ensure!(class["name"] == "lab" && class["node"] == NODE && class["model"] == "edge/fashion-mnist", "{status:#}");
+    ensure!(speed > 0.0 && status["classes"].as_array().map(Vec::len) == Some(1), "{status:#}");
+    let device =
+        status["devices"].as_array().and_then(|devices| devices.iter().find(|device| device["name"] == NODE).cloned());
+    let known = device.as_ref().and_then(|device| device["speedFactor"].as_str()?.parse::<f64>().ok());
+    ensure!(known == Some(speed), "what is planned with is what was measured: {status:#}");
+    Ok(())
+}
+
 pub(crate) fn images_are_mounted_only_where_the_cluster_can() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let _operator = scene.operator("operator", &[])?;
@@ -99,9 +144,9 @@ fn manifest() -> anyhow::Result<String> {
         "https://models.example.com/exit-table.safetensors\n    sha256: {:?}",
         sha256("exit-table.safetensors")?
     );
-    let class = "  classes:\n    - name: lab\n      matchLabels: { node.kubernetes.io/instance-type: lab }\n      tier: NearEdge\n      memoryBudget: 256Ki\n      speedFactor: \"1\"\n";
+    let class = format!("  classes:\n{LAB}      speedFactor: \"1\"\n");
     out = out.replace("configmap://fashion-mnist/exit-table.safetensors", &table);
-    out = out.replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &sha256("model.onnx")?);
+    out = out.replace(DIGEST, &sha256("model.onnx")?);
     Ok(out.replace("  classes:\n", class))
 }
 
