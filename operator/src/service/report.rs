@@ -3,13 +3,15 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
+use super::labels::PAUSED;
 use super::model_ready;
 use super::references::References;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;
+use crate::plan::Note;
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics};
 use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -29,12 +31,16 @@ pub struct Seen<'a> {
     pub standing: Option<&'a Standing>,
     /// Whether its gateways follow the plan in force.
     pub following: &'a Following,
+    /// What they have counted; `None` where that is not known yet.
+    pub observed: Option<&'a Metrics>,
+    /// Whether the operator may change nothing.
+    pub paused: bool,
 }
 
 /// Writes the status if it differs, and tells of what has changed.
 pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<(), Failure> {
     let note = context.plan_notes.of(service);
-    let status = status(service, seen, note, &clock::timestamp());
+    let status = status(service, seen, note.as_ref(), &clock::timestamp());
     if service.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -57,11 +63,11 @@ fn has_changed(before: &[Condition], condition: &Condition) -> bool {
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.
-pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now: &str) -> EENNServiceStatus {
+pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: &str) -> EENNServiceStatus {
     let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(seen, note, &before.conditions);
+    let findings = findings(seen, note.and_then(|note| note.trouble.clone()), &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -74,9 +80,10 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now:
         plan_ref: choice.in_force.as_ref().and_then(name),
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
-        observed: before.observed,
+        observed: seen.observed.cloned().or(before.observed),
         endpoints: if standing.is_some() { endpoints.collect() } else { before.endpoints },
-        rejected_devices: before.rejected_devices,
+        // What was found out before this process started still holds while nobody has planned anew.
+        rejected_devices: note.map_or(before.rejected_devices, |note| note.rejected.clone()),
     }
 }
 
@@ -88,13 +95,24 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
             let waits = |aspect| Finding::unknown(aspect, "NotAccepted", "see the condition Accepted");
             let others = ["ModelReady", "Planned", "Placed", "QoSMet"].map(waits);
             let ready = Finding::fails("Ready", finding.reason, finding.message.clone());
-            return [finding.clone()].into_iter().chain(others).chain([ready]).collect();
+            return [active(seen.paused), finding.clone()].into_iter().chain(others).chain([ready]).collect();
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
     let ready = ready(&[&model, &planned, &placed], following, before);
-    vec![accepted, model, planned, placed, qos(choice), ready]
+    vec![active(seen.paused), accepted, model, planned, placed, qos(choice), ready]
+}
+
+fn active(paused: bool) -> Finding {
+    match paused {
+        false => Finding::holds("Active", "Active", "the operator looks after it"),
+        true => {
+            let message =
+                format!("the annotation {PAUSED} keeps the operator from changing anything; remove it to go on");
+            Finding::fails("Active", "Paused", message)
+        }
+    }
 }
 
 fn planned(choice: &Choice, note: Option<String>) -> Finding {

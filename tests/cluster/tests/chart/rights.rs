@@ -21,6 +21,7 @@ const WORK: &[(&[&str], &str, &str)] = &[
     (&["patch"], "eenn.dev", "eennservices/status"),
     (&["patch"], "eenn.dev", "eennmodels/status"),
     (&["patch"], "eenn.dev", "eennplans/status"),
+    (&["patch"], "eenn.dev", "qostargets/status"),
     (&["create", "patch", "delete", "list", "watch"], "apps", "deployments"),
     (&["create", "patch", "delete", "list", "watch", "get"], "", "configmaps"),
     (&["create", "patch", "delete", "list", "watch"], "", "services"),
