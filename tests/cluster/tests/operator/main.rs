@@ -367,5 +367,7 @@ fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()
     scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
     let third = scene.get("eennplan/camera-3")?;
     ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
-    Ok(())
+    scene.until("the node is among those that are not used", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
+    })
 }
