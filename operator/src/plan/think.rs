@@ -134,8 +134,7 @@ impl Thought {
 
     fn take(&mut self, placements: &Placements, manifests: &Manifests) {
         for pool in placements.pools.values() {
-            self.notes
-                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            self.notes.extend(pool.misfits.iter().map(|(name, why)| (name.clone(), no_room(why))));
             for out in &pool.left_out {
                 let auto =
                     manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
@@ -207,6 +206,15 @@ impl Thought {
 fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -> Option<Plan> {
     let specs = deployed.services.iter().map(|service| incumbent.get(&service.name));
     deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
+}
+
+/// Why a service has no place, and what would help.
+fn no_room(why: &str) -> String {
+    let help = match why.contains("memory budget") {
+        true => "; a smaller spec.runtime.memoryBudget would help, or a larger memoryBudget of the device class",
+        false => "",
+    };
+    format!("no device has room: {why}{help}")
 }
 
 /// `EENNService/camera: spec.…` is about `camera`.
