@@ -1,5 +1,7 @@
 use super::processes::{deployed, example, models};
-use crate::{Ask, Decided, Deployment, Look, decide, predict, problem, spec};
+use crate::{
+    Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast,
+};
 use api::EENNPlanSpec;
 use domain::{Plan, Problem};
 use std::time::Duration;
@@ -49,4 +51,24 @@ fn an_object_names_chains_rates_and_who_decided() {
 #[test]
 fn reasons_are_cut_to_what_an_object_holds() {
     assert_eq!(object(&planned(), &"ü".repeat(2_000)).reason.chars().count(), 1_024);
+}
+
+#[test]
+fn what_an_object_holds_is_planned_on_from() {
+    let planned = planned();
+    let (problem, deployment, plan) = &planned;
+    let spec = object(&planned, "because");
+    assert_eq!(read_back(deployment, &[&spec]).unwrap(), *plan);
+    // Also where manifests say nothing of these chains any more.
+    let mut manifests = example();
+    manifests.services[0].spec.placement.pinned.truncate(1);
+    let chains = [("camera".to_owned(), spec.chains.clone())].into();
+    assert_eq!(read_back(&deployed(&with_chains(&manifests, &chains)), &[&spec]).unwrap(), *plan);
+    let error = read_back(&deployed(&manifests), &[&spec]).unwrap_err().to_string();
+    assert!(error.starts_with("the policy of plan 7 of service \"camera\": its chains are not"), "{error}");
+    let mut faster = spec.clone();
+    faster.forecast[0].rate = "170".parse().unwrap();
+    assert_eq!(with_forecast(problem.clone(), &[&faster]).services[0].sources[0].rate.get(), 170.0);
+    faster.policy = "{".to_owned();
+    assert!(read_back(deployment, &[&faster]).is_err() && read_back(deployment, &[]).is_err());
 }
