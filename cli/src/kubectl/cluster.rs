@@ -70,7 +70,9 @@ impl ClusterOptions {
             let names: Vec<&str> = kubeconfig.contexts.iter().map(|one| one.name.as_str()).collect();
             if !names.contains(&wanted.as_str()) {
                 let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                return Err(Failure::input(format!("there is no context {wanted:?} in the kubeconfig; it has {there}")));
+                return Err(Failure::input(format!(
+                    "there is no context {wanted:?} in the kubeconfig; it has {there}"
+                )));
             }
         } else {
             return Err(Failure::input("the kubeconfig has no current context; name one with --context"));

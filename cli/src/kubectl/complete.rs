@@ -44,9 +44,7 @@ pub(crate) fn print(words: &[String], out: &mut dyn Write) -> Outcome {
     let candidates = match candidates(before, last) {
         Candidates::Files => return Ok(writeln!(out, "{FILES}")?),
         Candidates::Words(words) => words,
-        Candidates::Names(names) => {
-            ask(names, &given(before)).into_iter().map(|name| (name, String::new())).collect()
-        }
+        Candidates::Names(names) => ask(names, &given(before)).into_iter().map(|name| (name, String::new())).collect(),
     };
     for (word, meaning) in candidates.iter().filter(|(word, _)| word.starts_with(last)) {
         match meaning.is_empty() {

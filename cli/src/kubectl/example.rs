@@ -105,15 +105,19 @@ fn plan(generation: i64, split: bool, reason: &str, accuracy: &str, loss: &str, 
     let hops_of_box = json!({ "name": "box", "hops": [hop("box", 1, 3)] });
     let hops_of_split = json!({ "name": "split", "hops": [hop("pi", 1, 1), hop("box", 2, 3)] });
     let (documents, default) = match split {
-        true => (json!([hops_of_split, hops_of_box]), json!([
-            { "probability": 0.4, "chain": "split", "thresholds": [0.7, 1.0] }, { "probability": 0.6, "chain": "box", "thresholds": [0.9, 0.5] },
-        ])),
+        true => (
+            json!([hops_of_split, hops_of_box]),
+            json!([
+                { "probability": 0.4, "chain": "split", "thresholds": [0.7, 1.0] }, { "probability": 0.6, "chain": "box", "thresholds": [0.9, 0.5] },
+            ]),
+        ),
         false => (json!([hops_of_box]), json!([{ "probability": 1.0, "chain": "box", "thresholds": [0.0, 1.0] }])),
     };
     let door = json!([{ "probability": 1.0, "chain": "box", "thresholds": [1.0, 0.5] }]);
     let text = |choices: &Value, source: Option<&str>| {
         let choice = |one: &Value| {
-            let thresholds: Vec<String> = one["thresholds"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+            let thresholds: Vec<String> =
+                one["thresholds"].as_array().into_iter().flatten().map(ToString::to_string).collect();
             let mut choice = json!({ "probability": one["probability"].to_string(), "chain": one["chain"], "thresholds": thresholds });
             if let Some(source) = source {
                 choice["source"] = source.into();
@@ -178,7 +182,12 @@ pub(super) fn models() -> Vec<EENNModel> {
         model(
             "letters",
             "post",
-            condition("Ready", "False", "ExitTableNotFound", "there is no ConfigMap \"letters\", which spec.exitTable.uri names"),
+            condition(
+                "Ready",
+                "False",
+                "ExitTableNotFound",
+                "there is no ConfigMap \"letters\", which spec.exitTable.uri names",
+            ),
         ),
     ]
 }

@@ -56,7 +56,7 @@ impl Cluster {
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
         self.list(namespace, labels).unwrap_or_else(|failure| {
-            let Failure::Input(why) | Failure::Running(why) = failure;
+            let (Failure::Input(why) | Failure::Running(why)) = failure;
             Listed { items: vec![], notes: vec![why.to_string()] }
         })
     }
@@ -70,7 +70,9 @@ impl Cluster {
         // Tells a kind that is not there from an object that is not.
         match self.wait(self.objects::<K>(namespace).get(name)) {
             Ok(object) => read(object).map(Some).map_err(Failure::input),
-            Err(kube::Error::Api(status)) if status.code == 404 && status.details.as_ref().is_some_and(|it| it.name == name) => {
+            Err(kube::Error::Api(status))
+                if status.code == 404 && status.details.as_ref().is_some_and(|it| it.name == name) =>
+            {
                 Ok(None)
             }
             Err(error) => Err(self.failed(&action, error)),
@@ -120,7 +122,8 @@ mod tests {
             });
             serde_json::from_value(json).unwrap()
         };
-        let objects = vec![object("later", json!({ "priority": "high" })), object("a", json!({ "minAccuracy": "0.9" }))];
+        let objects =
+            vec![object("later", json!({ "priority": "high" })), object("a", json!({ "minAccuracy": "0.9" }))];
         let listed = read_all::<QoSTarget>(objects);
         assert_eq!(listed.items.len(), 1);
         assert_eq!(listed.notes.len(), 1);

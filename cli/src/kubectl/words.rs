@@ -53,13 +53,19 @@ pub(super) fn state(service: &EENNService) -> String {
     let mut words = match &service.status {
         None => "not looked at".to_owned(),
         Some(status) => match STEPS.iter().find(|(aspect, _)| !holds(&status.conditions, aspect)) {
-            Some((aspect, _)) if reason(&status.conditions, aspect) == "WaitsForApproval" => "waits for approval".to_owned(),
+            Some((aspect, _)) if reason(&status.conditions, aspect) == "WaitsForApproval" => {
+                "waits for approval".to_owned()
+            }
             Some((_, words)) => (*words).to_owned(),
             None if holds(&status.conditions, "Ready") => "ready".to_owned(),
             None => "not ready".to_owned(),
         },
     };
-    if service.status.as_ref().is_some_and(|it| find(&it.conditions, "QoSMet").is_some_and(|one| one.status == ConditionStatus::False)) {
+    if service
+        .status
+        .as_ref()
+        .is_some_and(|it| find(&it.conditions, "QoSMet").is_some_and(|one| one.status == ConditionStatus::False))
+    {
         words.push_str(", misses targets");
     }
     if is_paused(service) {
@@ -151,6 +157,9 @@ mod tests {
     fn a_change_that_nobody_has_looked_at_is_told() {
         let mut service = example::service();
         service.metadata.generation = Some(4);
-        assert_eq!(trouble(&service)[0], "the operator has not looked at its last change yet; what follows is of before");
+        assert_eq!(
+            trouble(&service)[0],
+            "the operator has not looked at its last change yet; what follows is of before"
+        );
     }
 }

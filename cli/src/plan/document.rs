@@ -482,7 +482,8 @@ impl PredictionDocument {
 }
 
 impl MissDocument {
-    fn new(violation: &Violation) -> Self {
+    /// Of a target that is missed.
+    pub(crate) fn new(violation: &Violation) -> Self {
         let (target, unit) = match violation.target {
             Target::Loss => ("maxLoss", 1.0),
             Target::Accuracy => ("minAccuracy", 1.0),

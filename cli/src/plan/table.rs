@@ -168,7 +168,7 @@ struct Columns {
 }
 
 /// Targets, and side by side what is predicted.
-pub(crate) fn predictions(service: &ServiceDocument, runner_up: Option<&PredictionDocument>) -> Table {
+fn predictions(service: &ServiceDocument, runner_up: Option<&PredictionDocument>) -> Table {
     let shown = || service.predicted.iter().filter(|one| one.unsupported.is_none()).chain(runner_up);
     let columns = Columns {
         throughput: shown().any(|one| one.throughput.is_some()),

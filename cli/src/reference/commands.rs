@@ -2,8 +2,8 @@
 
 use super::{MADE, table};
 use crate::cli::Cli;
-use crate::kubectl;
 use crate::exit_code::ALL;
+use crate::kubectl;
 use clap::{Command, CommandFactory};
 
 /// As wide as help gets in a terminal.
@@ -54,8 +54,10 @@ mod tests {
         let page = page();
         let model = ["eenn model", "eenn model inspect", "eenn model profile"];
         let plugin = ["kubectl eenn", "kubectl eenn status", "kubectl eenn plan", "kubectl eenn approve"];
-        for name in
-            ["eenn", "eenn up", "eenn plan", "eenn explain", "eenn simulate", "eenn completion"].iter().chain(&model).chain(&plugin)
+        for name in ["eenn", "eenn up", "eenn plan", "eenn explain", "eenn simulate", "eenn completion"]
+            .iter()
+            .chain(&model)
+            .chain(&plugin)
         {
             assert!(page.contains(&format!("\n## {name}\n")), "{name} is missing in\n{page}");
         }

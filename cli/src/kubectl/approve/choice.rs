@@ -20,7 +20,10 @@ pub(super) fn chosen<'p>(
     }
     let Some(generation) = generation else { return plans.proposed.ok_or_else(|| nothing(service, plans)) };
     let Some(plan) = plans.generation(generation) else {
-        return Err(format!("service {name:?} has no plan with generation {generation}; it has {}", plans.generations()));
+        return Err(format!(
+            "service {name:?} has no plan with generation {generation}; it has {}",
+            plans.generations()
+        ));
     };
     match plans.in_force {
         Some(in_force) if in_force.uid() == plan.uid() => Err(format!("plan {} is in force already", plan.name_any())),

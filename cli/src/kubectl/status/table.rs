@@ -1,7 +1,7 @@
 //! A status for people. Pure.
 
-use super::document::{ModelLine, PodLine, PoolLine, ServiceLine, StatusDocument};
 use super::super::words::{age, milliseconds, share};
+use super::document::{ModelLine, PodLine, PoolLine, ServiceLine, StatusDocument};
 use crate::format::{digits, percent, plain_table};
 use api::status::{ConditionStatus, Metrics};
 use comfy_table::Table;

@@ -1,7 +1,5 @@
 use super::processes::{deployed, example, models};
-use crate::{
-    Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast,
-};
+use crate::{Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast};
 use api::EENNPlanSpec;
 use domain::{Plan, Problem};
 use std::time::Duration;
