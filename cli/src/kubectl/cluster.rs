@@ -119,7 +119,8 @@ impl Cluster {
 
     /// Lets time go by.
     pub(super) fn sleep(&self, time: Duration) {
-        self.wait(tokio::time::sleep(time));
+        // Made inside of the runtime, whose clock it uses.
+        self.wait(async { tokio::time::sleep(time).await });
     }
 
     /// Objects of a kind without their types, in a namespace, or of the whole cluster.

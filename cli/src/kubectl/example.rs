@@ -126,6 +126,7 @@ fn plan(generation: i64, split: bool, reason: &str, accuracy: &str, loss: &str, 
         };
         choices.as_array().into_iter().flatten().map(choice).collect::<Vec<_>>()
     };
+    let choices = [text(&default, None), text(&door, Some("door"))].concat();
     read(json!({
         "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNPlan",
         "metadata": {
@@ -135,7 +136,7 @@ fn plan(generation: i64, split: bool, reason: &str, accuracy: &str, loss: &str, 
         },
         "spec": {
             "serviceRef": { "name": "camera" }, "generation": generation, "reason": reason, "chains": chains,
-            "choices": [text(&default, None), text(&door, Some("door"))].concat(),
+            "choices": choices,
             "policy": policy(generation, &documents, &default, &json!({ "door": door })),
             "forecast": [{ "source": "street", "rate": "15" }, { "source": "door", "rate": "5" }],
             "predicted": [
@@ -166,12 +167,13 @@ pub(super) fn targets() -> Vec<QoSTarget> {
 
 /// Its model, and that of the other service.
 pub(super) fn models() -> Vec<EENNModel> {
+    let exits = ["early", "middle", "late"].map(|exit| json!({ "name": exit, "tensor": exit }));
     let model = |name: &str, namespace: &str, ready: Value| {
         read(json!({
             "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNModel", "metadata": { "name": name, "namespace": namespace, "generation": 3 },
             "spec": {
                 "artifact": { "uri": "pvc://models/faces.onnx" }, "input": { "name": "input", "shape": [1, 28, 28] },
-                "exits": ["early", "middle", "late"].map(|exit| json!({ "name": exit, "tensor": exit })),
+                "exits": exits,
                 "cuts": [{ "tensor": "cut1", "bytes": 100 }, { "tensor": "cut2", "bytes": 100 }],
             },
             "status": { "observedGeneration": 3, "exitCount": 3, "segmentCount": 3, "conditions": [ready] },

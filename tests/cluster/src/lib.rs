@@ -93,18 +93,24 @@ pub struct Tools {
     binaries: Binaries,
     home: tempfile::TempDir,
     kubeconfig: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Tools {
     /// Without a cluster.
     pub fn find(needed: &[Binary]) -> anyhow::Result<Self> {
         let binaries = Binaries::find(needed).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-        Ok(Self { binaries, home: tempfile::tempdir()?, kubeconfig: None })
+        Ok(Self { binaries, home: tempfile::tempdir()?, kubeconfig: None, programs: None })
     }
 
     /// As administrator of a cluster.
     pub fn of(plane: &ControlPlane, needed: &[Binary]) -> anyhow::Result<Self> {
         Ok(Self { kubeconfig: Some(plane.kubeconfig_path()), ..Self::find(needed)? })
+    }
+
+    /// With programs of a folder that others find by their names, as plugins of kubectl.
+    pub fn with_programs(self, folder: &Path) -> Self {
+        Self { programs: Some(folder.to_owned()), ..self }
     }
 
     /// Runs a program to its end, with `input` on standard input.
@@ -116,6 +122,11 @@ impl Tools {
         command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or(Path::new("/dev/null")));
         for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(name, self.home.path().join(name));
+        }
+        if let Some(programs) = &self.programs {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(folders)?);
         }
         let mut child = command.spawn().with_context(|| format!("{binary} does not start"))?;
         let mut stdin = child.stdin.take().context("its input is piped")?;

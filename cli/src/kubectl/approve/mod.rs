@@ -66,9 +66,9 @@ Examples:
   Go back to the placement of an older plan
     kubectl eenn approve fashion-mnist --generation 3
 
-For services with `planning: Manual`: a new placement of those waits, and policies adapt within the one
-in force. Sets spec.approvedPlan, so it needs the right to patch eennservices. A service that is kept in
-Git is approved there instead.";
+For services with `planning: Manual`: a new placement of those waits, while policies adapt within
+the one in force. Sets spec.approvedPlan, so it needs the right to patch eennservices. A service
+that is kept in Git is approved there instead.";
 
 impl Options {
     /// Shows what would change, asks, and does it.

@@ -34,9 +34,9 @@ Examples:
   What would help: a faster device, more memory, a better link, or fewer jobs?
     kubectl eenn explain fashion-mnist
 
-The plans in force of all services of the pool are simulated together, at the rates that they were made
-for; nothing is changed. Needs the right to list nodes and devicepools, and to read the ConfigMap of the
-model's exit table. Services of other namespaces count where you may list them.";
+The plans in force of all services of the pool are simulated together, at the rates that they were
+made for; nothing is changed. Needs the right to list nodes and to get devicepools, and to read the
+ConfigMap of the model's exit table. Services of other namespaces count where you may list them.";
 
 impl Options {
     /// Reads, simulates, and writes sentences to `out`.

@@ -215,7 +215,7 @@ fn prediction(metrics: &Metrics) -> PredictionDocument {
         mean_latency_milliseconds: milliseconds(metrics.mean_latency_milliseconds),
         p95_latency_milliseconds: milliseconds(metrics.p95_latency_milliseconds),
         // Formulas fit it to mean and variance.
-        p95_is_fitted: evaluator == "decomposition",
+        p95_is_fitted: evaluator == "decomposition" && metrics.p95_latency_milliseconds.is_some(),
         ..PredictionDocument::empty(evaluator, ServiceMetrics::default())
     }
 }

@@ -90,7 +90,10 @@ fn services(all: &[ServiceLine], wide: bool) -> Table {
     for service in all {
         let plan = service.plan.as_ref().map_or("–", |plan| plan.name.as_str());
         let words = cells(wide, &service.namespace, &[&service.name, &service.state, plan]);
-        let pods = format!("{} of {}", service.pods.ready, service.pods.all);
+        let pods = match service.pods.all {
+            0 => "–".to_owned(),
+            all => format!("{} of {all}", service.pods.ready),
+        };
         table.add_row(words.into_iter().chain([pods]).chain(predicted(service.predicted.as_ref())));
         if service.target.is_some() {
             let words = cells(wide, "", &["", "target", "", ""]);
