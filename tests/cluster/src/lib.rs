@@ -113,11 +113,10 @@ impl Tools {
         Self { programs: Some(folder.to_owned()), ..self }
     }
 
-    /// Runs a program to its end, with `input` on standard input.
-    pub fn run(&self, binary: Binary, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+    /// A program with its arguments, and nothing of the user's: repositories, plugins, clusters.
+    pub fn command(&self, binary: Binary, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(self.binaries.path(binary));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Nothing of the user's: repositories, plugins, clusters.
+        command.args(arguments);
         command.env("HOME", self.home.path());
         command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or(Path::new("/dev/null")));
         for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
@@ -128,6 +127,13 @@ impl Tools {
             let folders = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
             command.env("PATH", std::env::join_paths(folders)?);
         }
+        Ok(command)
+    }
+
+    /// Runs a program to its end, with `input` on standard input.
+    pub fn run(&self, binary: Binary, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+        let mut command = self.command(binary, arguments)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{binary} does not start"))?;
         let mut stdin = child.stdin.take().context("its input is piped")?;
         let input = input.to_owned();

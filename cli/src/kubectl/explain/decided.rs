@@ -37,7 +37,7 @@ pub(super) fn explained(neighbours: &Neighbours, service: &EENNService) -> Resul
     let member = neighbours.members.iter().find(|one| one.service.uid() == service.uid());
     let plan = member.map(|member| about(&member.plan.spec, &member.plan.name_any())).unwrap_or_default();
     let mut text = sentences(&in_force, judge, index, &place.1);
-    let _ = writeln!(text, "\n{plan}");
+    let _ = writeln!(text, "{plan}");
     let others: Vec<String> = in_force.places.iter().filter(|one| **one != place).map(name).collect();
     if !others.is_empty() {
         let _ = writeln!(text, "Pool {} is shared with {}.", neighbours.pool.name_any(), others.join(", "));
@@ -69,7 +69,7 @@ fn sentences(in_force: &InForce, judge: Option<&Prediction>, index: usize, name:
 fn numbers(evaluation: &Evaluation, index: usize) -> String {
     let metrics = evaluation.service(index);
     format!(
-        "  now: {} of its jobs have no answer, accuracy {}, mean {} ms, p95 {} ms\n",
+        "\nExpected now: {} of its jobs without an answer, accuracy {}, mean {} ms, p95 {} ms.\n",
         percent(Some(metrics.unanswered())),
         percent(Some(metrics.accuracy)),
         digits(metrics.mean_latency * 1e3),

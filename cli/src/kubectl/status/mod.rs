@@ -1,12 +1,13 @@
 //! `kubectl eenn status`: how services are, what is wrong and what helps.
 //!
-//! * [`scene`]: what is read. [`document`]: what it comes to, pure. [`table`]: the same for people.
+//! * [`scene`]: what is read. [`document`] and [`things`]: what it comes to, pure. [`table`]: the same for people.
 
 mod document;
 mod scene;
 mod table;
 #[cfg(test)]
 mod tests;
+mod things;
 
 pub(super) use scene::not_found;
 

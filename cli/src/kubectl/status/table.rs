@@ -1,7 +1,8 @@
 //! A status for people. Pure.
 
 use super::super::words::{age, milliseconds, share};
-use super::document::{ModelLine, PodLine, PoolLine, ServiceLine, StatusDocument};
+use super::document::{PodLine, ServiceLine, StatusDocument};
+use super::things::{ModelLine, PoolLine};
 use crate::format::{digits, percent, plain_table};
 use api::status::{ConditionStatus, Metrics};
 use comfy_table::Table;
@@ -13,8 +14,10 @@ pub(super) fn overview(document: &StatusDocument, namespace: Option<&str>) -> St
     let mut text = String::new();
     let wide = namespace.is_none();
     if document.services.is_empty() {
-        let place = namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}"));
-        let _ = writeln!(text, "There is no EENNService in {place}.");
+        let _ = match namespace {
+            Some(name) => writeln!(text, "There is no EENNService in namespace {name}; -A looks in all of them."),
+            None => writeln!(text, "There is no EENNService in any namespace."),
+        };
     } else {
         let _ = writeln!(text, "{}", services(&document.services, wide).trim_fmt());
         lines(&mut text, document.services.iter().flat_map(|one| troubles(one, wide)));

@@ -58,7 +58,7 @@ fn the_document_holds_what_tables_show() {
 fn nothing_is_told_as_nothing() {
     let document = StatusDocument::new(&Scene { pools: example::pools(), ..Scene::default() });
     let text = table::overview(&document, Some("attic"));
-    assert!(text.starts_with("There is no EENNService in namespace attic.\n"), "{text}");
+    assert!(text.starts_with("There is no EENNService in namespace attic; -A looks in all of them.\n"), "{text}");
     assert!(text.contains(" edge   ready"), "whoever has none looks for a pool: {text}");
 }
 

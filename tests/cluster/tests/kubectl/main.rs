@@ -10,7 +10,7 @@ use control_plane::Binary;
 use scene::{NAMESPACE, Scene};
 use serde_json::Value;
 use std::os::unix::fs::symlink;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
 const SERVICE: &str = "eennservice/camera";
 
@@ -70,6 +70,32 @@ impl Plugin {
     }
 }
 
+/// `kubectl eenn status -w`, until its owner is gone.
+struct Watch {
+    child: std::process::Child,
+    out: tempfile::NamedTempFile,
+}
+
+impl Watch {
+    fn start(plugin: &Plugin) -> anyhow::Result<Self> {
+        let out = tempfile::NamedTempFile::new()?;
+        let mut command = plugin.tools.command(Binary::Kubectl, &["eenn", "status", "-w", "-n", NAMESPACE])?;
+        let child = command.stdin(Stdio::null()).stdout(out.reopen()?).spawn()?;
+        Ok(Self { child, out })
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.out.path()).unwrap_or_default()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn holds(text: &str, words: &[&str]) -> anyhow::Result<()> {
     // Columns are as wide as their widest word.
     let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -105,9 +131,12 @@ fn a_service_is_shown_from_the_first_trouble_to_what_limits_it() -> anyhow::Resu
     shows_its_plan(&scene, &plugin)?;
     let text = plugin.there(&["explain", "camera"])?;
     holds(&text, &["All targets are met, by simulation.", "camera: ", "By plan camera-1", "20 from camera"])?;
-    // What is missing is said with what helps.
+    // Whoever watches sees what is missing, said with what helps.
+    let watch = Watch::start(&plugin)?;
+    scene.until("the first status is shown", || watch.text().contains("5 of 5"))?;
     scene.kubectl(&["-n", NAMESPACE, "delete", "configmap", "fashion-mnist"])?;
     scene.wait_for(SERVICE, "ModelReady", "False", "ModelNotReady")?;
+    scene.until("the second status is shown", || watch.text().contains("model not ready"))?;
     let text = plugin.there(&["status"])?;
     holds(
         &text,
@@ -196,7 +225,7 @@ fn what_cannot_be_done_is_told_in_one_line() -> anyhow::Result<()> {
     ensure!(said.starts_with("error: ") && said.contains("context"), "{said}");
     let mut scene = Scene::new()?;
     let plugin = Plugin::new(&scene)?;
-    holds(&plugin.there(&["status"])?, &["There is no EENNService in namespace edge."])?;
+    holds(&plugin.there(&["status"])?, &["There is no EENNService in namespace edge; -A looks"])?;
     let unknown = plugin.refusal(&["plan", "camera", "-n", NAMESPACE])?;
     ensure!(
         unknown.starts_with("error: there is no EENNService \"camera\" in namespace \"edge\"; there is none"),
