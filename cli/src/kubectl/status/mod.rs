@@ -75,9 +75,8 @@ impl Options {
         }
         let terminal = Some(Term::stdout()).filter(Term::is_term);
         loop {
-            match &terminal {
-                Some(terminal) => terminal.clear_screen()?,
-                None => {}
+            if let Some(terminal) = &terminal {
+                terminal.clear_screen()?;
             }
             out.write_all(text.as_bytes())?;
             out.flush()?;
