@@ -39,6 +39,11 @@ impl Cluster {
         Self { events: Recorder::new(client.clone(), reporter), client, leadership, metrics }
     }
 
+    /// Whether this process leads.
+    pub fn leads(&self) -> bool {
+        self.leadership.leads()
+    }
+
     /// How often the leader changed.
     pub fn transitions(&self) -> u64 {
         self.leadership.transitions()
@@ -49,11 +54,37 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     {
+        self.apply_as(api, object, &PatchParams::apply(MANAGER).force()).await
+    }
+
+    /// As [`Cluster::apply`], unless somebody else has set one of these fields to something else: for objects that users may have
+    /// made, and whose content must not be lost.
+    pub async fn apply_unless_taken<K>(&self, api: &Api<K>, object: &K) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        self.apply_as(api, object, &PatchParams::apply(MANAGER)).await
+    }
+
+    async fn apply_as<K>(&self, api: &Api<K>, object: &K, params: &PatchParams) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
-        let params = PatchParams::apply(MANAGER).force();
         let typed = with_type(object);
-        api.patch(&name, &params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
+        api.patch(&name, params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
+    }
+
+    /// Puts an object in the place of the version that it was read at.
+    pub async fn replace<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        api.replace(&name, &params, object).await.map(|_| ()).map_err(Failure::api(format!("replace {kind} {name}")))
     }
 
     /// Creates an object that must not be there yet.

@@ -41,11 +41,13 @@ pub(super) fn holds(conditions: &[Condition], aspect: &str) -> bool {
 }
 
 /// What has to be true one after the other before a service is ready, and what it is while that one is not.
-const STEPS: [(&str, &str); 4] = [
+const STEPS: [(&str, &str); 5] = [
     ("Accepted", "refused"),
     ("ModelReady", "model not ready"),
     ("Planned", "not planned"),
     ("Placed", "waits for pods"),
+    // All before it holds, so that it is about gateways.
+    ("Ready", "waits for gateways"),
 ];
 
 /// How a service is, in a few words.
@@ -57,8 +59,7 @@ pub(super) fn state(service: &EENNService) -> String {
                 "waits for approval".to_owned()
             }
             Some((_, words)) => (*words).to_owned(),
-            None if holds(&status.conditions, "Ready") => "ready".to_owned(),
-            None => "not ready".to_owned(),
+            None => "ready".to_owned(),
         },
     };
     if service

@@ -10,6 +10,7 @@
 //! * [`placement`]: chains for services of strategy Auto.
 //! * [`decide()`], [`replan`] and [`retune`]: policies for all services, at first and while gateways serve; [`predict`] says what
 //!   they will do.
+//! * [`Mind`]: the drift loop with all of this behind it.
 //! * [`spec`]: all of it as an EENNPlan. [`read_back`]: the way back.
 
 pub mod cluster;
@@ -17,6 +18,7 @@ mod decide;
 mod deploy;
 mod documents;
 mod in_force;
+mod mind;
 mod model;
 pub mod placement;
 mod predict;
@@ -28,6 +30,7 @@ mod tests;
 pub use decide::{Ask, Clock, Found, Replanned, Undecided, decide, replan, retune, tracks_confidence};
 pub use deploy::{Deployment, ServicePlan, SourcePlan, deploy};
 pub use in_force::{read_back, with_chains, with_forecast};
+pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};
 pub use problem::{problem, targets};

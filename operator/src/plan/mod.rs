@@ -15,11 +15,12 @@ pub use tried::Tried;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
+use crate::gateways::mind::Mark;
 use crate::service::choice;
 use crate::service::references::{self, References};
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
-use api::{DevicePool, EENNPlan, EENNPlanSpec};
+use api::{DevicePool, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
@@ -46,21 +47,7 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     if !context.runs(&pool) {
         return Ok(None);
     }
-    let candidates = candidates(context, &pool);
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    let inputs = inputs::inputs(&pool, &context.caches.nodes.all(), &candidates);
-    let mut tables = BTreeMap::new();
-    let mut hashes = BTreeMap::new();
-    for (name, key) in &inputs.models {
-        let Some(model) = context.caches.models.get(key) else { return Ok(None) };
-        if let Ok(table) = context.tables.read(context, &model).await? {
-            hashes.insert(name.clone(), table.hash.clone());
-            tables.insert(name.clone(), table.table.clone());
-        }
-    }
-    let hash = inputs.hash(&hashes);
+    let Some(Gathered { inputs, tables, hash }) = gather(context, &pool).await? else { return Ok(None) };
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
     let tried = context.tried.is(&Key::of(&*pool), &hash);
@@ -80,6 +67,37 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
+}
+
+/// What a pool is planned with.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Its manifests.
+    pub inputs: Inputs,
+    /// Exit tables of models, by their names in the manifests.
+    pub tables: BTreeMap<String, domain::ExitTable>,
+    /// Differs where something differs that plans depend on.
+    pub hash: String,
+}
+
+/// Collects what a pool is planned with; `None` where there is nothing to plan, or not yet.
+pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathered>, Failure> {
+    let candidates = candidates(context, pool);
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let inputs = inputs::inputs(pool, &context.caches.nodes.all(), &candidates);
+    let mut tables = BTreeMap::new();
+    let mut hashes = BTreeMap::new();
+    for (name, key) in &inputs.models {
+        let Some(model) = context.caches.models.get(key) else { return Ok(None) };
+        if let Ok(table) = context.tables.read(context, &model).await? {
+            hashes.insert(name.clone(), table.hash.clone());
+            tables.insert(name.clone(), table.table.clone());
+        }
+    }
+    let hash = inputs.hash(&hashes);
+    Ok(Some(Gathered { inputs, tables, hash }))
 }
 
 /// Services of a pool that can be planned for.
@@ -160,18 +178,45 @@ async fn store(
     if let Some(newest) = newest.filter(|newest| says_the_same(&newest.spec, &spec)) {
         return context.cluster.annotate(&api, &**newest, labels::INPUTS, hash).await;
     }
+    put(context, &service, newest, spec, Some(hash)).await.map(|_| ())
+}
+
+/// Stores a plan with another policy for the placement in force, as the next of its service. Returns what tells it from others,
+/// and its generation.
+pub async fn renew(
+    context: &Context,
+    service: &EENNService,
+    spec: EENNPlanSpec,
+) -> Result<Option<(Mark, i64)>, Failure> {
+    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
+    let newest = plans.last();
+    // It is for the same manifests as the newest, so that nothing is planned anew for them.
+    let hash = newest.and_then(|newest| made_for(newest));
+    put(context, service, newest, spec, hash.map(String::as_str)).await.map(Some)
+}
+
+async fn put(
+    context: &Context,
+    service: &EENNService,
+    newest: Option<&Arc<EENNPlan>>,
+    spec: EENNPlanSpec,
+    hash: Option<&str>,
+) -> Result<(Mark, i64), Failure> {
+    let key = Key::of(service);
     let generation = newest.map_or(0, |newest| newest.spec.generation) + 1;
     let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
     let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
-    let mut plan = EENNPlan::new(&format!("{}-{generation}", key.name), spec);
+    let name = format!("{}-{generation}", key.name);
+    let mut plan = EENNPlan::new(&name, spec);
     plan.metadata = ObjectMeta {
         namespace: Some(key.namespace.clone()),
         labels: Some(labels::of_service(&key.name)),
-        annotations: Some(BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
+        annotations: hash.map(|hash| BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
         owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
         ..plan.metadata
     };
-    context.cluster.create(&api, &plan).await
+    context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
+    Ok(((name, hash.map(str::to_owned)), generation))
 }
 
 /// Placement and choices; what is predicted differs a little every time.

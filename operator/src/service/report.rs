@@ -7,6 +7,7 @@ use super::model_ready;
 use super::references::References;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
+use crate::gateways::standing::Following;
 use crate::{Context, clock};
 use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint};
 use api::{EENNPlan, EENNService, ObjectReference};
@@ -14,16 +15,23 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use std::sync::Arc;
 
+/// What a reconcile has seen of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What it names; or what is missing.
+    pub found: &'a Result<References, Finding>,
+    /// Its plans.
+    pub choice: &'a Choice,
+    /// Its pods; `None` where nothing was applied.
+    pub standing: Option<&'a Standing>,
+    /// Whether its gateways follow the plan in force.
+    pub following: &'a Following,
+}
+
 /// Writes the status if it differs, and tells of what has changed.
-pub async fn report(
-    context: &Context,
-    service: &EENNService,
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-) -> Result<(), Failure> {
+pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<(), Failure> {
     let note = context.plan_notes.of(service);
-    let status = status(service, found, choice, standing, note, &clock::timestamp());
+    let status = status(service, seen, note, &clock::timestamp());
     if service.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -46,17 +54,11 @@ fn has_changed(before: &[Condition], condition: &Condition) -> bool {
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.
-pub fn status(
-    service: &EENNService,
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-    note: Option<String>,
-    now: &str,
-) -> EENNServiceStatus {
+pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now: &str) -> EENNServiceStatus {
+    let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(found, choice, standing, note);
+    let findings = findings(seen, note);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -75,13 +77,9 @@ pub fn status(
     }
 }
 
-fn findings(
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-    note: Option<String>,
-) -> Vec<Finding> {
-    let found = match found {
+fn findings(seen: &Seen<'_>, note: Option<String>) -> Vec<Finding> {
+    let &Seen { choice, standing, following, .. } = seen;
+    let found = match seen.found {
         Ok(found) => found,
         Err(finding) => {
             let waits = |aspect| Finding::unknown(aspect, "NotAccepted", "see the condition Accepted");
@@ -92,7 +90,7 @@ fn findings(
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
-    let ready = ready(&[&model, &planned, &placed]);
+    let ready = ready(&[&model, &planned, &placed], following);
     vec![accepted, model, planned, placed, qos(choice), ready]
 }
 
@@ -140,10 +138,19 @@ fn qos(choice: &Choice) -> Finding {
 }
 
 /// The summary, with the reason of the first thing that is missing.
-fn ready(needed: &[&Finding]) -> Finding {
-    match needed.iter().find(|finding| !finding.is_true()) {
-        None => Finding::holds("Ready", "Ready", "gateways take jobs"),
+fn ready(needed: &[&Finding], following: &Following) -> Finding {
+    if let Some(missing) = needed.iter().find(|finding| !finding.is_true()) {
         // What is not known yet is no bad news.
-        Some(missing) => Finding { aspect: "Ready", ..(*missing).clone() },
+        return Finding { aspect: "Ready", ..(*missing).clone() };
+    }
+    match following {
+        Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
+        Following::NotAsked => {
+            Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not been asked yet what they follow")
+        }
+        Following::None(why) => {
+            let message = format!("no gateway follows the plan in force: {why}");
+            Finding::fails("Ready", "PolicyNotAcknowledged", message)
+        }
     }
 }

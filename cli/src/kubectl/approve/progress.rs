@@ -2,6 +2,7 @@
 
 use super::super::plans::Plans;
 use super::super::words::{find, holds, is_paused};
+use api::status::ConditionStatus;
 use api::{EENNPlan, EENNService};
 use kube::ResourceExt;
 
@@ -31,14 +32,18 @@ pub(super) fn of(service: &EENNService, plans: &Plans<'_>, approved: &EENNPlan, 
         let why = find(&status.conditions, "Placed").map(|one| one.message.clone()).unwrap_or_default();
         return Progress::Waits(format!("plan {} is in force, pods are to come: {why}", in_force.name_any()));
     }
-    Progress::Done(format!("Plan {} is in force, and its pods are ready.", in_force.name_any()))
+    let done = format!("Plan {} is in force, and its pods are ready.", in_force.name_any());
+    // Gateways are told within seconds, or there is trouble that another wait does not end.
+    match find(&status.conditions, "Ready").filter(|ready| ready.status != ConditionStatus::True) {
+        Some(ready) => Progress::Done(format!("{done} But: {}", ready.message)),
+        None => Progress::Done(done),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::example;
     use super::*;
-    use api::status::ConditionStatus;
 
     #[test]
     fn it_is_done_when_pods_are_ready() {
@@ -52,6 +57,11 @@ mod tests {
         // The second has the placement of the first.
         let done = Progress::Done("Plan camera-2 is in force, and its pods are ready.".to_owned());
         assert_eq!(at(&service, 0, 3), done);
+        let ready = &mut service.status.as_mut().unwrap().conditions[5];
+        ready.status = ConditionStatus::False;
+        ready.message = "no gateway follows the plan in force".to_owned();
+        let but = "Plan camera-2 is in force, and its pods are ready. But: no gateway follows the plan in force";
+        assert_eq!(at(&service, 0, 3), Progress::Done(but.to_owned()));
         let placed = &mut service.status.as_mut().unwrap().conditions[3];
         placed.status = ConditionStatus::False;
         placed.message = "4 of 5 are ready".to_owned();

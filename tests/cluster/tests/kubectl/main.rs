@@ -117,16 +117,27 @@ fn a_service_is_shown_from_the_first_trouble_to_what_limits_it() -> anyhow::Resu
     holds(&text, &["camera not looked at", "camera: no operator has looked at it: is one running"])?;
     holds(&plugin.there(&["plan", "camera"])?, &["camera has no plan yet: no operator has looked at it"])?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let text = plugin.there(&["status"])?;
-    holds(&text, &["camera ready camera-1 5 of 5", "target", "≤ 250", "camera pi pi 1–6", "split pi 1–3 → box 4–6"])?;
+    holds(
+        &text,
+        &["camera waits for gateways camera-1 5 of 5", "target", "≤ 250", "camera pi pi 1–6", "split pi 1–3 → box 4–6"],
+    )?;
     holds(&text, &["edge ready 2 of 2 1", "fashion-mnist ready 6 6"])?;
     let text = plugin.say(&["status", "-A"])?.ok()?;
-    holds(&text, &["namespace service state", "edge camera ready"])?;
+    holds(&text, &["namespace service state", "edge camera waits for gateways"])?;
     let text = plugin.there(&["status", "camera"])?;
-    holds(&text, &["camera in namespace edge: ready", "Accepted yes", "predicted by simulation", "gateway pi yes 0"])?;
+    holds(
+        &text,
+        &[
+            "camera in namespace edge: waits for gateways",
+            "Accepted yes",
+            "predicted by simulation",
+            "gateway pi yes 0",
+        ],
+    )?;
     let document: Value = serde_json::from_str(&plugin.there(&["status", "-o", "json"])?)?;
-    ensure!(document["services"][0]["isReady"] == true, "{document:#}");
+    ensure!(document["services"][0]["state"] == "waits for gateways", "{document:#}");
     ensure!(document["services"][0]["pods"]["all"] == 5, "{document:#}");
     shows_its_plan(&scene, &plugin)?;
     let text = plugin.there(&["explain", "camera"])?;
@@ -178,11 +189,11 @@ fn a_placement_is_looked_at_approved_and_waited_for() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let plugin = Plugin::new(&scene)?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let automatic = plugin.refusal(&["approve", "camera", "-n", NAMESPACE, "--yes"])?;
     ensure!(automatic.contains("puts plans into place by itself"), "{automatic}");
     patch(&scene, r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let nothing = plugin.refusal(&["approve", "camera", "-n", NAMESPACE, "--yes"])?;
     ensure!(
         nothing == "error: nothing waits for approval: plan camera-1 of service \"camera\" is in force",
@@ -215,7 +226,13 @@ fn a_placement_is_looked_at_approved_and_waited_for() -> anyhow::Result<()> {
     ensure!(ours["fieldsV1"]["f:spec"]["f:approvedPlan"].is_object(), "{ours:#}");
     // And back.
     let text = plugin.there(&["approve", "camera", "--generation", "1", "--yes", "--wait"])?;
-    holds(&text, &["camera-1 instead of camera-2", "Plan camera-1 is in force, and its pods are ready."])
+    // The operator makes it anew, since gateways take what is newer.
+    holds(&text, &["camera-1 instead of camera-2", "is in force, and its pods are ready."])?;
+    let service = scene.get(SERVICE)?;
+    let now = service["status"]["planRef"]["name"].as_str().unwrap_or_default();
+    let chains = |name: &str| anyhow::Ok(scene.get(&format!("eennplan/{name}"))?["spec"]["chains"].clone());
+    ensure!(chains(now)? == chains("camera-1")?, "{service:#}");
+    Ok(())
 }
 
 fn what_cannot_be_done_is_told_in_one_line() -> anyhow::Result<()> {
@@ -258,7 +275,7 @@ fn what_cannot_be_done_is_told_in_one_line() -> anyhow::Result<()> {
 fn who_may_see_less_is_shown_less() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let user = scene.plane.kubeconfig_for("ann", None).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), user)?;
@@ -274,7 +291,7 @@ fn who_may_see_less_is_shown_less() -> anyhow::Result<()> {
         plugin.say(&[&["status"], &as_ann[..]].concat()).is_ok_and(|said| said.success)
     })?;
     let text = plugin.say(&[&["status"], &as_ann[..]].concat())?.ok()?;
-    holds(&text, &["camera ready camera-1", "Not shown: cannot list devicepools: "])?;
+    holds(&text, &["camera waits for gateways camera-1", "Not shown: cannot list devicepools: "])?;
     let refused = plugin.refusal(&[&["explain", "camera"], &as_ann[..]].concat())?;
     ensure!(refused.contains("cannot get DevicePool edge"), "{refused}");
     patch(&scene, r#"{"spec": {"planning": "Manual"}}"#)?;
