@@ -99,9 +99,22 @@ impl ClusterOptions {
         // Its tasks live in the runtime.
         let client = {
             let _inside = runtime.enter();
-            Client::try_from(config).map_err(|error| Failure::Running(anyhow!("no way to {address}: {error}")))?
+            Client::try_from(config).map_err(|error| no_way(&address, &error))?
         };
         Ok(Cluster { runtime, client, address, namespace })
+    }
+}
+
+/// Why requests to a cluster cannot even be prepared.
+fn no_way(address: &str, error: &kube::Error) -> Failure {
+    match error {
+        kube::Error::ProxyProtocolDisabled { proxy_url, .. } | kube::Error::ProxyProtocolUnsupported { proxy_url } => {
+            Failure::Running(anyhow!(
+                "no way to {address}: `kubectl eenn` does not go through proxies such as {proxy_url}; where the cluster can be \
+                 reached without, add its host to NO_PROXY"
+            ))
+        }
+        error => Failure::Running(anyhow!("no way to {address}: {}", causes(error))),
     }
 }
 

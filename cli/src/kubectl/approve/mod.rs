@@ -4,6 +4,8 @@
 
 mod choice;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use super::cluster::{Cluster, ClusterOptions};
 use super::plan::{Proposal, difference};
