@@ -55,6 +55,8 @@ pub struct Controllers {
     pub pools: Arc<Controller<Key>>,
     /// Status of models.
     pub models: Arc<Controller<Key>>,
+    /// Status of targets.
+    pub targets: Arc<Controller<Key>>,
     /// Plans of all services of a pool.
     pub plans: Arc<Controller<Key>>,
     /// Children and status of services.
@@ -70,6 +72,7 @@ impl Controllers {
         Self {
             pools: controller("devicepool"),
             models: controller("eennmodel"),
+            targets: controller("qostarget"),
             plans: controller("plan"),
             services: controller("eennservice"),
             tried: Arc::default(),
@@ -153,6 +156,7 @@ impl Caches {
                 service.spec.qos_target_ref.as_ref().is_some_and(|named| named.name.as_str() == target.name)
             };
             services_of(&c, services.within(&target.namespace), using);
+            c.targets.add(target);
         });
     }
 

@@ -6,7 +6,7 @@
 //! * [`cache`], [`caches`]: one watch per kind; who looks at what when something changes.
 //! * [`queue`], [`controller`]: who looks at which object when.
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
-//! * [`pool`], [`model`], [`service`]: the reconcilers.
+//! * [`pool`], [`model`], [`target`], [`service`]: the reconcilers.
 //! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
 
 pub mod applied;
@@ -29,6 +29,7 @@ pub mod pool;
 pub mod queue;
 pub mod run;
 pub mod service;
+pub mod target;
 
 use api::DevicePool;
 use applied::Applied;

@@ -8,7 +8,7 @@ use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::{Context, gateways, identity, model, plan, pool, service};
+use crate::{Context, gateways, identity, model, plan, pool, service, target};
 use anyhow::Context as _;
 use kube::{Client, Config};
 use std::sync::Arc;
@@ -143,6 +143,11 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         let context = Arc::clone(&c);
         async move { model::reconcile(&context, &key).await.map(|()| None) }
     });
+    let c = Arc::clone(context);
+    let targets = Arc::clone(&controllers.targets).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { target::reconcile(&context, &key).await.map(|()| None) }
+    });
     // Plans take all cores, so they are made one after the other.
     let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));
     let plans = Arc::clone(&controllers.plans).run(1, move |key| {
@@ -156,5 +161,5 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
     });
     let gateways = gateways::follow(Arc::clone(context), Arc::clone(&controllers.services));
     let identity = identity::keep(&context.identity, &context.cluster, &context.namespace, &context.operator_name);
-    tokio::join!(pools, models, plans, services, gateways, identity);
+    tokio::join!(pools, models, targets, plans, services, gateways, identity);
 }

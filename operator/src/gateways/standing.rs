@@ -2,6 +2,7 @@
 
 use crate::cache::Key;
 use api::EENNPlan;
+use api::status::Metrics;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use wire::document::{PolicyDocument, PolicyVersion};
@@ -51,11 +52,15 @@ pub enum Following {
 struct Entry {
     wanted: Option<Wanted>,
     since: f64,
+    /// Whether anybody has looked.
+    asked: bool,
     gateways: BTreeMap<String, Option<Heard>>,
     /// Why gateways could not be told, and since when that is said.
     trouble: Option<(String, f64)>,
     /// Whether one has ever followed anything.
     followed: bool,
+    /// What gateways have counted lately.
+    observed: Option<Metrics>,
 }
 
 /// All services with gateways.
@@ -102,9 +107,23 @@ impl Standings {
         let Some(entry) = entries.get_mut(service) else { return false };
         let before = entry.following(now);
         entry.followed |= gateways.values().any(Option::is_some);
-        entry.gateways = gateways;
+        (entry.gateways, entry.asked) = (gateways, true);
         entry.trouble(trouble, now);
         entry.following(now) != before
+    }
+
+    /// What gateways of a service have counted lately. Whether that is news.
+    pub fn observed(&self, service: &Key, observed: Metrics) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(service) else { return false };
+        let news = entry.observed.as_ref() != Some(&observed);
+        entry.observed = Some(observed);
+        news
+    }
+
+    /// That, for its status.
+    pub fn last_observed(&self, service: &Key) -> Option<Metrics> {
+        self.entries().get(service)?.observed.clone()
     }
 
     /// Whether gateways of a service follow the plan in force.
@@ -128,7 +147,7 @@ impl Standings {
 
 impl Entry {
     fn following(&self, now: f64) -> Following {
-        let Some(wanted) = &self.wanted else { return Following::NotAsked };
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
         let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
         let count = present().filter(|heard| heard.version >= wanted.version).count();
         let in_time = self.followed && now - self.since < GRACE;
@@ -181,8 +200,10 @@ mod tests {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
         assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
         standings.want(&key, wanted(1, "pi"), true, 0.0);
+        assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
+        standings.heard(&key, said(0.5, &[]), None, 0.5);
         assert_eq!(
-            standings.following(&key, 0.0),
+            standings.following(&key, 0.5),
             Following::None("there is no gateway pod with an address".to_owned())
         );
         assert!(standings.heard(&key, said(1.0, &[("x", None), ("y", None)]), Some("x refused".to_owned()), 1.0));

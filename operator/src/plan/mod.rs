@@ -4,12 +4,13 @@
 //! * [`Tables`]: exit tables. [`think`]: the decision, pure. [`Notes`]: why a service has no plan.
 
 pub mod inputs;
+mod lost;
 mod notes;
 mod tables;
 pub mod think;
 mod tried;
 
-pub use notes::Notes;
+pub use notes::{Note, Notes};
 pub use tables::Tables;
 pub use tried::Tried;
 
@@ -20,6 +21,7 @@ use crate::service::choice;
 use crate::service::references::{self, References};
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
+use api::status::RejectedDevice;
 use api::{DevicePool, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
@@ -38,6 +40,9 @@ const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
 const ARRIVALS: u64 = 100_000;
 
+/// Time until a pool that has lost nodes is planned anew: gateways come first.
+const AFTER_LOSS: Duration = Duration::from_millis(500);
+
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
@@ -54,6 +59,10 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     if tried || inputs.services.keys().all(is_current) {
         return Ok(None);
     }
+    if lost::do_without(context, &inputs).await? {
+        // Planned anew once these have come by the watch.
+        return Ok(Some(AFTER_LOSS));
+    }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
@@ -61,7 +70,7 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
         if let Some(spec) = thought.plans.get(name) {
             store(context, key, newest.get(name), spec.clone(), &hash).await?;
         }
-        if context.plan_notes.set(key, thought.notes.get(name).cloned()) {
+        if context.plan_notes.set(key, note(&thought, name)) {
             services.add(key.clone());
         }
     }
@@ -145,7 +154,7 @@ async fn thought(
     newest: &Newest,
     reason: String,
 ) -> (Thought, Inputs) {
-    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.chains.clone())).collect();
+    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
             ask: Ask { budget: BUDGET, ..Ask::default() },
@@ -163,6 +172,21 @@ async fn thought(
         (thought, inputs)
     });
     thinking.await.expect("panics have been caught")
+}
+
+/// What planning has found out about a service.
+fn note(thought: &Thought, name: &str) -> Note {
+    /// As many as a status has room for, and as long.
+    const MOST: (usize, usize) = (64, 512);
+    let rejected = |(device, reason): &(String, String)| {
+        Some(RejectedDevice { name: device.parse().ok()?, reason: reason.chars().take(MOST.1).collect() })
+    };
+    let left_out = thought.left_out.get(name).map(Vec::as_slice).unwrap_or_default();
+    let mut rejected: Vec<RejectedDevice> = left_out.iter().filter_map(rejected).collect();
+    rejected.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    rejected.dedup_by(|a, b| a.name == b.name);
+    rejected.truncate(MOST.0);
+    Note { trouble: thought.notes.get(name).cloned(), rejected }
 }
 
 /// Stores a plan as the next of its service, unless it says what the newest one says already.

@@ -5,8 +5,8 @@
 use super::inputs::Inputs;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Look, Models, cluster};
-use domain::ExitTable;
+use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
+use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much may be spent.
@@ -34,11 +34,11 @@ pub struct Thought {
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
 
-/// Plans for all services of a pool together. `incumbent`: the chains that services have now.
+/// Plans for all services of a pool together. `incumbent`: the plans that services have now.
 pub fn think(
     inputs: &Inputs,
     tables: &BTreeMap<String, ExitTable>,
-    incumbent: &BTreeMap<String, Vec<PlannedChain>>,
+    incumbent: &BTreeMap<String, EENNPlanSpec>,
     reason: &str,
     effort: &Effort,
     clock: Clock<'_>,
@@ -52,12 +52,13 @@ pub fn think(
         Ok(models) => models,
         Err(refused) => return thought.none(&manifests, &refused.0),
     };
-    let manifests = match thought.placed(&manifests, &unplaced, &models, incumbent, effort) {
+    let chains = incumbent.iter().map(|(name, plan)| (name.clone(), plan.chains.clone())).collect();
+    let manifests = match thought.placed(&manifests, &unplaced, &models, &chains, effort) {
         Ok(manifests) => manifests,
         Err(note) => return thought.none(&manifests, &note),
     };
     let Some((manifests, resolved)) = thought.resolved(manifests) else { return thought };
-    if let Err(note) = thought.decide(&resolved, &models, reason, effort, clock) {
+    if let Err(note) = thought.decide(&resolved, &models, incumbent, reason, effort, clock) {
         return thought.none(&manifests, &note);
     }
     thought
@@ -171,6 +172,7 @@ impl Thought {
         &mut self,
         resolved: &Resolved,
         models: &Models,
+        incumbent: &BTreeMap<String, EENNPlanSpec>,
         reason: &str,
         effort: &Effort,
         clock: Clock<'_>,
@@ -178,7 +180,8 @@ impl Thought {
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
-        let found = deployment::decide(&problem, &deployed, &effort.ask, None, clock)
+        let before = in_force(&deployed, incumbent);
+        let found = deployment::decide(&problem, &deployed, &effort.ask, before.as_ref(), clock)
             .map_err(|undecided| undecided.to_string())?;
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
         let decided =
@@ -195,6 +198,12 @@ impl Thought {
         }
         Ok(())
     }
+}
+
+/// The plan that services have now; `None` unless all of them have one for the chains that they are going to have.
+fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -> Option<Plan> {
+    let specs = deployed.services.iter().map(|service| incumbent.get(&service.name));
+    deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
 }
 
 /// `EENNService/camera: spec.…` is about `camera`.

@@ -69,7 +69,7 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     let caches = &context.caches;
     let mut wanted: BTreeSet<String> = names(&children.config_maps);
     wanted.extend(names(&children.services));
-    let deployments: Vec<&Deployment> = children.fragments.iter().chain(&children.gateways).collect();
+    let deployments = deployments(&children);
     ensure(context, &caches.accounts, &children.account).await?;
     ensure_all(context, &caches.network_policies, &children.network_policies).await?;
     // Configuration and certificates first: a pod would wait for them.
@@ -87,6 +87,11 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
         standing.again = clear(context, service, &key, &current, &wanted).await?;
     }
     Ok(standing)
+}
+
+/// Those of fragments and gateways.
+pub fn deployments(children: &Children) -> Vec<&Deployment> {
+    children.fragments.iter().chain(&children.gateways).collect()
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> BTreeSet<String> {
@@ -183,7 +188,7 @@ where
 }
 
 /// Whose pods are ready.
-fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
+pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
     let (mut waiting, mut fragments_ready) = (vec![], true);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A Secret that somebody has deleted is back after so long, at the latest.
 pub const AGAIN: Duration = Duration::from_secs(3600);
 /// And after so long where pods may be waiting for it.
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// What services were given last: a hash of it, and when.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ mod tests {
         assert!(certified.is_due(&key, "x", AGAIN, 0.0));
         certified.given(key.clone(), "x".to_owned(), 0.0);
         assert!(!certified.is_due(&key, "x", AGAIN, 3599.0) && certified.is_due(&key, "x", AGAIN, 3600.0));
-        assert!(certified.is_due(&key, "x", SOON, 30.0) && !certified.is_due(&key, "x", SOON, 29.0));
+        assert!(certified.is_due(&key, "x", SOON, 60.0) && !certified.is_due(&key, "x", SOON, 59.0));
         assert!(certified.is_due(&key, "y", AGAIN, 1.0));
         certified.forget(&key);
         assert!(certified.is_due(&key, "x", AGAIN, 1.0));

@@ -29,6 +29,8 @@ const TESTS: &[Test] = &[
     ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+    ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
+    ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
 ];
 
@@ -326,4 +328,44 @@ fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
     processes.another_gateway(&book)?;
     scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)
+}
+
+fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused=true"])?;
+    scene.wait_for(SERVICE, "Active", "False", "Paused")?;
+    let deployment = scene.names("deployments")?.pop().unwrap_or_default();
+    scene.kubectl(&["-n", NAMESPACE, "delete", "deployment", &deployment])?;
+    scene.wait_for(SERVICE, "Placed", "False", "PodsNotReady")?;
+    ensure!(!scene.names("deployments")?.contains(&deployment), "it was made again");
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused-"])?;
+    scene.wait_for(SERVICE, "Active", "True", "Active")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let first = scene.get("eennplan/camera-1")?;
+    // To a chain through the node, so that it has to be done without.
+    let used = first["spec"]["choices"].as_array().cloned().unwrap_or_default();
+    let goes = |chain: &str| used.iter().any(|choice| choice["chain"] == chain);
+    ensure!(goes("split") || goes("box"), "no job goes over the box: {first:#}");
+    scene.kubectl(&["delete", "node", "box"])?;
+    scene.until("there is a plan without the node", || scene.get("eennplan/camera-2").is_ok())?;
+    let second = scene.get("eennplan/camera-2")?;
+    let chains: Vec<&Value> = second["spec"]["choices"]
+        .as_array()
+        .map(|all| all.iter().map(|one| &one["chain"]).collect())
+        .unwrap_or_default();
+    ensure!(chains.iter().all(|chain| **chain == "pi"), "{second:#}");
+    ensure!(second["spec"]["chains"] == first["spec"]["chains"], "pods stay until new ones are there: {second:#}");
+    ensure!(second["spec"]["reason"] == "box is gone: jobs take the other chains", "{second:#}");
+    scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
+    let third = scene.get("eennplan/camera-3")?;
+    ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
+    Ok(())
 }
