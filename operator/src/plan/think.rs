@@ -28,8 +28,11 @@ pub struct Thought {
     /// Why a service has none.
     pub notes: BTreeMap<String, String>,
     /// Devices that services do not use, and why, per service.
-    pub left_out: BTreeMap<String, Vec<(String, String)>>,
+    pub left_out: LeftOut,
 }
+
+/// Devices and reasons, per service.
+pub type LeftOut = BTreeMap<String, Vec<(String, String)>>;
 
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
@@ -44,7 +47,7 @@ pub fn think(
     clock: Clock<'_>,
 ) -> Thought {
     let mut thought = Thought::default();
-    let manifests = without_lost_chains(&inputs.manifests);
+    let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
     let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
     let served = unplaced.services.iter().map(|service| &service.model);
@@ -131,8 +134,7 @@ impl Thought {
 
     fn take(&mut self, placements: &Placements, manifests: &Manifests) {
         for pool in placements.pools.values() {
-            self.notes
-                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            self.notes.extend(pool.misfits.iter().map(|(name, why)| (name.clone(), no_room(why))));
             for out in &pool.left_out {
                 let auto =
                     manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
@@ -206,6 +208,15 @@ fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -
     deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
 }
 
+/// Why a service has no place, and what would help.
+fn no_room(why: &str) -> String {
+    let help = match why.contains("memory budget") {
+        true => "; a smaller spec.runtime.memoryBudget would help, or a larger memoryBudget of the device class",
+        false => "",
+    };
+    format!("no device has room: {why}{help}")
+}
+
 /// `EENNService/camera: spec.…` is about `camera`.
 fn service_of(path: &str) -> Option<String> {
     Some(path.strip_prefix("EENNService/")?.split(':').next()?.to_owned())
@@ -222,16 +233,25 @@ fn with_services(manifests: Manifests, services: Vec<api::Object<api::EENNServic
 }
 
 /// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.
-fn without_lost_chains(manifests: &Manifests) -> Manifests {
+fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifests {
     let mut manifests = manifests.clone();
-    let lost: BTreeSet<&str> =
-        manifests.nodes.iter().filter(|node| node.spec.trouble().is_some()).map(|node| node.name.as_str()).collect();
+    let nodes: BTreeMap<String, Option<&'static str>> =
+        manifests.nodes.iter().map(|node| (node.name.clone(), node.spec.trouble())).collect();
+    let trouble = |node: &str| nodes.get(node).map_or(Some("no node of the pool"), |trouble| *trouble);
     for service in &mut manifests.services {
         let pinned = &mut service.spec.placement.pinned;
-        let whole = |chain: &api::PinnedChain| chain.fragments.iter().all(|one| !lost.contains(one.node.as_str()));
-        if pinned.iter().any(whole) {
-            pinned.retain(whole);
+        let whole = |chain: &api::PinnedChain| chain.fragments.iter().all(|one| trouble(one.node.as_str()).is_none());
+        if !pinned.iter().any(whole) {
+            continue;
         }
+        for chain in pinned.iter().filter(|chain| !whole(chain)) {
+            let why = |one: &api::PinnedFragment| Some((one.node.to_string(), trouble(one.node.as_str())?));
+            let lost = chain.fragments.iter().filter_map(why);
+            let lost =
+                lost.map(|(node, why)| (node, format!("{why}, so that chain {:?} is not used", chain.chain.as_str())));
+            left_out.entry(service.name.clone()).or_default().extend(lost);
+        }
+        pinned.retain(whole);
     }
     manifests
 }

@@ -47,7 +47,12 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    let told = |condition: &&Condition| condition.r#type != "Ready" || condition.status == ConditionStatus::True;
+    let told = |condition: &&Condition| match condition.r#type.as_str() {
+        // Its reason is told by the condition that it is of.
+        "Ready" => condition.status == ConditionStatus::True || condition.reason == NOT_FOLLOWED,
+        "Active" => before.iter().any(|old| old.r#type == "Active") || condition.status == ConditionStatus::False,
+        _ => true,
+    };
     for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;

@@ -19,6 +19,7 @@ const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,conf
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
+    ("the_commands_of_the_guide_end_in_pods", the_commands_of_the_guide_end_in_pods),
     ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
     ("what_is_deleted_comes_back", what_is_deleted_comes_back),
     ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
@@ -68,6 +69,21 @@ fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
     let events = scene.kubectl(&["-n", NAMESPACE, "events", "--for", SERVICE])?;
     ensure!(events.contains("Placed") && events.contains("Planned"), "{events}");
     Ok(())
+}
+
+fn the_commands_of_the_guide_end_in_pods() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    let example = |name: &str| cluster_tests::file("examples/cluster").join(name).display().to_string();
+    let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
+    let from = format!("--from-file=exit-table.safetensors={}", table.display());
+    scene.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &from])?;
+    scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &example("pool.yaml"), "-f", &example("model.yaml")])?;
+    let service = std::fs::read_to_string(example("service.yaml"))?.replace("NODE", "pi");
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &service)?.ok()?;
+    scene.wait_for("eennservice/fashion-mnist", "Placed", "True", "Placed")?;
+    scene.wait_for("eennservice/fashion-mnist", "QoSMet", "True", "TargetsExpectedToBeKept")?;
+    scene.wait_for("qostarget/interactive", "Accepted", "True", "Accepted")
 }
 
 /// Versions of all objects by kind and name.
@@ -367,5 +383,7 @@ fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()
     scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
     let third = scene.get("eennplan/camera-3")?;
     ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
-    Ok(())
+    scene.until("the node is among those that are not used", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
+    })
 }
