@@ -5,8 +5,7 @@
 use super::inputs::Inputs;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Deployment, Judge, Look, Models, Outline};
-use domain::problem::Model;
+use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
 use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,9 +50,10 @@ pub fn think(
     let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
     let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
-    let models = match models(&unplaced, &manifests, tables) {
+    let served = unplaced.services.iter().map(|service| &service.model);
+    let models = match cluster::models(served, &manifests, tables) {
         Ok(models) => models,
-        Err(note) => return thought.none(&manifests, &note),
+        Err(refused) => return thought.none(&manifests, &refused.0),
     };
     let chains = incumbent.iter().map(|(name, plan)| (name.clone(), plan.chains.clone())).collect();
     let manifests = match thought.placed(&manifests, &unplaced, &models, &chains, effort) {
@@ -254,25 +254,6 @@ fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifes
         pinned.retain(whole);
     }
     manifests
-}
-
-/// What is known of models, from their manifests and exit tables.
-pub fn models(
-    unplaced: &Unplaced,
-    manifests: &Manifests,
-    tables: &BTreeMap<String, ExitTable>,
-) -> Result<Models, String> {
-    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
-    for service in &unplaced.services {
-        let name = service.model.model.name.as_str();
-        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
-        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
-            let outline = Outline::from_manifest(&spec.spec).map_err(|refused| refused.0)?;
-            let model = deployment::model(&service.model, outline, table.clone(), Judge::Others, true);
-            models.insert(name, model.map_err(|refused| refused.0)?);
-        }
-    }
-    Ok(models.into_values().collect())
 }
 
 /// Bytes of weights per segment: the file, spread evenly.

@@ -1,8 +1,6 @@
 //! Labels and names of everything that belongs to a service.
 
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Who made an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -47,9 +45,5 @@ pub fn hash(content: &str) -> String {
 
 /// As [`hash`], of bytes.
 pub fn hash_of(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(5).fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    deployment::cluster::hash(content)
 }
