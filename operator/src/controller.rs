@@ -68,6 +68,7 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         R: Future<Output = Result<Option<Duration>, Failure>> + Send + 'static,
     {
         let mut running = JoinSet::new();
+        self.queue().start(clock::now());
         loop {
             while running.len() < workers {
                 let Some((key, waited)) = self.queue().pop(clock::now()) else { break };
@@ -120,6 +121,11 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         self.added.notify_one();
     }
 
+    /// Seconds for which nothing has moved although something should have.
+    pub fn standstill(&self, now: f64) -> f64 {
+        self.queue().standstill(now)
+    }
+
     fn show(&self) {
         let queue = self.queue();
         self.metrics.queue(self.name, queue.len(clock::now()), queue.running());
@@ -134,5 +140,14 @@ impl Failure {
     /// From what the API server said to an action, such as "create EENNPlan a/b".
     pub fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
+    }
+
+    /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was
+    /// too busy, or where somebody else wrote at the same time.
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Api { action, source } = self else { return None };
+        let kube::Error::Api(status) = &**source else { return None };
+        let passes = matches!(status.code, 401 | 408 | 409 | 429 | 502..=504);
+        (!passes).then(|| format!("cannot {action}: {}", status.message))
     }
 }

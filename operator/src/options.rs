@@ -3,6 +3,7 @@
 use crate::lease::election::Timing;
 use clap::Parser;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Serve early-exit neural networks on the nodes of this cluster
@@ -48,6 +49,10 @@ pub struct Options {
     /// Objects of each kind that are looked at at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT")]
     pub workers: u16,
+
+    /// End right after so many successful writes: for tests of what holds when an operator dies between two of them
+    #[arg(long, hide = true, value_name = "COUNT")]
+    pub end_after_writes: Option<NonZeroU64>,
 }
 
 impl Options {

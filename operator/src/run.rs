@@ -97,8 +97,9 @@ async fn work(
 ) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("no client")?;
     let controllers = Controllers::new(metrics);
+    health.follow(controllers.clone());
     let context = Arc::new(Context {
-        cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)),
+        cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes),
         caches: Caches::default(),
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),

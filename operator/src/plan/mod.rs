@@ -70,13 +70,24 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    let mut failure = None;
     for (name, key) in &inputs.services {
-        if let Some(spec) = thought.plans.get(name) {
-            store(context, key, newest.get(name), spec.clone(), &hash).await?;
+        let mut note = thought.notes.get(name).cloned();
+        // One that was stored before another could not be stays: otherwise there would be one more with every try.
+        let is_new = !is_current(name);
+        if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
+            && let Err(failed) = store(context, key, newest.get(name), spec.clone(), &hash).await
+        {
+            // Those of other services are stored all the same.
+            note = failed.refusal().or(note);
+            failure = Some(failed);
         }
-        if context.plan_notes.set(key, thought.notes.get(name).cloned()) {
+        if context.plan_notes.set(key, note) {
             services.add(key.clone());
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)

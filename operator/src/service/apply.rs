@@ -24,7 +24,7 @@ use std::time::Duration;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// How far the children of a service are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Deployments whose pods are ready, of how many.
     pub ready: (usize, usize),
@@ -32,6 +32,15 @@ pub struct Standing {
     pub waiting: Vec<String>,
     /// When to look again.
     pub again: Option<Duration>,
+    /// What the API server refused, and why: not all is there then.
+    pub refusal: Option<String>,
+}
+
+impl Standing {
+    /// Not all is there, since the API server refuses something.
+    pub fn refused(refusal: String) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
 }
 
 /// Since when Deployments that nobody needs any more have taken no new jobs.
@@ -185,7 +194,7 @@ fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
             waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
         }
     }
-    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), waiting, again: None }
+    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), waiting, ..Standing::default() }
 }
 
 fn is_ready(there: &Deployment, desired: &Deployment) -> bool {

@@ -40,20 +40,31 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     }
     let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
     let choice = choice::choose(&service, &plans);
-    let (found, standing) = match references::find(context, &service) {
+    let (found, brought) = match references::find(context, &service) {
         Ok(found) => {
-            let standing = bring(context, &service, &found, &choice).await?;
-            (Ok(found), standing)
+            let brought = bring(context, &service, &found, &choice).await;
+            (Ok(found), brought)
         }
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
-        Err(finding) => (Err(finding), None),
+        Err(finding) => (Err(finding), Ok(None)),
     };
+    // Users are told also of what the API server refuses; that is tried again like any other failure.
+    let (standing, failure) = match brought {
+        Ok(standing) => (standing, None),
+        Err(failure) => match failure.refusal() {
+            Some(refusal) => (Some(Standing::refused(refusal)), Some(failure)),
+            None => return Err(failure),
+        },
+    };
+    report::report(context, &service, &found, &choice, standing.as_ref()).await?;
+    in_force::report(context, &plans, &choice).await?;
     for plan in &choice.obsolete {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
-    in_force::report(context, &plans, &choice).await?;
-    report::report(context, &service, &found, &choice, standing.as_ref()).await?;
-    Ok(standing.and_then(|standing| standing.again))
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(standing.and_then(|standing| standing.again)),
+    }
 }
 
 /// Builds and applies what the plan in force says.

@@ -70,7 +70,7 @@ pub fn status(
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
         observed: before.observed,
-        endpoints: if standing.is_some() { endpoints.collect() } else { before.endpoints },
+        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) { endpoints.collect() } else { before.endpoints },
         rejected_devices: before.rejected_devices,
     }
 }
@@ -116,6 +116,9 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
 
 fn placed(standing: Option<&Standing>) -> Finding {
     let Some(standing) = standing else { return Finding::unknown("Placed", "NotPlanned", "there is no plan yet") };
+    if let Some(refusal) = &standing.refusal {
+        return Finding::fails("Placed", "NotApplied", format!("{refusal}; tried again until it works"));
+    }
     let (ready, all) = standing.ready;
     match standing.waiting.is_empty() {
         true => Finding::holds("Placed", "Placed", format!("pods of all {all} fragments and gateways are ready")),

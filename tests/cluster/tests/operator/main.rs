@@ -1,6 +1,11 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod failpoints;
+mod faults;
+mod proxy;
+mod rights;
 mod scene;
+mod stage;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
@@ -31,7 +36,8 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    run("tests of the operator", &Binary::ALL, TESTS)
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, rights::TESTS].concat();
+    run("tests of the operator", &Binary::ALL, &tests)
 }
 
 fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {

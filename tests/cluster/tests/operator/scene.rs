@@ -101,11 +101,16 @@ impl Scene {
 
     /// Starts an operator as a user with all rights.
     pub(crate) fn operator(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
-        let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
         let user = self
             .plane
             .kubeconfig_for(name, Some("system:masters"))
             .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        self.operator_with(name, &user, arguments)
+    }
+
+    /// Starts an operator with a kubeconfig.
+    pub(crate) fn operator_with(&self, name: &str, user: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
+        let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, user)?;
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;

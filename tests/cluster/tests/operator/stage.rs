@@ -1,0 +1,245 @@
+//! Many namespaces of one cluster, each with a service, a pool and an operator of its own, so that what becomes of them can be compared.
+
+use crate::scene::{Operator, Scene, manifest};
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Paths of the API and kinds that are compared, of a namespace.
+const COMPARED: &[(&str, &str)] = &[
+    ("/apis/eenn.dev/v1alpha1", "eennservices"),
+    ("/apis/eenn.dev/v1alpha1", "eennmodels"),
+    ("/apis/eenn.dev/v1alpha1", "eennplans"),
+    ("/apis/apps/v1", "deployments"),
+    ("/api/v1", "configmaps"),
+    ("/api/v1", "services"),
+    ("/api/v1", "serviceaccounts"),
+    ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    ("/apis/policy/v1", "poddisruptionbudgets"),
+];
+
+/// What is put on a stage: the manifests of one folder, read once.
+pub(crate) struct Props(Vec<Value>);
+
+impl Props {
+    /// A service that needs no choice: one chain over one device, so that every plan of it is the same.
+    pub(crate) fn one_chain(scene: &Scene) -> anyhow::Result<Self> {
+        let mut props = Self::two_tier(scene)?;
+        let only = json!([{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]);
+        let service = props.0.iter_mut().find(|one| one["kind"] == "EENNService").context("there is a service")?;
+        service["spec"]["placement"]["pinned"] = only;
+        service["spec"]["scheduler"] = json!({"type": "ExitLast"});
+        Ok(props)
+    }
+
+    /// The service of `manifests/two-tier.yaml`, with its exit table.
+    pub(crate) fn two_tier(scene: &Scene) -> anyhow::Result<Self> {
+        let read = |arguments: &[&str]| -> anyhow::Result<Vec<Value>> {
+            let said = scene.kubectl(&[arguments, &["--dry-run=client", "-o", "json"]].concat())?;
+            let read = serde_json::Deserializer::from_str(&said).into_iter().collect::<Result<Vec<Value>, _>>()?;
+            let objects = |one: Value| one["items"].as_array().cloned().unwrap_or_else(|| vec![one]);
+            Ok(read.into_iter().flat_map(objects).collect())
+        };
+        let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
+        let from = format!("--from-file=exit-table.safetensors={}", table.display());
+        let mut all = read(&["create", "configmap", "fashion-mnist", &from])?;
+        all.extend(read(&["create", "-f", &manifest("two-tier.yaml")])?);
+        Ok(Self(all))
+    }
+}
+
+/// A namespace with a pool of the same name.
+pub(crate) struct Stage<'a> {
+    pub(crate) scene: &'a Scene,
+    pub(crate) name: String,
+}
+
+impl<'a> Stage<'a> {
+    /// With everything that users make.
+    pub(crate) fn set(scene: &'a Scene, name: &str, props: &Props) -> anyhow::Result<Self> {
+        let stage = Self { scene, name: name.to_owned() };
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        scene.plane.api().post("/api/v1/namespaces", &namespace)?;
+        for object in &props.0 {
+            stage.create(object)?;
+        }
+        Ok(stage)
+    }
+
+    fn create(&self, object: &Value) -> anyhow::Result<()> {
+        let mut object = object.clone();
+        let (mut place, kind) = (self.path("/apis/eenn.dev/v1alpha1"), object["kind"].as_str().unwrap_or_default());
+        let plural = format!("{}s", kind.to_lowercase());
+        match kind {
+            "DevicePool" => {
+                object["metadata"]["name"] = self.name.clone().into();
+                object["spec"]["operatorName"] = self.name.clone().into();
+                place = "/apis/eenn.dev/v1alpha1".to_owned();
+            }
+            "EENNService" => object["spec"]["devicePoolRef"]["name"] = self.name.clone().into(),
+            "ConfigMap" => place = self.path("/api/v1"),
+            _ => {}
+        }
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("namespace");
+            metadata.remove("annotations");
+        }
+        self.scene.plane.api().post(&format!("{place}/{plural}"), &object)?;
+        Ok(())
+    }
+
+    fn path(&self, api: &str) -> String {
+        format!("{api}/namespaces/{}", self.name)
+    }
+
+    /// An operator for this namespace and pool alone.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> anyhow::Result<Operator> {
+        self.scene.operator(&self.name, &[&self.arguments()[..], arguments].concat())
+    }
+
+    pub(crate) fn arguments(&self) -> [&str; 5] {
+        ["--no-leader-election", "--namespace", &self.name, "--name", &self.name]
+    }
+
+    /// Changes the service as a user does.
+    pub(crate) fn patch(&self, patch: &str) -> anyhow::Result<()> {
+        self.scene.kubectl(&["-n", &self.name, "patch", "eennservice/camera", "--type=merge", "-p", patch]).map(drop)
+    }
+
+    /// Everything in the namespace, without what differs between two that are alike: times, identities, and its name.
+    pub(crate) fn state(&self) -> anyhow::Result<Value> {
+        let mut state = serde_json::Map::new();
+        for (api, plural) in COMPARED {
+            let list = self.scene.plane.api().get(&format!("{}/{plural}", self.path(api)))?;
+            let items = list["items"].as_array().cloned().unwrap_or_default();
+            for mut item in items.into_iter().filter(|item| item["metadata"]["name"] != "kube-root-ca.crt") {
+                bare(&mut item, plural);
+                let text = serde_json::to_string(&item)?.replace(&self.name, "STAGE");
+                let item: Value = serde_json::from_str(&text)?;
+                let name = format!("{plural}/{}", item["metadata"]["name"].as_str().unwrap_or_default());
+                state.insert(name, item);
+            }
+        }
+        let pool = self.scene.plane.api().get(&format!("/apis/eenn.dev/v1alpha1/devicepools/{}", self.name))?;
+        let mut status = pool["status"].clone();
+        without_times(&mut status);
+        state.insert("pool".to_owned(), status);
+        Ok(nameless(&Value::Object(state)))
+    }
+
+    /// Waits until everything is ready and as it was elsewhere; a failure tells the difference.
+    pub(crate) fn until_like(&self, wanted: &Value, patience: Duration) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let state = self.state()?;
+            if state == *wanted {
+                return Ok(());
+            }
+            if began.elapsed() > patience {
+                bail!("{} is not as it should be:\n{}", self.name, difference(wanted, &state, "").join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Waits until the service is ready, with its generation observed, and nothing changes any more.
+    pub(crate) fn until_settled(&self, patience: Duration) -> anyhow::Result<Value> {
+        let (began, mut last) = (Instant::now(), Value::Null);
+        loop {
+            let state = self.state()?;
+            if ready(&state) && state == last {
+                return Ok(state);
+            }
+            ensure!(began.elapsed() < patience, "{} is not ready: {:#}", self.name, state["eennservices/camera"]);
+            last = state;
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+    }
+
+    /// Everything goes, some time later.
+    pub(crate) fn clear(&self) -> anyhow::Result<()> {
+        let api = self.scene.plane.api();
+        api.send("DELETE", &format!("/api/v1/namespaces/{}", self.name), None)?;
+        api.send("DELETE", &format!("/apis/eenn.dev/v1alpha1/devicepools/{}", self.name), None)?;
+        Ok(())
+    }
+}
+
+pub(crate) fn ready(state: &Value) -> bool {
+    let service = &state["eennservices/camera"];
+    let conditions = service["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let of = |one: &Value| (one["type"] == "Ready", one["status"] == "True", one["observedGeneration"].clone());
+    conditions.iter().map(of).any(|(is, holds, at)| is && holds && at == service["metadata"]["generation"])
+}
+
+/// Without what no two objects have in common.
+fn bare(item: &mut Value, plural: &str) {
+    let kept = ["name", "labels", "annotations", "ownerReferences", "generation"];
+    if let Some(metadata) = item["metadata"].as_object_mut() {
+        metadata.retain(|name, _| kept.contains(&name.as_str()));
+    }
+    for owner in item["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+        owner["uid"] = Value::Null;
+    }
+    for field in ["clusterIP", "clusterIPs"] {
+        if plural == "services" && !item["spec"][field].is_null() {
+            item["spec"][field] = Value::Null;
+        }
+    }
+    if let Some(object) = item.as_object_mut() {
+        object.remove("binaryData");
+    }
+    match plural.starts_with("eenn") {
+        true => without_times(item),
+        false => item["status"] = Value::Null,
+    }
+}
+
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("lastTransitionTime");
+            fields.values_mut().for_each(without_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+/// Hashes are of content with the name of the namespace in it: each is replaced by the order in which it appears.
+fn nameless(state: &Value) -> Value {
+    let mut text = state.to_string();
+    let is_hash = |word: &str| word.len() == 10 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let words: Vec<String> = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned).collect();
+    let mut seen: Vec<String> = vec![];
+    for word in words.into_iter().filter(|word| is_hash(word)) {
+        if !seen.contains(&word) {
+            seen.push(word);
+        }
+    }
+    for (index, word) in seen.iter().enumerate() {
+        text = text.replace(word.as_str(), &format!("HASH{index}"));
+    }
+    serde_json::from_str(&text).unwrap_or(Value::Null)
+}
+
+/// Paths at which two values differ.
+fn difference(a: &Value, b: &Value, path: &str) -> Vec<String> {
+    match (a, b) {
+        _ if a == b => vec![],
+        (Value::Object(x), Value::Object(y)) => {
+            let names: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            names.iter().flat_map(|name| difference(&a[name.as_str()], &b[name.as_str()], &format!("{path}/{name}"))).collect()
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            let pairs = x.iter().zip(y).enumerate();
+            pairs.flat_map(|(index, (x, y))| difference(x, y, &format!("{path}/{index}"))).collect()
+        }
+        _ => vec![format!("{path}: wanted {}, found {}", short(a), short(b))],
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    text.chars().take(300).collect()
+}
