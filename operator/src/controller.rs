@@ -106,7 +106,7 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
             Ok(Err(failure)) => {
                 tracing::warn!("{failure}; tried again later");
                 self.metrics.finished(self.name, "error");
-                Outcome::Failed
+                failure.outcome()
             }
             // The panic hook has said where. One object must not take the others with it.
             Err(_) => {
@@ -140,6 +140,13 @@ impl Failure {
     /// From what the API server said to an action, such as "create EENNPlan a/b".
     pub fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Api { .. } if self.refusal().is_none() => Outcome::Interrupted,
+            _ => Outcome::Failed,
+        }
     }
 
     /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was

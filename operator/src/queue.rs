@@ -12,6 +12,8 @@ pub type Now = f64;
 const FIRST_WAIT: f64 = 0.25;
 /// Longest wait after failures, in seconds.
 const LONGEST_WAIT: f64 = 300.0;
+/// Longest wait while the API server does not answer, in seconds: when it is back, users must not wait for minutes.
+const LONGEST_INTERRUPTION: f64 = 30.0;
 
 /// What came of looking at an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +22,8 @@ pub enum Outcome {
     Done(Option<f64>),
     /// It did not work: to be tried again, later each time.
     Failed,
+    /// It was not answered, or somebody else wrote at the same time: as `Failed`, but never much later.
+    Interrupted,
 }
 
 /// Keys that wait, and keys that are being looked at.
@@ -90,9 +94,10 @@ impl<K: Ord + Clone> Queue<K> {
         self.moved = Some(now);
         let again = self.again.remove(&key);
         match outcome {
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::Interrupted => {
+                let longest = if outcome == Outcome::Failed { LONGEST_WAIT } else { LONGEST_INTERRUPTION };
                 let failures = self.failures.entry(key.clone()).or_insert(0);
-                let wait = (FIRST_WAIT * 2f64.powi((*failures).min(20) as i32)).min(LONGEST_WAIT);
+                let wait = (FIRST_WAIT * 2f64.powi((*failures).min(20) as i32)).min(longest);
                 *failures = failures.saturating_add(1);
                 self.wait(key, now + wait * (0.5 + 0.5 * chance), now);
             }
@@ -185,6 +190,11 @@ mod tests {
             now = next;
         }
         assert_eq!((waits[..3].to_vec(), waits[13]), (vec![0.25, 0.5, 1.0], 300.0));
+        assert_eq!(popped(&mut queue, now), Some("a"));
+        queue.finish("a", Outcome::Interrupted, now, 1.0);
+        let next = queue.next().expect("it waits");
+        assert_eq!(next - now, 30.0, "an API server that is back is not waited for");
+        now = next;
         assert_eq!(popped(&mut queue, now), Some("a"));
         queue.finish("a", Outcome::Done(None), now, 1.0);
         queue.add("a", now);

@@ -70,7 +70,11 @@ pub fn status(
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
         observed: before.observed,
-        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) { endpoints.collect() } else { before.endpoints },
+        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
+            endpoints.collect()
+        } else {
+            before.endpoints
+        },
         rejected_devices: before.rejected_devices,
     }
 }

@@ -7,8 +7,9 @@ use anyhow::{Context as _, ensure};
 use cluster_tests::Test;
 use hyper::Uri;
 use serde_json::Value;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] =
@@ -43,31 +44,28 @@ fn is_bookmark(event: &Value) -> bool {
     event["type"] == "BOOKMARK"
 }
 
-/// Every third event never arrives; then the watch breaks, and cannot be taken up where it broke.
+/// Every fourth event never arrives; a second later the watch breaks, and cannot be taken up where it broke.
 #[derive(Default)]
 struct Lost {
     events: Count,
-    watches: Count,
     faults: Count,
+    /// Paths of watches that cannot be taken up.
+    gone: Mutex<BTreeSet<String>>,
 }
 
 impl Faults for Lost {
     fn request(&self, _: &str, uri: &Uri) -> Fate {
-        // Watches that begin again at a version: after the first one of each kind, half of them are too old.
-        let again = is_watch(uri) && self.watches.up() > 12 && self.watches.get() % 2 == 0;
-        if again { Fate::Refused(410) } else { Fate::Passes }
+        let gone = is_watch(uri) && self.gone.lock().is_ok_and(|mut gone| gone.remove(uri.path()));
+        if gone { Fate::Refused(410) } else { Fate::Passes }
     }
 
-    fn event(&self, _: &Uri, event: &Value) -> EventFate {
-        match self.events.up() {
-            _ if is_bookmark(event) => EventFate::Arrives,
-            number if number % 7 == 6 => EventFate::Breaks,
-            number if number % 3 == 0 => {
-                self.faults.up();
-                EventFate::Lost
-            }
-            _ => EventFate::Arrives,
+    fn event(&self, uri: &Uri, event: &Value) -> EventFate {
+        if is_bookmark(event) || !self.events.up().is_multiple_of(4) {
+            return EventFate::Arrives;
         }
+        self.faults.up();
+        let _ = self.gone.lock().map(|mut gone| gone.insert(uri.path().to_owned()));
+        EventFate::Lost(Duration::from_secs(1))
     }
 }
 
@@ -80,7 +78,7 @@ struct Broken {
 
 impl Faults for Broken {
     fn event(&self, _: &Uri, event: &Value) -> EventFate {
-        if is_bookmark(event) || self.events.up() % 4 != 0 {
+        if is_bookmark(event) || !self.events.up().is_multiple_of(4) {
             return EventFate::Arrives;
         }
         self.faults.up();
@@ -114,7 +112,7 @@ struct Refusing {
 impl Faults for Refusing {
     fn request(&self, _: &str, uri: &Uri) -> Fate {
         let number = self.requests.up();
-        if number % 3 != 0 {
+        if !number.is_multiple_of(3) {
             return Fate::Passes;
         }
         self.faults.up();
@@ -124,7 +122,7 @@ impl Faults for Refusing {
     }
 }
 
-/// Every second write is carried out, but its answer never comes.
+/// Every third write is carried out, but its answer never comes.
 #[derive(Default)]
 struct Unanswered {
     writes: Count,
@@ -133,7 +131,7 @@ struct Unanswered {
 
 impl Faults for Unanswered {
     fn request(&self, method: &str, _: &Uri) -> Fate {
-        if !is_write(method) || self.writes.up() % 2 != 0 {
+        if !is_write(method) || !self.writes.up().is_multiple_of(3) {
             return Fate::Passes;
         }
         self.faults.up();
@@ -196,5 +194,5 @@ fn act(stage: &Stage<'_>) -> anyhow::Result<()> {
     stage.patch(r#"{"spec": {"runtime": {"gatewayReplicas": 2}, "auditShare": "0.02"}}"#)?;
     let ours = "app.kubernetes.io/managed-by=eenn-operator";
     scene.kubectl(&["-n", &stage.name, "delete", "services,networkpolicies", "-l", ours])?;
-    scene.until(&format!("{} is ready again", stage.name), is_ready)
+    scene.until(&format!("{} is ready again", stage.name), is_ready).with_context(|| stage.service())
 }

@@ -40,8 +40,8 @@ pub(crate) enum EventFate {
     Arrives,
     /// It arrives so much later, and all that follow wait behind it.
     Late(Duration),
-    /// It never arrives.
-    Lost,
+    /// It never arrives; so much later the connection breaks.
+    Lost(Duration),
     /// Half of it arrives, and then the connection breaks.
     Breaks,
 }
@@ -79,9 +79,8 @@ struct Way<F> {
 impl Proxy {
     /// To the API server of a control plane, as an administrator of this name.
     pub(crate) fn start(plane: &ControlPlane, user: &str, faults: impl Faults) -> anyhow::Result<Self> {
-        let kubeconfig = plane
-            .kubeconfig_for(user, Some("system:masters"))
-            .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        let kubeconfig =
+            plane.kubeconfig_for(user, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
         let authority = plane.url().replace("https://", "");
         let way = Arc::new(Way { upstream: upstream(&plane.authority(), &kubeconfig)?, authority, faults });
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
@@ -127,7 +126,8 @@ impl Drop for Proxy {
 
 fn upstream(authority: &str, kubeconfig: &str) -> anyhow::Result<Upstream> {
     let field = |name: &str| {
-        let line = kubeconfig.lines().find_map(|line| line.trim().strip_prefix(name)).context("a field of kubeconfig")?;
+        let line =
+            kubeconfig.lines().find_map(|line| line.trim().strip_prefix(name)).context("a field of kubeconfig")?;
         Ok::<_, anyhow::Error>(base64::engine::general_purpose::STANDARD.decode(line.trim())?)
     };
     let mut roots = RootCertStore::empty();
@@ -227,10 +227,14 @@ impl<F: Faults> Events<F> {
             if self.broken {
                 return Some(Err("the connection breaks".into()));
             }
-            while let Some(line) = self.lines.pop_front() {
+            if let Some(line) = self.lines.pop_front() {
                 let event = serde_json::from_slice(&line).unwrap_or(Value::Null);
                 match self.way.faults.event(&self.uri, &event) {
-                    EventFate::Lost => continue,
+                    EventFate::Lost(wait) => {
+                        tokio::time::sleep(wait).await;
+                        self.broken = true;
+                        return Some(Err("the connection breaks".into()));
+                    }
                     EventFate::Late(wait) => tokio::time::sleep(wait).await,
                     EventFate::Arrives => {}
                     EventFate::Breaks => {

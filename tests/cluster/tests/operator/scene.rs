@@ -31,6 +31,9 @@ impl Scene {
         let crds = file("crds");
         scene.kubectl(&["apply", "--server-side", "-f", &crds.display().to_string()])?;
         scene.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        // Established is not served yet: the first lists may be refused.
+        let lists = ["get", "eennservices,eennmodels,eennplans,qostargets,devicepools", "--all-namespaces"];
+        scene.until("definitions are served", || scene.kubectl(&lists).is_ok())?;
         scene.kubectl(&["create", "-f", &manifest("nodes.yaml")])?;
         scene.kubectl(&["create", "namespace", "eenn-system"])?;
         scene.kubectl(&["create", "namespace", NAMESPACE])?;

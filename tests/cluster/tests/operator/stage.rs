@@ -127,6 +127,11 @@ impl<'a> Stage<'a> {
         Ok(nameless(&Value::Object(state)))
     }
 
+    /// The service as it is, for failures.
+    pub(crate) fn service(&self) -> String {
+        self.state().map_or_else(|error| error.to_string(), |state| format!("{:#}", state["eennservices/camera"]))
+    }
+
     /// Waits until everything is ready and as it was elsewhere; a failure tells the difference.
     pub(crate) fn until_like(&self, wanted: &Value, patience: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
@@ -209,7 +214,8 @@ fn without_times(value: &mut Value) {
 /// Hashes are of content with the name of the namespace in it: each is replaced by the order in which it appears.
 fn nameless(state: &Value) -> Value {
     let mut text = state.to_string();
-    let is_hash = |word: &str| word.len() == 10 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_hash =
+        |word: &str| word.len() == 10 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let words: Vec<String> = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned).collect();
     let mut seen: Vec<String> = vec![];
     for word in words.into_iter().filter(|word| is_hash(word)) {
@@ -229,7 +235,10 @@ fn difference(a: &Value, b: &Value, path: &str) -> Vec<String> {
         _ if a == b => vec![],
         (Value::Object(x), Value::Object(y)) => {
             let names: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
-            names.iter().flat_map(|name| difference(&a[name.as_str()], &b[name.as_str()], &format!("{path}/{name}"))).collect()
+            names
+                .iter()
+                .flat_map(|name| difference(&a[name.as_str()], &b[name.as_str()], &format!("{path}/{name}")))
+                .collect()
         }
         (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
             let pairs = x.iter().zip(y).enumerate();
