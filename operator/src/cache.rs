@@ -114,7 +114,7 @@ impl<K> Cache<K> {
         let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
-    fn put(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
+    pub(crate) fn put(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
         let mut objects = self.objects.write().expect("nothing panics while it holds objects");
         match object {
             Some(object) => objects.insert(key, object),

@@ -25,6 +25,8 @@ pub mod plan;
 pub mod pool;
 pub mod queue;
 pub mod run;
+#[cfg(test)]
+mod scripted;
 pub mod service;
 
 use api::DevicePool;

@@ -53,6 +53,13 @@ impl Drains {
         self.0.lock().expect("nothing panics while it holds times").remove(service);
     }
 
+    /// As if these had been drained long ago.
+    #[cfg(test)]
+    pub(crate) fn begun(&self, service: &Key, names: &[String]) {
+        let long_ago = names.iter().map(|name| (name.clone(), -1000.0)).collect();
+        self.0.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
+    }
+
     /// Those of `old` that have been drained, and when the next one will have.
     fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
         let mut all = self.0.lock().expect("nothing panics while it holds times");
