@@ -142,7 +142,8 @@ impl Failure {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
     }
 
-    fn outcome(&self) -> Outcome {
+    /// When it is to be tried again.
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Api { .. } if self.refusal().is_none() => Outcome::Interrupted,
             _ => Outcome::Failed,

@@ -2,6 +2,7 @@ use super::scene::{self, key};
 use super::server::{Fault, REFUSED, Server, Write};
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
+use crate::queue::Outcome;
 use crate::{Context, model, plan, pool, service};
 use serde_json::Value;
 use std::sync::Arc;
@@ -141,6 +142,8 @@ fn check(what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &
     let is_created = failed.what.starts_with("POST");
     assert!(named.contains(object) || is_created && named.contains("EENNPlan camera-1"), "{what}: {named}");
     assert_eq!(failure.refusal().is_some(), users_must_know, "{what}: {named}");
+    let again = if users_must_know { Outcome::Failed } else { Outcome::Interrupted };
+    assert_eq!(failure.outcome(), again, "{what}: {named}");
     let more: Vec<String> = after.iter().filter(|write| !write.tells()).map(name).collect();
     assert!(more.is_empty(), "{what}: written afterwards: {more:?}");
     if !failed.tells() && failed.what.starts_with("PATCH") && failed.what.contains("/namespaces/edge/") {

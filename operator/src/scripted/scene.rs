@@ -57,7 +57,7 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
         let (mut object, metadata) = (write.body.clone(), write.body["metadata"].clone());
         match write.body["kind"].as_str().unwrap_or_default() {
             "Deployment" => {
-                object["status"] = json!({ "availableReplicas": 1, "updatedReplicas": 1, "observedGeneration": 1 });
+                object["status"] = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
                 object["metadata"]["generation"] = 1.into();
                 put(&caches.deployments, object);
             }
@@ -77,6 +77,18 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
     head(&caches.endpoints, old("old-address"));
     head(&caches.budgets, old("old-budget"));
     context.drains.begun(&key(), &["old-pods".to_owned()]);
+}
+
+/// The object whose status is set at a path.
+pub(super) fn with_status(path: &str) -> Value {
+    let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
+    let generation = name.strip_prefix("camera-").and_then(|number| number.parse().ok());
+    match name {
+        "edge" => pool(),
+        "fashion-mnist" => model(),
+        "camera" => service(),
+        _ => plan(generation.unwrap_or(1)),
+    }
 }
 
 /// As it is read by `get`.
@@ -120,11 +132,12 @@ fn service() -> Value {
 }
 
 fn fragment() -> Value {
-    json!({ "node": "pi", "firstSegment": 1, "lastSegment": 2 })
+    json!({ "node": "pi", "firstSegment": 1, "lastSegment": 6 })
 }
 
 fn model() -> Value {
     let exits: Vec<Value> = (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") })).collect();
+    let cuts: Vec<Value> = (1..=5).map(|cut| json!({ "tensor": format!("cut{cut}"), "bytes": 9408 })).collect();
     let now = clock::timestamp();
     let ready = json!({
         "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": now, "observedGeneration": 1,
@@ -136,11 +149,11 @@ fn model() -> Value {
         "spec": {
             "artifact": { "uri": "https://example.com/m.onnx", "sha256": "0".repeat(64), "size": "4Mi" },
             "input": { "name": "input", "shape": [1, 28, 28] }, "exits": exits,
-            "cuts": [{ "tensor": "cut1", "bytes": 9408 }],
+            "cuts": cuts,
             "exitTable": { "uri": "configmap://fashion-mnist/exit-table.safetensors" },
-            "profile": { "segments": [time, time] },
+            "profile": { "segments": vec![time; 6] },
         },
-        "status": { "observedGeneration": 1, "conditions": [ready], "exitCount": 6, "segmentCount": 2 },
+        "status": { "observedGeneration": 1, "conditions": [ready], "exitCount": 6, "segmentCount": 6 },
     })
 }
 
@@ -163,7 +176,7 @@ fn nodes() -> Vec<Value> {
 }
 
 fn plan(generation: i64) -> Value {
-    let hop = json!({ "fragment": "x", "device": "pi", "address": "", "firstSegment": 1, "lastSegment": 2 });
+    let hop = json!({ "fragment": "x", "device": "pi", "address": "", "firstSegment": 1, "lastSegment": 6 });
     let policy = json!({
         "service": "camera", "version": { "transitions": 0, "generation": generation }, "chains": [{ "name": "pi", "hops": [hop] }],
         "default": [{ "probability": 1.0, "chain": "pi", "thresholds": [1.0, 1.0, 1.0, 1.0, 1.0] }],

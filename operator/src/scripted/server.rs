@@ -101,7 +101,10 @@ fn done(method: &str, path: &str, mut body: Value) -> Value {
     if method == "DELETE" {
         return json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200 });
     }
-    let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default().to_owned();
+    if path.ends_with("/status") || (method == "PATCH" && path.contains("/eennplans/")) {
+        return super::scene::with_status(path);
+    }
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let metadata = &mut body["metadata"];
     if metadata["name"].is_null() {
         metadata["name"] = name.into();

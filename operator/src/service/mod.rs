@@ -58,13 +58,13 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     };
     report::report(context, &service, &found, &choice, standing.as_ref()).await?;
     in_force::report(context, &plans, &choice).await?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     for plan in &choice.obsolete {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok(standing.and_then(|standing| standing.again)),
-    }
+    Ok(standing.and_then(|standing| standing.again))
 }
 
 /// Builds and applies what the plan in force says.
