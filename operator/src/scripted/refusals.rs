@@ -55,7 +55,9 @@ impl Case {
         match self {
             Self::Pool => pool::reconcile(context, "edge").await,
             Self::Model => model::reconcile(context, &Key::new("edge", "fashion-mnist")).await,
-            Self::FirstPlan => plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop),
+            Self::FirstPlan => {
+                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
+            }
             Self::SamePlan => {
                 scene::planned(context, before);
                 plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
@@ -91,12 +93,9 @@ impl Case {
 #[tokio::test]
 async fn there_is_something_to_refuse() {
     let counts = |writes: &[Write], method: &str| writes.iter().filter(|write| write.what.starts_with(method)).count();
-    for (case, patches, posts, deletes) in [
-        (Case::Pool, 1, 0, 0),
-        (Case::Model, 1, 0, 0),
-        (Case::FirstPlan, 0, 1, 0),
-        (Case::SamePlan, 1, 0, 0),
-    ] {
+    for (case, patches, posts, deletes) in
+        [(Case::Pool, 1, 0, 0), (Case::Model, 1, 0, 0), (Case::FirstPlan, 0, 1, 0), (Case::SamePlan, 1, 0, 0)]
+    {
         let run = case.run(None, &case.before().await).await;
         run.result.expect("nothing fails");
         let found = (counts(&run.writes, "PATCH"), counts(&run.writes, "POST"), counts(&run.writes, "DELETE"));

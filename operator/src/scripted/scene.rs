@@ -136,7 +136,8 @@ fn fragment() -> Value {
 }
 
 fn model() -> Value {
-    let exits: Vec<Value> = (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") })).collect();
+    let exits: Vec<Value> =
+        (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") })).collect();
     let cuts: Vec<Value> = (1..=5).map(|cut| json!({ "tensor": format!("cut{cut}"), "bytes": 9408 })).collect();
     let now = clock::timestamp();
     let ready = json!({

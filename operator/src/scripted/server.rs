@@ -66,7 +66,11 @@ impl Server {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
-                server.answer(parts.method.as_str(), parts.uri.path(), serde_json::from_slice(&body).unwrap_or_default())
+                server.answer(
+                    parts.method.as_str(),
+                    parts.uri.path(),
+                    serde_json::from_slice(&body).unwrap_or_default(),
+                )
             }
         });
         Client::new(service, "default")

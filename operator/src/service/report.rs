@@ -38,11 +38,20 @@ pub async fn report(
     Ok(())
 }
 
-/// News: another status or reason; not that nothing is known yet.
+/// News: another status or reason. Not that nothing is known yet, nor that all is well from the beginning, nor that pods are starting:
+/// with a thousand services that would be thousands of events.
 fn has_changed(before: &[Condition], condition: &Condition) -> bool {
     let old = before.iter().find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
-    !same && condition.status != ConditionStatus::Unknown
+    let was = old.map(|old| old.status).filter(|was| *was != ConditionStatus::Unknown);
+    let expected = match condition.status {
+        ConditionStatus::Unknown => true,
+        ConditionStatus::True => {
+            was.is_none() && ["Accepted", "ModelReady", "QoSMet"].contains(&condition.r#type.as_str())
+        }
+        ConditionStatus::False => was.is_none() && condition.reason == "PodsNotReady",
+    };
+    !same && !expected
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.

@@ -38,14 +38,41 @@ impl Audit {
         self.ours().filter(|entry| entry.is_child()).map(|entry| entry.answered - began).max_by(f64::total_cmp)
     }
 
+    /// When a tenth, half and all of the objects of a kind had been written, in seconds from our first request.
+    pub(crate) fn progress(&self, resource: &str) -> Option<[f64; 3]> {
+        let began = self.ours().map(|entry| entry.came).min_by(f64::total_cmp)?;
+        let written =
+            self.ours().filter(|entry| entry.resource == resource && entry.subresource.is_empty() && entry.is_write());
+        let mut times: Vec<f64> = written.map(|entry| entry.answered - began).collect();
+        times.sort_by(f64::total_cmp);
+        let last = times.len().checked_sub(1)?;
+        Some([times[last / 10], times[last / 2], times[last]])
+    }
+
+    /// How often we asked for what, the most frequent first.
+    pub(crate) fn counts(&self) -> Vec<(String, usize)> {
+        let mut counts = std::collections::BTreeMap::<String, usize>::new();
+        for entry in self.ours() {
+            let sub = if entry.subresource.is_empty() { String::new() } else { format!("/{}", entry.subresource) };
+            *counts.entry(format!("{} {}{sub}", entry.verb, entry.resource)).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts
+    }
+
     /// Milliseconds from an edit of a service to the answer to the last child that it changed.
     pub(crate) fn edit(&self, service: &str) -> anyhow::Result<f64> {
-        let edited = self.0.iter().find(|entry| entry.verb == "update" && entry.name == service).context("it was edited")?;
+        let is_edit =
+            |entry: &&Entry| entry.verb == "update" && entry.resource == "eennservices" && entry.name == service;
+        let edited = self.0.iter().find(is_edit).context("it was edited")?;
         // Old pods are deleted half a minute later.
-        let children = self.ours().filter(|entry| entry.is_child() && entry.verb != "delete" && entry.came >= edited.answered);
+        let children =
+            self.ours().filter(|entry| entry.is_child() && entry.verb != "delete" && entry.came >= edited.came);
         let prefix = format!("{service}-");
         let its = children.filter(|entry| entry.name == service || entry.name.starts_with(&prefix));
-        let last = its.filter(|entry| entry.came < edited.answered + 0.7).map(|entry| entry.answered).max_by(f64::total_cmp);
+        let last =
+            its.filter(|entry| entry.came < edited.answered + 0.7).map(|entry| entry.answered).max_by(f64::total_cmp);
         Ok((last.with_context(|| format!("no child of {service} has changed"))? - edited.answered) * 1e3)
     }
 
@@ -56,8 +83,13 @@ impl Audit {
 
 impl Entry {
     fn is_child(&self) -> bool {
-        let kinds = ["deployments", "configmaps", "services", "serviceaccounts", "networkpolicies", "poddisruptionbudgets"];
-        self.subresource.is_empty() && kinds.contains(&self.resource.as_str()) && ["patch", "create", "delete"].contains(&self.verb.as_str())
+        let kinds =
+            ["deployments", "configmaps", "services", "serviceaccounts", "networkpolicies", "poddisruptionbudgets"];
+        self.subresource.is_empty() && kinds.contains(&self.resource.as_str()) && self.is_write()
+    }
+
+    fn is_write(&self) -> bool {
+        ["patch", "create", "delete"].contains(&self.verb.as_str())
     }
 }
 

@@ -28,7 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(900);
 fn main() -> ExitCode {
     if let Some(reason) = unavailable(&Binary::ALL) {
         say(&format!("SKIPPED: bench of the operator: {reason}"));
-        return if std::env::var_os("CI").is_some_and(|ci| ci == "true") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     // Cargo gives --bench.
     let services = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1000);
@@ -60,9 +64,13 @@ fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyh
     say(&format!("all Deployments after {:.1} s", applied.as_secs_f64()));
     operator.until("all services are ready", || crowd.all_ready())?;
     let ready = operator.began.elapsed();
+    let log = operator.log();
+    let count = |what: &str| log.matches(what).count();
+    say(&format!("plannings: {}, failures: {}", count("planning: "), count("tried again later")));
     // Until nothing is under way: statuses, events.
     std::thread::sleep(Duration::from_secs(5));
     let audit = Audit::read(&plane.audit_log(), USER)?;
+    tell_progress(&audit);
     let children = crowd.children_per_service()?;
     let requests = audit.requests() as f64 / crowd.services as f64;
     let memory = operator.memory()?;
@@ -78,6 +86,17 @@ fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyh
         one("peakMemory", "MB", memory.1),
         one("editMedian", "ms", edits),
     ])
+}
+
+/// Where the time goes, for whoever wants less of it.
+fn tell_progress(audit: &Audit) {
+    for resource in ["eennplans", "configmaps", "deployments"] {
+        if let Some([tenth, half, all]) = audit.progress(resource) {
+            say(&format!("{resource}: a tenth after {tenth:.1} s, half after {half:.1} s, all after {all:.1} s"));
+        }
+    }
+    let counts: Vec<String> = audit.counts().iter().take(16).map(|(what, count)| format!("{count} {what}")).collect();
+    say(&counts.join(", "));
 }
 
 /// Median time from an edit that needs no new plan to the last child that it changes, in milliseconds, by the clock of the API server.
@@ -96,14 +115,15 @@ fn edits(plane: &ControlPlane, crowd: &Crowd) -> anyhow::Result<f64> {
 struct Operator {
     child: Child,
     began: Instant,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Operator {
     fn start(plane: &ControlPlane) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = folder.path().join("kubeconfig");
-        let user = plane.kubeconfig_for(USER, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        let user =
+            plane.kubeconfig_for(USER, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
         std::fs::write(&kubeconfig, user)?;
         let this = std::env::current_exe()?;
         let binary = this.ancestors().nth(2).context("a benchmark lies in a folder of cargo")?.join("eenn-operator");
@@ -111,8 +131,9 @@ impl Operator {
         let mut command = Command::new(&binary);
         command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--no-leader-election"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let child = child.with_context(|| format!("{}: run `cargo build --release --workspace --bins`", binary.display()))?;
-        Ok(Self { child, began: Instant::now(), _folder: folder })
+        let child =
+            child.with_context(|| format!("{}: run `cargo build --release --workspace --bins`", binary.display()))?;
+        Ok(Self { child, began: Instant::now(), folder })
     }
 
     fn until(&self, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -123,6 +144,11 @@ impl Operator {
         Ok(())
     }
 
+    /// Whatever is unusual there explains a slow run.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
     /// Memory now and at most, in MB.
     fn memory(&self) -> anyhow::Result<(f64, f64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -131,6 +157,7 @@ impl Operator {
             let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
             Ok::<f64, anyhow::Error>(kilobytes * 1024.0 / 1e6)
         };
+        say(&format!("of that {:.1} MB are not of files", of("RssAnon:")?));
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
 }
