@@ -7,6 +7,7 @@ use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::service::apply::Drains;
 use crate::{Context, model, plan, pool, service};
 use anyhow::Context as _;
 use kube::{Client, Config};
@@ -104,7 +105,7 @@ async fn work(
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
         applied: Default::default(),
-        drains: Default::default(),
+        drains: Drains::lasting(Duration::from_secs(options.drain_seconds)),
         plan_notes: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),

@@ -2,6 +2,7 @@
 
 mod failpoints;
 mod faults;
+mod mutation;
 mod proxy;
 mod rights;
 mod scene;
@@ -36,7 +37,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    let tests = [TESTS, failpoints::TESTS, faults::TESTS, rights::TESTS].concat();
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS].concat();
     run("tests of the operator", &Binary::ALL, &tests)
 }
 

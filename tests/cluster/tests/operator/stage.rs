@@ -1,5 +1,6 @@
 //! Many namespaces of one cluster, each with a service, a pool and an operator of its own, so that what becomes of them can be compared.
 
+use crate::mutation::fields::Mutation;
 use crate::scene::{Operator, Scene, manifest};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ const COMPARED: &[(&str, &str)] = &[
 ];
 
 /// What is put on a stage: the manifests of one folder, read once.
+#[derive(Clone)]
 pub(crate) struct Props(Vec<Value>);
 
 impl Props {
@@ -30,6 +32,18 @@ impl Props {
         service["spec"]["placement"]["pinned"] = only;
         service["spec"]["scheduler"] = json!({"type": "ExitLast"});
         Ok(props)
+    }
+
+    /// The object of a kind, by its plural.
+    pub(crate) fn of(&self, plural: &str) -> Option<&Value> {
+        self.0.iter().find(|one| plural_of(one) == plural)
+    }
+
+    /// Changes an object before it is put on a stage.
+    pub(crate) fn mutate(&mut self, mutation: &Mutation) -> anyhow::Result<()> {
+        let object = self.0.iter_mut().find(|one| plural_of(one) == mutation.plural).context("there is one of that kind")?;
+        mutation.apply(&mut object["spec"]);
+        Ok(())
     }
 
     /// The service of `manifests/two-tier.yaml`, with its exit table.
@@ -46,6 +60,12 @@ impl Props {
         all.extend(read(&["create", "-f", &manifest("two-tier.yaml")])?);
         Ok(Self(all))
     }
+}
+
+const KINDS: [&str; 4] = ["EENNService", "EENNModel", "QoSTarget", "DevicePool"];
+
+fn plural_of(object: &Value) -> String {
+    format!("{}s", object["kind"].as_str().unwrap_or_default().to_lowercase())
 }
 
 /// A namespace with a pool of the same name.
@@ -67,25 +87,78 @@ impl<'a> Stage<'a> {
     }
 
     fn create(&self, object: &Value) -> anyhow::Result<()> {
+        let object = self.own(object);
+        self.scene.plane.api().post(&self.place(&plural_of(&object)), &object)?;
+        Ok(())
+    }
+
+    /// An object of the props as it is on this stage.
+    fn own(&self, object: &Value) -> Value {
         let mut object = object.clone();
-        let (mut place, kind) = (self.path("/apis/eenn.dev/v1alpha1"), object["kind"].as_str().unwrap_or_default());
-        let plural = format!("{}s", kind.to_lowercase());
-        match kind {
+        match object["kind"].as_str().unwrap_or_default() {
             "DevicePool" => {
                 object["metadata"]["name"] = self.name.clone().into();
                 object["spec"]["operatorName"] = self.name.clone().into();
-                place = "/apis/eenn.dev/v1alpha1".to_owned();
             }
             "EENNService" => object["spec"]["devicePoolRef"]["name"] = self.name.clone().into(),
-            "ConfigMap" => place = self.path("/api/v1"),
             _ => {}
         }
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("namespace");
             metadata.remove("annotations");
         }
-        self.scene.plane.api().post(&format!("{place}/{plural}"), &object)?;
+        object
+    }
+
+    /// Where objects of a kind are.
+    fn place(&self, plural: &str) -> String {
+        match plural {
+            "devicepools" => "/apis/eenn.dev/v1alpha1/devicepools".to_owned(),
+            "configmaps" => format!("{}/{plural}", self.path("/api/v1")),
+            _ => format!("{}/{plural}", self.path("/apis/eenn.dev/v1alpha1")),
+        }
+    }
+
+    /// Changes an object as a user does. Whether the API server takes it, and it is a change at all.
+    pub(crate) fn change(&self, mutation: &Mutation) -> anyhow::Result<bool> {
+        // It belongs to the stage, not to the user.
+        if ["/operatorName", "/devicePoolRef", "/devicePoolRef/name"].contains(&mutation.path.as_str()) {
+            return Ok(false);
+        }
+        self.replace(mutation.plural, |spec| mutation.apply(spec))
+    }
+
+    /// Makes the spec what it was on the props.
+    pub(crate) fn change_back(&self, plural: &str, props: &Props) -> anyhow::Result<()> {
+        let object = self.own(props.of(plural).context("there is one of that kind")?);
+        let changed = self.replace(plural, |spec| *spec = object["spec"].clone())?;
+        ensure!(changed, "the API server does not take back the change");
         Ok(())
+    }
+
+    fn replace(&self, plural: &str, change: impl Fn(&mut Value)) -> anyhow::Result<bool> {
+        let api = self.scene.plane.api();
+        for _ in 0..10 {
+            let list = api.get(&self.place(plural))?;
+            let objects = list["items"].as_array().cloned().unwrap_or_default();
+            let is_own = |one: &Value| plural != "devicepools" || one["metadata"]["name"] == self.name.as_str();
+            let mut object = objects.into_iter().find(is_own).context("it is there")?;
+            let (kind, generation) = (plural.trim_end_matches('s'), object["metadata"]["generation"].clone());
+            object["apiVersion"] = "eenn.dev/v1alpha1".into();
+            object["kind"] = KINDS.iter().find(|one| one.to_lowercase() == kind).copied().into();
+            change(&mut object["spec"]);
+            let path = format!("{}/{}", self.place(plural), object["metadata"]["name"].as_str().unwrap_or_default());
+            let reply = api.send("PUT", &path, Some(&object))?;
+            match reply.status {
+                409 => {}
+                200 => {
+                    let after: Value = serde_json::from_slice(&reply.body)?;
+                    return Ok(after["metadata"]["generation"] != generation);
+                }
+                _ => return Ok(false),
+            }
+        }
+        bail!("somebody writes {plural} all the time")
     }
 
     fn path(&self, api: &str) -> String {
@@ -230,7 +303,7 @@ fn nameless(state: &Value) -> Value {
 }
 
 /// Paths at which two values differ.
-fn difference(a: &Value, b: &Value, path: &str) -> Vec<String> {
+pub(crate) fn difference(a: &Value, b: &Value, path: &str) -> Vec<String> {
     match (a, b) {
         _ if a == b => vec![],
         (Value::Object(x), Value::Object(y)) => {
