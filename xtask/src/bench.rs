@@ -35,7 +35,10 @@ pub(crate) fn exec(root: &Path, options: Options) -> anyhow::Result<()> {
         process::run(process::cargo(root).args(build), CARGO)?;
         // The bars are for both.
         for services in ["100", "1000"] {
-            process::run(process::cargo(root).args(["bench", "--workspace", "--bench", "scale", "--", services]), CARGO)?;
+            process::run(
+                process::cargo(root).args(["bench", "--workspace", "--bench", "scale", "--", services]),
+                CARGO,
+            )?;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 pub mod inputs;
 mod notes;
+mod same;
 mod tables;
 pub mod think;
 mod tried;
@@ -24,6 +25,7 @@ use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
+use same::says_the_same;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -183,56 +185,4 @@ async fn store(
         ..plan.metadata
     };
     context.cluster.create(&api, &plan).await
-}
-
-/// Placement, choices, settings and which targets are missed; what is predicted differs a little every time.
-fn says_the_same(a: &EENNPlanSpec, b: &EENNPlanSpec) -> bool {
-    let missed = |plan: &EENNPlanSpec| -> Vec<_> {
-        plan.missed.iter().map(|miss| (miss.target.clone(), miss.limit.clone())).collect()
-    };
-    let decided = a.chains == b.chains && a.choices == b.choices && a.forecast == b.forecast;
-    decided && missed(a) == missed(b) && settings(&a.policy) == settings(&b.policy)
-}
-
-/// What a policy takes over from the spec of its service as it is: deadline, share of audited jobs, and so on. Without what is searched
-/// for, which differs a little every time.
-fn settings(policy: &str) -> Option<serde_json::Value> {
-    let mut policy: serde_json::Value = serde_json::from_str(policy).ok()?;
-    let fields = policy.as_object_mut()?;
-    for searched in ["version", "service", "chains", "default", "sources", "rates"] {
-        fields.remove(searched);
-    }
-    Some(policy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn plan(change: impl FnOnce(&mut EENNPlanSpec, &mut serde_json::Value)) -> EENNPlanSpec {
-        let mut policy = json!({ "version": 1, "default": [{ "thresholds": [0.5] }], "auditShare": 0.01 });
-        let plan = json!({
-            "serviceRef": { "name": "camera" }, "generation": 1, "reason": "", "policy": "", "choices": [], "forecast": [],
-            "predicted": [], "chains": [{ "name": "pi", "fragments": [{ "node": "pi", "firstSegment": 1, "lastSegment": 6 }] }],
-            "missed": [{ "target": "minAccuracy", "limit": "0.99", "predicted": "0.94" }],
-        });
-        let mut plan: EENNPlanSpec = serde_json::from_value(plan).expect("it is a plan");
-        change(&mut plan, &mut policy);
-        EENNPlanSpec { policy: policy.to_string(), ..plan }
-    }
-
-    #[test]
-    fn what_users_set_makes_another_plan_and_noise_does_not() {
-        let before = plan(|_, _| {});
-        let noise = plan(|plan, policy| {
-            plan.missed[0].predicted = "0.9401".parse().ok();
-            policy["version"] = 2.into();
-            policy["default"][0]["thresholds"] = json!([0.51]);
-        });
-        assert!(says_the_same(&before, &noise));
-        let audited = plan(|_, policy| policy["auditShare"] = 0.02.into());
-        let kept = plan(|plan, _| plan.missed.clear());
-        assert!(!says_the_same(&before, &audited) && !says_the_same(&before, &kept));
-    }
 }

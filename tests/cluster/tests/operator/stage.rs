@@ -41,7 +41,8 @@ impl Props {
 
     /// Changes an object before it is put on a stage.
     pub(crate) fn mutate(&mut self, mutation: &Mutation) -> anyhow::Result<()> {
-        let object = self.0.iter_mut().find(|one| plural_of(one) == mutation.plural).context("there is one of that kind")?;
+        let object =
+            self.0.iter_mut().find(|one| plural_of(one) == mutation.plural).context("there is one of that kind")?;
         mutation.apply(&mut object["spec"]);
         Ok(())
     }
@@ -197,7 +198,7 @@ impl<'a> Stage<'a> {
         let mut status = pool["status"].clone();
         without_times(&mut status);
         state.insert("pool".to_owned(), status);
-        Ok(nameless(&Value::Object(state)))
+        Ok(Value::Object(state))
     }
 
     /// The service as it is, for failures.
@@ -256,6 +257,10 @@ fn bare(item: &mut Value, plural: &str) {
     if let Some(metadata) = item["metadata"].as_object_mut() {
         metadata.retain(|name, _| kept.contains(&name.as_str()));
     }
+    // Hashes of all that was applied or planned with, the name of the namespace included.
+    if let Some(annotations) = item["metadata"]["annotations"].as_object_mut() {
+        annotations.retain(|name, _| !["eenn.dev/hash", "eenn.dev/inputs"].contains(&name.as_str()));
+    }
     for owner in item["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
         owner["uid"] = Value::Null;
     }
@@ -282,24 +287,6 @@ fn without_times(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(without_times),
         _ => {}
     }
-}
-
-/// Hashes are of content with the name of the namespace in it: each is replaced by the order in which it appears.
-fn nameless(state: &Value) -> Value {
-    let mut text = state.to_string();
-    let is_hash =
-        |word: &str| word.len() == 10 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let words: Vec<String> = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned).collect();
-    let mut seen: Vec<String> = vec![];
-    for word in words.into_iter().filter(|word| is_hash(word)) {
-        if !seen.contains(&word) {
-            seen.push(word);
-        }
-    }
-    for (index, word) in seen.iter().enumerate() {
-        text = text.replace(word.as_str(), &format!("HASH{index}"));
-    }
-    serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
 /// Paths at which two values differ.
