@@ -9,7 +9,7 @@ use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodStatus, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -34,6 +34,8 @@ pub struct Caches {
     pub nodes: Arc<Cache<Node>>,
     /// Deployments of ours, without their templates.
     pub deployments: Arc<Cache<Deployment>>,
+    /// Pods of ours: where they are, and what they do.
+    pub pods: Arc<Cache<Pod>>,
     /// ConfigMaps of users that models name, and of ours, without their data.
     pub config_maps: Arc<Cache<Head<ConfigMap>>>,
     /// Services of Kubernetes that are ours.
@@ -53,6 +55,8 @@ pub struct Controllers {
     pub pools: Arc<Controller<Key>>,
     /// Status of models.
     pub models: Arc<Controller<Key>>,
+    /// Status of targets.
+    pub targets: Arc<Controller<Key>>,
     /// Plans of all services of a pool.
     pub plans: Arc<Controller<Key>>,
     /// Children and status of services.
@@ -68,6 +72,7 @@ impl Controllers {
         Self {
             pools: controller("devicepool"),
             models: controller("eennmodel"),
+            targets: controller("qostarget"),
             plans: controller("plan"),
             services: controller("eennservice"),
             tried: Arc::default(),
@@ -103,6 +108,10 @@ impl Caches {
             without_version,
             services,
         );
+        let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
+        let pods = start.within();
+        // Deployments tell what services have to know of their pods.
+        start.watch::<DeserializeGuard<Pod>>(("Pod", pods, ours, prune_pod), &self.pods, |_| {});
         start.tasks
     }
 
@@ -147,6 +156,7 @@ impl Caches {
                 service.spec.qos_target_ref.as_ref().is_some_and(|named| named.name.as_str() == target.name)
             };
             services_of(&c, services.within(&target.namespace), using);
+            c.targets.add(target);
         });
     }
 
@@ -193,6 +203,7 @@ impl Caches {
         self.plans.complete().await;
         self.nodes.complete().await;
         self.deployments.complete().await;
+        self.pods.complete().await;
         self.config_maps.complete().await;
         self.endpoints.complete().await;
         self.accounts.complete().await;
@@ -287,6 +298,18 @@ fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using
 fn prune_deployment(deployment: &mut Deployment) {
     deployment.metadata.resource_version = None;
     deployment.spec.template = Default::default();
+}
+
+/// Name, labels, the node and the address.
+fn prune_pod(pod: &mut Pod) {
+    pod.metadata.resource_version = None;
+    pod.metadata.owner_references = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.retain(|key, _| key == labels::NODE);
+    }
+    pod.spec = None;
+    let status = pod.status.take().unwrap_or_default();
+    pod.status = Some(PodStatus { phase: status.phase, pod_ip: status.pod_ip, ..PodStatus::default() });
 }
 
 /// The version changes with every pod; the generation tells what is wanted.

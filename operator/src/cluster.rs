@@ -67,6 +67,11 @@ impl Cluster {
         Self { fuse: Arc::new(Fuse(writes.map(|writes| AtomicU64::new(writes.get())))), ..self }
     }
 
+    /// Whether this process leads.
+    pub fn leads(&self) -> bool {
+        self.leadership.leads()
+    }
+
     /// How often the leader changed.
     pub fn transitions(&self) -> u64 {
         self.leadership.transitions()
@@ -77,12 +82,39 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     {
+        self.apply_as(api, object, &PatchParams::apply(MANAGER).force()).await
+    }
+
+    /// As [`Cluster::apply`], unless somebody else has set one of these fields to something else: for objects that users may have
+    /// made, and whose content must not be lost.
+    pub async fn apply_unless_taken<K>(&self, api: &Api<K>, object: &K) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        self.apply_as(api, object, &PatchParams::apply(MANAGER)).await
+    }
+
+    async fn apply_as<K>(&self, api: &Api<K>, object: &K, params: &PatchParams) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
-        let params = PatchParams::apply(MANAGER).force();
         let typed = with_type(object);
-        let applied = api.patch(&name, &params, &Patch::Apply(&typed)).await;
+        let applied = api.patch(&name, params, &Patch::Apply(&typed)).await;
         self.written(applied, || format!("apply {kind} {name}"))
+    }
+
+    /// Puts an object in the place of the version that it was read at.
+    pub async fn replace<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        self.may_write(kind)?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let replaced = api.replace(&name, &params, object).await;
+        self.written(replaced, || format!("replace {kind} {name}")).map(drop)
     }
 
     /// Creates an object that must not be there yet.

@@ -40,6 +40,9 @@ pub enum Failure {
         #[source]
         source: Box<kube::Error>,
     },
+    /// A certificate could not be issued.
+    #[error(transparent)]
+    Certificate(crate::identity::certificate::Unissued),
     /// It took too long.
     #[error("not done after {} s", DEADLINE.as_secs())]
     Deadline,

@@ -6,7 +6,8 @@
 //! * [`cache`], [`caches`]: one watch per kind; who looks at what when something changes.
 //! * [`queue`], [`controller`]: who looks at which object when.
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
-//! * [`pool`], [`model`], [`service`]: the reconcilers.
+//! * [`pool`], [`model`], [`target`], [`service`]: the reconcilers.
+//! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
 
 pub mod applied;
 pub mod cache;
@@ -15,7 +16,9 @@ pub mod clock;
 pub mod cluster;
 pub mod conditions;
 pub mod controller;
+pub mod gateways;
 pub mod health;
+pub mod identity;
 pub mod lease;
 pub mod manifests;
 pub mod metrics;
@@ -28,13 +31,19 @@ pub mod run;
 #[cfg(test)]
 mod scripted;
 pub mod service;
+pub mod target;
 
 use api::DevicePool;
 use applied::Applied;
 use caches::Caches;
 use cluster::Cluster;
+use gateways::address::Addresses;
+use gateways::standing::Standings;
+use identity::Identity;
+use metrics::Metrics;
 use plan::{Notes, Tables, Tried};
 use service::apply::Drains;
+use service::certified::Certified;
 use std::sync::Arc;
 
 /// What every reconciler works with.
@@ -46,6 +55,8 @@ pub struct Context {
     pub caches: Caches,
     /// The name under which pools ask for this operator.
     pub operator_name: String,
+    /// Its namespace.
+    pub namespace: String,
     /// The image of gateways and fragments.
     pub runtime_image: String,
     /// What was applied.
@@ -58,6 +69,16 @@ pub struct Context {
     pub tried: Arc<Tried>,
     /// Why services have no new plan.
     pub plan_notes: Notes,
+    /// Who certifies.
+    pub identity: Arc<Identity>,
+    /// Which certificates services have.
+    pub certified: Certified,
+    /// Where pods are reached.
+    pub addresses: Addresses,
+    /// What gateways should follow, and do.
+    pub standings: Standings,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Context {

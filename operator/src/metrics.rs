@@ -33,6 +33,12 @@ struct ByKind {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPool {
+    pool: String,
+    reached: &'static str,
+}
+
 type Times<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All counters of the process.
@@ -55,6 +61,8 @@ pub struct Metrics {
     leader: Gauge,
     /// When each watch last brought something, on the process clock.
     heard: Mutex<BTreeMap<&'static str, f64>>,
+    pods: Family<ByPool, Gauge>,
+    drift_plans: Counter,
 }
 
 impl Default for Metrics {
@@ -77,6 +85,8 @@ impl Default for Metrics {
             invalid: Family::default(),
             leader: Gauge::default(),
             heard: Mutex::default(),
+            pods: Family::default(),
+            drift_plans: Counter::default(),
         };
         metrics.register();
         metrics
@@ -99,6 +109,12 @@ impl Metrics {
         r.register("eenn_operator_writes", "Writes to the API server", self.writes.clone());
         r.register("eenn_operator_watch_errors", "Watches that broke off", self.watch_errors.clone());
         r.register("eenn_operator_invalid_objects", "Objects that cannot be read", self.invalid.clone());
+        r.register("eenn_operator_pods", "Gateways and fragments, by whether they answer", self.pods.clone());
+        r.register(
+            "eenn_operator_drift_plans",
+            "Plans made because loads, devices or inputs have changed",
+            self.drift_plans.clone(),
+        );
         r.register("leader_election_master_status", "1 while this process leads", self.leader.clone());
     }
 
@@ -163,6 +179,18 @@ impl Metrics {
 
     pub(crate) fn invalid(&self, kind: &'static str, count: usize) {
         self.invalid.get_or_create(&ByKind { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Pods of a pool that answer, and those that do not.
+    pub(crate) fn links(&self, pool: &str, (reached, unreached): (usize, usize)) {
+        for (reached, count) in [("yes", reached), ("no", unreached)] {
+            let labels = ByPool { pool: pool.to_owned(), reached };
+            self.pods.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn replanned(&self, services: usize) {
+        self.drift_plans.inc_by(services as u64);
     }
 
     pub(crate) fn leads(&self, leads: bool) {

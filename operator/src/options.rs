@@ -4,6 +4,7 @@ use crate::lease::election::Timing;
 use clap::Parser;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Serve early-exit neural networks on the nodes of this cluster
@@ -45,6 +46,11 @@ pub struct Options {
     /// Time between two renewals, in seconds
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=200), value_name = "SECONDS")]
     pub lease_retry_seconds: u64,
+
+    /// Speak to processes at the addresses of this file instead of to pods: JSON, from names of Deployments to control
+    /// addresses, and from addresses of fragments to where they listen. For tests
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub pod_addresses: Option<PathBuf>,
 
     /// Objects of each kind that are looked at at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT")]

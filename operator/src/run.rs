@@ -2,13 +2,14 @@
 
 use crate::caches::{Caches, Controllers, Scope};
 use crate::cluster::Cluster;
+use crate::gateways::address::Addresses;
 use crate::health::{self, Health};
 use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::service::apply::Drains;
-use crate::{Context, model, plan, pool, service};
+use crate::{Context, gateways, identity, model, plan, pool, service, target};
 use anyhow::Context as _;
 use kube::{Client, Config};
 use std::sync::Arc;
@@ -99,8 +100,16 @@ async fn work(
     let client = Client::try_from(config).context("no client")?;
     let controllers = Controllers::new(metrics);
     health.follow(controllers.clone());
+    let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes);
+    let identity = identity::establish(&cluster, &options.lease_namespace, &options.name).await;
     let context = Arc::new(Context {
-        cluster: Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes),
+        cluster,
+        identity,
+        certified: Default::default(),
+        namespace: options.lease_namespace.clone(),
+        addresses: options.pod_addresses.clone().map_or_else(Default::default, Addresses::Mapped),
+        standings: Default::default(),
+        metrics: Arc::clone(metrics),
         caches: Caches::default(),
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
@@ -136,6 +145,11 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         let context = Arc::clone(&c);
         async move { model::reconcile(&context, &key).await.map(|()| None) }
     });
+    let c = Arc::clone(context);
+    let targets = Arc::clone(&controllers.targets).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { target::reconcile(&context, &key).await.map(|()| None) }
+    });
     // Plans take all cores, so they are made one after the other.
     let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));
     let plans = Arc::clone(&controllers.plans).run(1, move |key| {
@@ -147,5 +161,7 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         let context = Arc::clone(&c);
         async move { service::reconcile(&context, &key).await }
     });
-    tokio::join!(pools, models, plans, services);
+    let gateways = gateways::follow(Arc::clone(context), Arc::clone(&controllers.services));
+    let identity = identity::keep(&context.identity, &context.cluster, &context.namespace, &context.operator_name);
+    tokio::join!(pools, models, targets, plans, services, gateways, identity);
 }

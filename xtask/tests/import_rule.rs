@@ -20,7 +20,7 @@ const OURS: &[(&str, &[&str], &str)] = &[
     ("transport", &["wire"], "whoever talks to the data plane uses it, in a cluster or not"),
     (
         "deployment",
-        &["api", "domain", "planner", "policy", "simulator", "wire"],
+        &["api", "control", "domain", "planner", "policy", "simulator", "wire"],
         "local mode and clusters decide by it; files are read and processes started around it",
     ),
     ("api", &["domain", "wire"], "manifests are read into domain values, by whoever needs them"),

@@ -9,7 +9,7 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
   verbs: [list, watch]
 # What it answers there.
 - apiGroups: [eenn.dev]
-  resources: [eennmodels/status, eennplans/status, eennservices/status]
+  resources: [eennmodels/status, eennplans/status, eennservices/status, qostargets/status]
   verbs: [patch]
 - apiGroups: [eenn.dev]
   resources: [eennplans]
@@ -27,6 +27,15 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [create, delete, list, patch, watch]
+# Where gateways and fragments are.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+# The certificate of each service, which its pods mount. Kubernetes has no way to allow this for names of a pattern only, and shows whoever
+# patches an object what is in it; the operator neither gets nor lists Secrets, and takes over none that it has not made.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch]
 # Deleted with the service, by Kubernetes.
 - apiGroups: [""]
   resources: [serviceaccounts]
@@ -55,7 +64,15 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
 
 {{/* What it does in its own namespace, whatever it serves. */}}
 {{- define "eenn-operator.ownRules" -}}
-# No name can be given for what is created.
+# Who certifies: the only Secret that the operator reads. No name can be given for what is created.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [eenn-operator-{{ .Values.operatorName }}-authorities]
+  verbs: [get, update]
+{{- if .Values.leaderElection.enabled }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
@@ -63,4 +80,5 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
   resources: [leases]
   resourceNames: [eenn-operator-{{ .Values.operatorName }}]
   verbs: [get, update]
+{{- end }}
 {{- end -}}

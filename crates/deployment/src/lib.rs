@@ -9,11 +9,15 @@
 //! * [`placement`]: chains for services of strategy Auto.
 //! * [`decide()`], [`replan`] and [`retune`]: policies for all services, at first and while gateways serve; [`predict`] says what
 //!   they will do.
-//! * [`spec`]: all of it as an EENNPlan.
+//! * [`Mind`]: the drift loop with all of this behind it.
+//! * [`spec`]: all of it as an EENNPlan. [`read_back`]: the way back.
 
 mod decide;
 mod deploy;
 mod documents;
+mod in_force;
+mod lost;
+mod mind;
 mod model;
 pub mod placement;
 mod predict;
@@ -24,6 +28,9 @@ mod tests;
 
 pub use decide::{Ask, Clock, Found, Replanned, Undecided, decide, replan, retune, tracks_confidence};
 pub use deploy::{Deployment, ServicePlan, SourcePlan, deploy};
+pub use in_force::{read_back, with_chains, with_forecast};
+pub use lost::without_nodes;
+pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};
 pub use problem::{problem, targets};

@@ -4,23 +4,26 @@
 //! * [`Tables`]: exit tables. [`think`]: the decision, pure. [`Notes`]: why a service has no plan.
 
 pub mod inputs;
+mod lost;
 mod notes;
 mod same;
 mod tables;
 pub mod think;
 mod tried;
 
-pub use notes::Notes;
+pub use notes::{Note, Notes};
 pub use tables::Tables;
 pub use tried::Tried;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
+use crate::gateways::mind::Mark;
 use crate::service::choice;
 use crate::service::references::{self, References};
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
-use api::{DevicePool, EENNPlan, EENNPlanSpec};
+use api::status::RejectedDevice;
+use api::{DevicePool, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
@@ -39,6 +42,9 @@ const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
 const ARRIVALS: u64 = 100_000;
 
+/// Time until a pool that has lost nodes is planned anew: gateways come first.
+const AFTER_LOSS: Duration = Duration::from_millis(500);
+
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
@@ -48,40 +54,30 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     if !context.runs(&pool) {
         return Ok(None);
     }
-    let candidates = candidates(context, &pool);
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    let inputs = inputs::inputs(&pool, &context.caches.nodes.all(), &candidates);
-    let mut tables = BTreeMap::new();
-    let mut hashes = BTreeMap::new();
-    for (name, key) in &inputs.models {
-        let Some(model) = context.caches.models.get(key) else { return Ok(None) };
-        if let Ok(table) = context.tables.read(context, &model).await? {
-            hashes.insert(name.clone(), table.hash.clone());
-            tables.insert(name.clone(), table.table.clone());
-        }
-    }
-    let hash = inputs.hash(&hashes);
+    let Some(Gathered { inputs, tables, hash }) = gather(context, &pool).await? else { return Ok(None) };
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
     let tried = context.tried.is(&Key::of(&*pool), &hash);
     if tried || inputs.services.keys().all(is_current) {
         return Ok(None);
     }
+    if lost::do_without(context, &inputs).await? {
+        // Planned anew once these have come by the watch.
+        return Ok(Some(AFTER_LOSS));
+    }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
     let mut failure = None;
     for (name, key) in &inputs.services {
-        let mut note = thought.notes.get(name).cloned();
+        let mut note = note(&thought, name);
         // One that was stored before another could not be stays: otherwise there would be one more with every try.
         let is_new = !is_current(name);
         if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
             && let Err(failed) = store(context, key, newest.get(name), spec.clone(), &hash).await
         {
             // Those of other services are stored all the same.
-            note = failed.refusal().or(note);
+            note.trouble = failed.refusal().or(note.trouble);
             failure = Some(failed);
         }
         if context.plan_notes.set(key, note) {
@@ -93,6 +89,37 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
+}
+
+/// What a pool is planned with.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Its manifests.
+    pub inputs: Inputs,
+    /// Exit tables of models, by their names in the manifests.
+    pub tables: BTreeMap<String, domain::ExitTable>,
+    /// Differs where something differs that plans depend on.
+    pub hash: String,
+}
+
+/// Collects what a pool is planned with; `None` where there is nothing to plan, or not yet.
+pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathered>, Failure> {
+    let candidates = candidates(context, pool);
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let inputs = inputs::inputs(pool, &context.caches.nodes.all(), &candidates);
+    let mut tables = BTreeMap::new();
+    let mut hashes = BTreeMap::new();
+    for (name, key) in &inputs.models {
+        let Some(model) = context.caches.models.get(key) else { return Ok(None) };
+        if let Ok(table) = context.tables.read(context, &model).await? {
+            hashes.insert(name.clone(), table.hash.clone());
+            tables.insert(name.clone(), table.table.clone());
+        }
+    }
+    let hash = inputs.hash(&hashes);
+    Ok(Some(Gathered { inputs, tables, hash }))
 }
 
 /// Services of a pool that can be planned for.
@@ -140,7 +167,7 @@ async fn thought(
     newest: &Newest,
     reason: String,
 ) -> (Thought, Inputs) {
-    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.chains.clone())).collect();
+    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
             ask: Ask { budget: BUDGET, ..Ask::default() },
@@ -160,6 +187,21 @@ async fn thought(
     thinking.await.expect("panics have been caught")
 }
 
+/// What planning has found out about a service.
+fn note(thought: &Thought, name: &str) -> Note {
+    /// As many as a status has room for, and as long.
+    const MOST: (usize, usize) = (64, 512);
+    let rejected = |(device, reason): &(String, String)| {
+        Some(RejectedDevice { name: device.parse().ok()?, reason: reason.chars().take(MOST.1).collect() })
+    };
+    let left_out = thought.left_out.get(name).map(Vec::as_slice).unwrap_or_default();
+    let mut rejected: Vec<RejectedDevice> = left_out.iter().filter_map(rejected).collect();
+    rejected.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    rejected.dedup_by(|a, b| a.name == b.name);
+    rejected.truncate(MOST.0);
+    Note { trouble: thought.notes.get(name).cloned(), rejected }
+}
+
 /// Stores a plan as the next of its service, unless it says what the newest one says already.
 async fn store(
     context: &Context,
@@ -173,16 +215,43 @@ async fn store(
     if let Some(newest) = newest.filter(|newest| says_the_same(&newest.spec, &spec)) {
         return context.cluster.annotate(&api, &**newest, labels::INPUTS, hash).await;
     }
+    put(context, &service, newest, spec, Some(hash)).await.map(|_| ())
+}
+
+/// Stores a plan with another policy for the placement in force, as the next of its service. Returns what tells it from others,
+/// and its generation.
+pub async fn renew(
+    context: &Context,
+    service: &EENNService,
+    spec: EENNPlanSpec,
+) -> Result<Option<(Mark, i64)>, Failure> {
+    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
+    let newest = plans.last();
+    // It is for the same manifests as the newest, so that nothing is planned anew for them.
+    let hash = newest.and_then(|newest| made_for(newest));
+    put(context, service, newest, spec, hash.map(String::as_str)).await.map(Some)
+}
+
+async fn put(
+    context: &Context,
+    service: &EENNService,
+    newest: Option<&Arc<EENNPlan>>,
+    spec: EENNPlanSpec,
+    hash: Option<&str>,
+) -> Result<(Mark, i64), Failure> {
+    let key = Key::of(service);
     let generation = newest.map_or(0, |newest| newest.spec.generation) + 1;
     let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
     let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
-    let mut plan = EENNPlan::new(&format!("{}-{generation}", key.name), spec);
+    let name = format!("{}-{generation}", key.name);
+    let mut plan = EENNPlan::new(&name, spec);
     plan.metadata = ObjectMeta {
         namespace: Some(key.namespace.clone()),
         labels: Some(labels::of_service(&key.name)),
-        annotations: Some(BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
+        annotations: hash.map(|hash| BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
         owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
         ..plan.metadata
     };
-    context.cluster.create(&api, &plan).await
+    context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
+    Ok(((name, hash.map(str::to_owned)), generation))
 }

@@ -4,6 +4,7 @@ use super::server::{Server, Write};
 use crate::cache::{Cache, Key, Watched};
 use crate::caches::Caches;
 use crate::cluster::Cluster;
+use crate::identity::Identity;
 use crate::lease::Leadership;
 use crate::service::labels;
 use crate::{Context, clock};
@@ -27,6 +28,12 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         cluster: Cluster::new(server.client(), Leadership::alone(), Arc::default()),
         caches: Caches::default(),
         operator_name: "eenn".to_owned(),
+        namespace: "eenn-system".to_owned(),
+        identity: Identity::made(),
+        certified: Default::default(),
+        addresses: Default::default(),
+        standings: Default::default(),
+        metrics: Default::default(),
         runtime_image: "runtime:1".to_owned(),
         applied: Default::default(),
         drains: Default::default(),

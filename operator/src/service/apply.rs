@@ -23,11 +23,16 @@ use std::time::Duration;
 /// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// Time until gateways that follow an older policy are looked at again.
+const LAGGING: Duration = Duration::from_secs(5);
+
 /// How far the children of a service are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Deployments whose pods are ready, of how many.
     pub ready: (usize, usize),
+    /// Whether all fragments are.
+    pub fragments_ready: bool,
     /// Those that are not: name of the node, and why if that is known.
     pub waiting: Vec<String>,
     /// When to look again.
@@ -94,10 +99,10 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     let caches = &context.caches;
     let mut wanted: BTreeSet<String> = names(&children.config_maps);
     wanted.extend(names(&children.services));
-    let deployments: Vec<&Deployment> = children.fragments.iter().chain(&children.gateways).collect();
+    let deployments = deployments(&children);
     ensure(context, &caches.accounts, &children.account).await?;
     ensure_all(context, &caches.network_policies, &children.network_policies).await?;
-    // Configuration first: a pod would wait for it.
+    // Configuration and certificates first: a pod would wait for them.
     ensure_all(context, &caches.config_maps, &children.config_maps).await?;
     ensure_all(context, &caches.endpoints, &children.services).await?;
     for deployment in &deployments {
@@ -112,6 +117,11 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
         standing.again = clear(context, service, &key, &current, &wanted).await?;
     }
     Ok(standing)
+}
+
+/// Those of fragments and gateways.
+pub fn deployments(children: &Children) -> Vec<&Deployment> {
+    children.fragments.iter().chain(&children.gateways).collect()
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> BTreeSet<String> {
@@ -131,6 +141,10 @@ async fn clear(
     let old: BTreeSet<String> =
         deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
+    // A gateway that has not taken the new policy yet still sends jobs there.
+    if !drained.is_empty() && context.standings.lags(key, clock::now()) {
+        return Ok(Some(LAGGING));
+    }
     for deployment in deployments.iter().filter(|one| drained.contains(&one.name_any())) {
         context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), &**deployment).await?;
         context.applied.forget(&**deployment);
@@ -204,18 +218,20 @@ where
 }
 
 /// Whose pods are ready.
-fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
-    let mut waiting = vec![];
+pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
+    let (mut waiting, mut fragments_ready) = (vec![], true);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
         if !there.as_ref().is_some_and(|there| is_ready(there, desired)) {
             let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
+            fragments_ready &= role != "fragment";
             let why = there.as_ref().and_then(|there| why(there)).map(|why| format!(": {why}")).unwrap_or_default();
             waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
         }
     }
-    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), waiting, ..Standing::default() }
+    let ready = (deployments.len() - waiting.len(), deployments.len());
+    Standing { ready, fragments_ready, waiting, ..Standing::default() }
 }
 
 fn is_ready(there: &Deployment, desired: &Deployment) -> bool {

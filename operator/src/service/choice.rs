@@ -1,5 +1,6 @@
 //! Which of the plans of a service is in force, and which waits for somebody. Pure.
 
+use api::status::ConditionStatus;
 use api::{EENNPlan, EENNService, PlannedChain, Planning};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -35,11 +36,34 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
         Planning::Manual => approved(service, plans),
     };
     let same = |a: &Arc<EENNPlan>, b: &Arc<EENNPlan>| a.spec.generation == b.spec.generation;
-    let proposed = newest.filter(|newest| in_force.as_ref().is_none_or(|in_force| !same(newest, in_force)));
+    let proposed = match &in_force {
+        None => newest,
+        Some(in_force) => proposed(in_force, plans),
+    };
     let needed = |plan: &Arc<EENNPlan>| in_force.iter().chain(&proposed).any(|one| same(one, plan));
     let older = plans.len().saturating_sub(KEPT);
     let obsolete = plans.iter().take(older).filter(|plan| !needed(plan)).cloned().collect();
     Choice { in_force, proposed, obsolete }
+}
+
+/// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt.
+fn proposed(in_force: &Arc<EENNPlan>, plans: &[Arc<EENNPlan>]) -> Option<Arc<EENNPlan>> {
+    let since = plans.iter().find(|plan| plan.spec.chains == in_force.spec.chains)?.spec.generation;
+    let other = |plan: &&Arc<EENNPlan>| plan.spec.chains != in_force.spec.chains && plan.spec.generation > since;
+    plans.iter().rev().find(other).filter(|plan| !was_in_force(plan)).cloned()
+}
+
+/// Whether gateways have ever followed it, as far as its status says.
+fn was_in_force(plan: &EENNPlan) -> bool {
+    let conditions = plan.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    let in_force = conditions.iter().find(|condition| condition.r#type == "InForce");
+    in_force.is_some_and(|one| one.status == ConditionStatus::True || one.reason == "Superseded")
+}
+
+/// Whether a plan is in force again after a newer one was. Gateways take what is newer only, so it has to be made anew.
+pub fn is_back(choice: &Choice, plans: &[Arc<EENNPlan>]) -> bool {
+    let Some(in_force) = &choice.in_force else { return false };
+    plans.iter().any(|plan| plan.spec.generation > in_force.spec.generation && was_in_force(plan))
 }
 
 /// The newest plan with the placement that was approved: policies adapt within it.
@@ -108,6 +132,35 @@ mod tests {
         assert_eq!(chosen(&service("Manual", None), &plans), (None, Some(3), vec![]));
         assert_eq!(chosen(&service("Manual", Some("camera-1")), &plans), (Some(2), Some(3), vec![]));
         assert_eq!(chosen(&service("Manual", Some("camera-3")), &plans), (Some(3), None, vec![]));
+    }
+
+    fn with_status(plan: &Arc<EENNPlan>, status: &str, reason: &str) -> Arc<EENNPlan> {
+        let condition = json!({
+            "type": "InForce", "status": status, "reason": reason, "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let status = json!({ "observedGeneration": 1, "conditions": [condition] });
+        let status = Some(serde_json::from_value(status).expect("it is a status"));
+        Arc::new(EENNPlan { status, ..EENNPlan::clone(plan) })
+    }
+
+    #[test]
+    fn a_proposal_waits_while_the_policy_in_force_adapts() {
+        let plans = vec![plan(1, "pi"), plan(2, "box"), plan(3, "pi"), plan(4, "pi")];
+        assert_eq!(chosen(&service("Manual", Some("camera-1")), &plans), (Some(4), Some(2), vec![]));
+        assert_eq!(chosen(&service("Manual", Some("camera-2")), &plans), (Some(2), Some(4), vec![]));
+    }
+
+    #[test]
+    fn what_is_approved_again_is_made_anew_because_gateways_go_forward_only() {
+        let back = |plans: &[Arc<EENNPlan>]| is_back(&choose(&service("Manual", Some("camera-1")), plans), plans);
+        let newer = plan(2, "box");
+        assert!(!back(&[plan(1, "pi"), newer.clone()]), "it only waits");
+        assert!(!back(&[plan(1, "pi"), with_status(&newer, "False", "WaitsForApproval")]));
+        assert!(back(&[plan(1, "pi"), with_status(&newer, "True", "InForce")]));
+        let plans = [plan(1, "pi"), with_status(&newer, "False", "Superseded"), plan(3, "pi")];
+        assert!(!back(&plans), "it was made anew");
+        assert_eq!(chosen(&service("Manual", Some("camera-1")), &plans), (Some(3), None, vec![]));
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub const INPUTS: &str = "eenn.dev/inputs";
 /// Annotation with which users stop the operator from changing anything of a service or pool.
 pub const PAUSED: &str = "eenn.dev/paused";
 
+/// Labels of objects that belong to the operator itself.
+pub fn of_operator() -> BTreeMap<String, String> {
+    let pairs = [("app.kubernetes.io/name", "eenn-operator"), (MANAGED_BY, OPERATOR)];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// Labels of all objects of a service.
 pub fn of_service(service: &str) -> BTreeMap<String, String> {
     let pairs = [("app.kubernetes.io/name", "eenn"), (MANAGED_BY, OPERATOR), (SERVICE, service)];

@@ -6,43 +6,52 @@
 
 pub mod apply;
 pub mod build;
+pub mod certified;
 pub mod choice;
 mod in_force;
 pub mod labels;
 pub mod references;
 pub mod report;
 
-use crate::Context;
 use crate::cache::Key;
+use crate::clock;
 use crate::conditions::Finding;
 use crate::controller::Failure;
+use crate::gateways::standing::{Following, Wanted};
+use crate::{Context, plan};
 use api::status::ConditionStatus;
-use api::{EENNPlan, EENNService};
+use api::{EENNPlan, EENNPlanSpec, EENNService};
 use apply::Standing;
-use build::Blueprint;
+use build::{Blueprint, Operator};
 use choice::Choice;
 use kube::ResourceExt;
 use references::References;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::document::PolicyVersion;
 
 /// Brings the children of a service to where they should be, and says so. Returns when to look again by itself.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>, Failure> {
     let Some(service) = context.caches.services.get(key) else {
-        context.drains.forget(key);
+        forget(context, key);
         return Ok(None);
     };
     if service.metadata.deletion_timestamp.is_some() || !references::is_ours(context, &service) {
+        forget(context, key);
         return Ok(None);
     }
-    if is_paused(&service) {
-        return Ok(None);
-    }
+    let paused = is_paused(&service);
     let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
     let choice = choice::choose(&service, &plans);
+    if let Some(plan) = choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
+        let reason = format!("{} is in force again", plan.name_any());
+        plan::renew(context, &service, EENNPlanSpec { reason, ..plan.spec.clone() }).await?;
+        // The new one comes by the watch.
+        return Ok(None);
+    }
     let (found, brought) = match references::find(context, &service) {
         Ok(found) => {
-            let brought = bring(context, &service, &found, &choice).await;
+            let brought = bring(context, &service, &found, &choice, paused).await;
             (Ok(found), brought)
         }
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
@@ -56,23 +65,46 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
             None => return Err(failure),
         },
     };
-    report::report(context, &service, &found, &choice, standing.as_ref()).await?;
+    let following = context.standings.following(key, clock::now());
+    let observed = context.standings.last_observed(key);
+    let seen = report::Seen {
+        found: &found,
+        choice: &choice,
+        standing: standing.as_ref(),
+        following: &following,
+        observed: observed.as_ref(),
+        paused,
+    };
+    report::report(context, &service, &seen).await?;
     in_force::report(context, &plans, &choice).await?;
     if let Some(failure) = failure {
         return Err(failure);
     }
-    for plan in &choice.obsolete {
+    for plan in choice.obsolete.iter().filter(|_| !paused) {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
-    Ok(standing.and_then(|standing| standing.again))
+    let certificates = standing.as_ref().map(|standing| match standing.waiting.is_empty() {
+        true => certified::AGAIN,
+        false => certified::SOON,
+    });
+    Ok(standing.and_then(|standing| standing.again).or(certificates))
 }
 
-/// Builds and applies what the plan in force says.
+/// A service is gone, or no longer ours.
+fn forget(context: &Context, key: &Key) {
+    context.drains.forget(key);
+    context.standings.forget(key);
+    context.certified.forget(key);
+    context.plan_notes.forget(key);
+}
+
+/// Builds and applies what the plan in force says; of what is paused it only looks how far it is.
 async fn bring(
     context: &Context,
     service: &EENNService,
     found: &References,
     choice: &Choice,
+    paused: bool,
 ) -> Result<Option<Standing>, Failure> {
     let Some(plan) = &choice.in_force else { return Ok(None) };
     let blueprint = Blueprint {
@@ -85,8 +117,19 @@ async fn bring(
             transitions: context.cluster.transitions(),
             generation: plan.spec.generation.unsigned_abs(),
         },
+        operator: Operator { name: &context.operator_name, namespace: &context.namespace },
     };
-    apply::apply(context, service, build::children(&blueprint)).await.map(Some)
+    let (key, children) = (Key::of(service), build::children(&blueprint));
+    if paused {
+        return Ok(Some(apply::standing(context, &apply::deployments(&children))));
+    }
+    let before = context.standings.following(&key, clock::now());
+    certified::certify(context, &blueprint, !matches!(before, Following::Some(..)), clock::now()).await?;
+    let policies = children.policies.clone();
+    let standing = apply::apply(context, service, children).await?;
+    let wanted = Wanted { pool: Key::of(&*found.pool), plan: Arc::clone(plan), version: blueprint.version, policies };
+    context.standings.want(&key, wanted, standing.fragments_ready, clock::now());
+    Ok(Some(standing))
 }
 
 /// Whether users have stopped the operator from changing anything.

@@ -3,27 +3,44 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
+use super::labels::PAUSED;
 use super::model_ready;
 use super::references::References;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
+use crate::gateways::standing::Following;
+use crate::plan::Note;
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics};
 use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use std::sync::Arc;
 
+/// The reason why a service is not ready whose gateways do not take its policy.
+const NOT_FOLLOWED: &str = "PolicyNotAcknowledged";
+
+/// What a reconcile has seen of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What it names; or what is missing.
+    pub found: &'a Result<References, Finding>,
+    /// Its plans.
+    pub choice: &'a Choice,
+    /// Its pods; `None` where nothing was applied.
+    pub standing: Option<&'a Standing>,
+    /// Whether its gateways follow the plan in force.
+    pub following: &'a Following,
+    /// What they have counted; `None` where that is not known yet.
+    pub observed: Option<&'a Metrics>,
+    /// Whether the operator may change nothing.
+    pub paused: bool,
+}
+
 /// Writes the status if it differs, and tells of what has changed.
-pub async fn report(
-    context: &Context,
-    service: &EENNService,
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-) -> Result<(), Failure> {
+pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<(), Failure> {
     let note = context.plan_notes.of(service);
-    let status = status(service, found, choice, standing, note, &clock::timestamp());
+    let status = status(service, seen, note.as_ref(), &clock::timestamp());
     if service.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -55,17 +72,11 @@ fn has_changed(before: &[Condition], condition: &Condition) -> bool {
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.
-pub fn status(
-    service: &EENNService,
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-    note: Option<String>,
-    now: &str,
-) -> EENNServiceStatus {
+pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: &str) -> EENNServiceStatus {
+    let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(found, choice, standing, note);
+    let findings = findings(seen, note.and_then(|note| note.trouble.clone()), &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -78,35 +89,43 @@ pub fn status(
         plan_ref: choice.in_force.as_ref().and_then(name),
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
-        observed: before.observed,
+        observed: seen.observed.cloned().or(before.observed),
         endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
             endpoints.collect()
         } else {
             before.endpoints
         },
-        rejected_devices: before.rejected_devices,
+        // What was found out before this process started still holds while nobody has planned anew.
+        rejected_devices: note.map_or(before.rejected_devices, |note| note.rejected.clone()),
     }
 }
 
-fn findings(
-    found: &Result<References, Finding>,
-    choice: &Choice,
-    standing: Option<&Standing>,
-    note: Option<String>,
-) -> Vec<Finding> {
-    let found = match found {
+fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<Finding> {
+    let &Seen { choice, standing, following, .. } = seen;
+    let found = match seen.found {
         Ok(found) => found,
         Err(finding) => {
             let waits = |aspect| Finding::unknown(aspect, "NotAccepted", "see the condition Accepted");
             let others = ["ModelReady", "Planned", "Placed", "QoSMet"].map(waits);
             let ready = Finding::fails("Ready", finding.reason, finding.message.clone());
-            return [finding.clone()].into_iter().chain(others).chain([ready]).collect();
+            return [active(seen.paused), finding.clone()].into_iter().chain(others).chain([ready]).collect();
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
-    let ready = ready(&[&model, &planned, &placed]);
-    vec![accepted, model, planned, placed, qos(choice), ready]
+    let ready = ready(&[&model, &planned, &placed], following, before);
+    vec![active(seen.paused), accepted, model, planned, placed, qos(choice), ready]
+}
+
+fn active(paused: bool) -> Finding {
+    match paused {
+        false => Finding::holds("Active", "Active", "the operator looks after it"),
+        true => {
+            let message =
+                format!("the annotation {PAUSED} keeps the operator from changing anything; remove it to go on");
+            Finding::fails("Active", "Paused", message)
+        }
+    }
 }
 
 fn planned(choice: &Choice, note: Option<String>) -> Finding {
@@ -156,10 +175,27 @@ fn qos(choice: &Choice) -> Finding {
 }
 
 /// The summary, with the reason of the first thing that is missing.
-fn ready(needed: &[&Finding]) -> Finding {
-    match needed.iter().find(|finding| !finding.is_true()) {
-        None => Finding::holds("Ready", "Ready", "gateways take jobs"),
+fn ready(needed: &[&Finding], following: &Following, before: &[Condition]) -> Finding {
+    if let Some(missing) = needed.iter().find(|finding| !finding.is_true()) {
         // What is not known yet is no bad news.
-        Some(missing) => Finding { aspect: "Ready", ..(*missing).clone() },
+        return Finding { aspect: "Ready", ..(*missing).clone() };
+    }
+    match following {
+        Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
+        Following::NotAsked => not_asked(before),
+        Following::None(why) => {
+            let message = format!("no gateway follows the plan in force: {why}");
+            Finding::fails("Ready", NOT_FOLLOWED, message)
+        }
+    }
+}
+
+/// Gateways go on while an operator starts anew: what was known of them still holds until they have been asked.
+fn not_asked(before: &[Condition]) -> Finding {
+    let known = before.iter().find(|condition| condition.r#type == "Ready");
+    match known.map(|condition| (condition.reason.as_str(), condition)) {
+        Some(("Ready", condition)) => Finding::holds("Ready", "Ready", condition.message.clone()),
+        Some((NOT_FOLLOWED, condition)) => Finding::fails("Ready", NOT_FOLLOWED, condition.message.clone()),
+        _ => Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not been asked yet what they follow"),
     }
 }

@@ -1,18 +1,24 @@
 //! What processes are told: a plan as the documents of the data plane.
 
 use super::Blueprint;
+use crate::identity;
 use api::{Confidence, EENNModelSpec, EENNPlan, EENNService, ExitOutput, PlannedFragment};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use wire::document::{
-    ConfidenceDocument, DeviceDocument, ExitDocument, ExitOutputDocument, FragmentDocument, GatewayDocument,
-    HopDocument, InputDocument, ModelDocument, PolicyDocument, ProfileDocument, TimeDocument,
+    ConfidenceDocument, ControlDocument, DeviceDocument, ExitDocument, ExitOutputDocument, FragmentDocument,
+    GatewayDocument, HopDocument, InputDocument, ModelDocument, PolicyDocument, ProfileDocument, TimeDocument,
+    TlsDocument,
 };
 
 /// Where fragments take jobs.
 pub const JOBS_PORT: i32 = 9000;
 /// Where gateways take requests.
 pub const REQUESTS_PORT: i32 = 8080;
+/// Where the operator asks and tells.
+pub const CONTROL_PORT: i32 = 9443;
+/// Where pods find their certificate.
+pub const CERTIFICATES: &str = "/etc/eenn-tls";
 /// Metrics and health, without certificates.
 pub const METRICS_PORT: i32 = 9090;
 /// One request must not take the memory of all others.
@@ -59,7 +65,7 @@ pub fn device(blueprint: &Blueprint<'_>, fragment: &PlannedFragment, file: &str)
         links: Default::default(),
         emulate: None,
         memory_budget_bytes: None,
-        tls: None,
+        tls: Some(tls(blueprint)),
     }
 }
 
@@ -80,7 +86,20 @@ pub fn gateway(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragm
         memory_budget_bytes: budget,
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links: Default::default(),
-        tls: None,
+        tls: Some(tls(blueprint)),
+    }
+}
+
+/// Processes of a service speak to each other, and the operator to all of them; nobody else does.
+fn tls(blueprint: &Blueprint<'_>) -> TlsDocument {
+    let namespace = blueprint.service.namespace().unwrap_or_default();
+    TlsDocument {
+        folder: CERTIFICATES.to_owned(),
+        name: identity::service_name(&blueprint.name(), &namespace),
+        control: ControlDocument {
+            listen: format!("0.0.0.0:{CONTROL_PORT}"),
+            peer: identity::operator_name(blueprint.operator.name),
+        },
     }
 }
 

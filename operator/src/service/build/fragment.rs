@@ -1,6 +1,6 @@
 //! A fragment: a pod on its device, its configuration, and the Service it takes jobs at.
 
-use super::documents::{self, JOBS_PORT, METRICS_PORT};
+use super::documents::{self, CONTROL_PORT, JOBS_PORT, METRICS_PORT};
 use super::pod::{self, BASE_MEMORY, Pod};
 use super::{Blueprint, delivery, labels};
 use api::PlannedFragment;
@@ -64,7 +64,11 @@ fn container(blueprint: &Blueprint<'_>) -> Container {
         name: "fragment".to_owned(),
         image: Some(blueprint.image.to_owned()),
         args: Some(["fragment", "--config", "/etc/eenn/config.json"].map(str::to_owned).to_vec()),
-        ports: Some(vec![pod::port("jobs", JOBS_PORT), pod::port("metrics", METRICS_PORT)]),
+        ports: Some(vec![
+            pod::port("jobs", JOBS_PORT),
+            pod::port("control", CONTROL_PORT),
+            pod::port("metrics", METRICS_PORT),
+        ]),
         resources: Some(pod::resources(request, Some(limit), memory)),
         security_context: Some(pod::locked_down()),
         // Loading a model takes minutes on a small device.

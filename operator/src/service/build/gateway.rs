@@ -1,6 +1,6 @@
 //! A gateway: pods on the node of sources, their configuration with the policy, and the Services they take requests at.
 
-use super::documents::{self, METRICS_PORT, REQUESTS_PORT};
+use super::documents::{self, CONTROL_PORT, METRICS_PORT, REQUESTS_PORT};
 use super::fragment::{configuration, service_port};
 use super::pod::{self, BASE_MEMORY, Pod};
 use super::{Blueprint, labels};
@@ -23,6 +23,8 @@ pub struct Built {
     pub deployment: Deployment,
     /// Where it takes requests.
     pub service: Service,
+    /// What they follow.
+    pub policy: PolicyDocument,
     /// Where there are several of them.
     pub budget: Option<PodDisruptionBudget>,
 }
@@ -58,6 +60,7 @@ pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragmen
         service: service(blueprint, &format!("{}-{endpoint}", blueprint.name()), selector(&name)),
         budget,
         deployment,
+        policy: document.policy,
     }
 }
 
@@ -101,7 +104,11 @@ fn container(blueprint: &Blueprint<'_>) -> Container {
         name: "gateway".to_owned(),
         image: Some(blueprint.image.to_owned()),
         args: Some(["gateway", "--config", "/etc/eenn/config.json"].map(str::to_owned).to_vec()),
-        ports: Some(vec![pod::port("requests", REQUESTS_PORT), pod::port("metrics", METRICS_PORT)]),
+        ports: Some(vec![
+            pod::port("requests", REQUESTS_PORT),
+            pod::port("control", CONTROL_PORT),
+            pod::port("metrics", METRICS_PORT),
+        ]),
         resources: Some(pod::resources("50m", None, memory)),
         security_context: Some(pod::locked_down()),
         volume_mounts: Some(vec![VolumeMount {

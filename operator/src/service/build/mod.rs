@@ -22,7 +22,9 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use wire::document::PolicyVersion;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::document::{PolicyDocument, PolicyVersion};
 
 /// What is built from.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,17 @@ pub struct Blueprint<'a> {
     pub image: &'a str,
     /// Version of the policy.
     pub version: PolicyVersion,
+    /// Who runs it.
+    pub operator: Operator<'a>,
+}
+
+/// Who controls processes, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
 }
 
 /// Everything that belongs to a service, but for its plans.
@@ -58,6 +71,8 @@ pub struct Children {
     pub network_policies: Vec<NetworkPolicy>,
     /// Where there are several gateways on a node.
     pub budgets: Vec<PodDisruptionBudget>,
+    /// What gateways follow, by their nodes.
+    pub policies: BTreeMap<String, Arc<PolicyDocument>>,
 }
 
 /// All objects of a service.
@@ -78,6 +93,7 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
     }
     for node in documents::gateway_nodes(blueprint.service) {
         let built = gateway::build(blueprint, &node, &addresses);
+        children.policies.insert(node, Arc::new(built.policy));
         children.config_maps.push(built.config);
         children.gateways.push(built.deployment);
         children.services.push(built.service);

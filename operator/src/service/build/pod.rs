@@ -1,13 +1,13 @@
 //! What all pods of a service have in common: the node they are pinned to, and that they may do nothing but their work.
 
-use super::{Blueprint, labels};
+use super::{Blueprint, access, documents, labels};
 use api::{TaintEffect, TolerationOperator};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
     LocalObjectReference, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume,
-    VolumeMount,
+    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+    Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -42,7 +42,7 @@ pub struct Pod {
 /// A Deployment whose name follows from what its pods are: another template is another Deployment beside it.
 pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
     let service = blueprint.name();
-    let spec = spec(blueprint, &pod);
+    let spec = with_certificate(spec(blueprint, &pod), &service);
     let content = serde_json::to_string(&(&spec, &pod.fixed, pod.replicas)).unwrap_or_default();
     let name = format!("{service}-{}-{}", &pod.role[..1], labels::hash(&content));
     let mut labels = labels::of_role(&service, pod.role);
@@ -96,16 +96,33 @@ fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
 }
 
 /// Adds the ConfigMap, whose name is that of the Deployment, which follows from all the rest.
-fn with_configuration(mut spec: PodSpec, name: &str) -> PodSpec {
+fn with_configuration(spec: PodSpec, name: &str) -> PodSpec {
     let source = ConfigMapVolumeSource { name: name.to_owned(), ..Default::default() };
     let volume = Volume { name: "config".to_owned(), config_map: Some(source), ..Volume::default() };
-    spec.volumes.get_or_insert_default().push(volume);
+    mounted(spec, volume, "/etc/eenn")
+}
+
+/// Adds the certificate of the service. Its Secret changes while pods run.
+fn with_certificate(spec: PodSpec, service: &str) -> PodSpec {
+    let source = SecretVolumeSource {
+        secret_name: Some(access::certificates_name(service)),
+        // For the group of the pod, not for everybody on the node.
+        default_mode: Some(0o440),
+        ..Default::default()
+    };
+    let volume = Volume { name: "certificate".to_owned(), secret: Some(source), ..Volume::default() };
+    mounted(spec, volume, documents::CERTIFICATES)
+}
+
+/// A volume that its container reads.
+fn mounted(mut spec: PodSpec, volume: Volume, path: &str) -> PodSpec {
     let mount = VolumeMount {
-        name: "config".to_owned(),
-        mount_path: "/etc/eenn".to_owned(),
+        name: volume.name.clone(),
+        mount_path: path.to_owned(),
         read_only: Some(true),
         ..VolumeMount::default()
     };
+    spec.volumes.get_or_insert_default().push(volume);
     spec.containers
         .iter_mut()
         .for_each(|container| container.volume_mounts.get_or_insert_default().push(mount.clone()));

@@ -67,7 +67,8 @@ fn https() -> Value {
 fn built(service: &EENNService, artifact: Value, plan: &EENNPlan) -> Children {
     let (model, pool) = (model(artifact), pool());
     let version = PolicyVersion { transitions: 3, generation: 1 };
-    children(&Blueprint { service, model: &model, pool: &pool, plan, image: "runtime:1", version })
+    let operator = Operator { name: "eenn", namespace: "eenn-system" };
+    children(&Blueprint { service, model: &model, pool: &pool, plan, image: "runtime:1", version, operator })
 }
 
 fn usual() -> Children {
@@ -126,6 +127,35 @@ fn a_gateway_knows_where_fragments_are_and_its_share_of_the_forecast() {
         );
         assert_eq!((port, hop.fragment.as_str()), ("9000", fragment));
     }
+}
+
+#[test]
+fn processes_show_a_certificate_and_take_orders_from_the_operator_only() {
+    let children = usual();
+    for config in &children.config_maps {
+        let text = &config.data.as_ref().expect("it has some")["config.json"];
+        let document: Value = serde_json::from_str(text).expect("it is JSON");
+        assert_eq!(document["tls"]["name"], "camera.edge.svc");
+        assert_eq!(document["tls"]["control"], json!({ "listen": "0.0.0.0:9443", "peer": "eenn.operator.eenn.dev" }));
+        assert_eq!(document["tls"]["folder"], "/etc/eenn-tls");
+    }
+    for deployment in children.fragments.iter().chain(&children.gateways) {
+        let pod = deployment.spec.template.spec.as_ref().expect("there is a pod");
+        let secrets: Vec<_> = pod.volumes.iter().flatten().filter_map(|one| one.secret.as_ref()).collect();
+        assert_eq!(secrets[0].secret_name.as_deref(), Some("camera-certificates"));
+        let mounts: Vec<_> = pod.containers[0].volume_mounts.iter().flatten().map(|one| &*one.mount_path).collect();
+        assert!(mounts.contains(&"/etc/eenn-tls"), "{mounts:?}");
+        let before = pod.init_containers.iter().flatten().flat_map(|one| one.volume_mounts.iter().flatten());
+        assert!(before.into_iter().all(|mount| mount.mount_path != "/etc/eenn-tls"), "a download needs none");
+    }
+    for policy in &children.network_policies {
+        let rules = serde_json::to_value(policy.spec.as_ref().expect("it has one")).expect("it is JSON");
+        assert_eq!(rules["ingress"][1]["ports"][0]["port"], 9443);
+        let from = &rules["ingress"][1]["from"][0]["namespaceSelector"]["matchLabels"];
+        assert_eq!(from["kubernetes.io/metadata.name"], "eenn-system");
+    }
+    let nodes: Vec<&String> = children.policies.keys().collect();
+    assert_eq!(nodes, ["box", "pi"]);
 }
 
 #[test]

@@ -83,8 +83,15 @@ impl Audit {
 
 impl Entry {
     fn is_child(&self) -> bool {
-        let kinds =
-            ["deployments", "configmaps", "services", "serviceaccounts", "networkpolicies", "poddisruptionbudgets"];
+        let kinds = [
+            "deployments",
+            "configmaps",
+            "services",
+            "secrets",
+            "serviceaccounts",
+            "networkpolicies",
+            "poddisruptionbudgets",
+        ];
         self.subresource.is_empty() && kinds.contains(&self.resource.as_str()) && self.is_write()
     }
 

@@ -76,7 +76,7 @@ impl<'a> Crowd<'a> {
         let services = list["items"].as_array().context("a list has items")?;
         let is_ready = |service: &Value| {
             let conditions = service["status"]["conditions"].as_array();
-            conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+            conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Placed" && one["status"] == "True"))
         };
         Ok(services.iter().all(is_ready))
     }
@@ -89,6 +89,7 @@ impl<'a> Crowd<'a> {
             ("/api/v1", "configmaps"),
             ("/api/v1", "services"),
             ("/api/v1", "serviceaccounts"),
+            ("/api/v1", "secrets"),
             ("/apis/networking.k8s.io/v1", "networkpolicies"),
             ("/apis/policy/v1", "poddisruptionbudgets"),
         ];

@@ -21,9 +21,12 @@ const WORK: &[(&[&str], &str, &str)] = &[
     (&["patch"], "eenn.dev", "eennservices/status"),
     (&["patch"], "eenn.dev", "eennmodels/status"),
     (&["patch"], "eenn.dev", "eennplans/status"),
+    (&["patch"], "eenn.dev", "qostargets/status"),
     (&["create", "patch", "delete", "list", "watch"], "apps", "deployments"),
     (&["create", "patch", "delete", "list", "watch", "get"], "", "configmaps"),
     (&["create", "patch", "delete", "list", "watch"], "", "services"),
+    (&["create", "patch"], "", "secrets"),
+    (&["list", "watch"], "", "pods"),
     (&["create", "patch", "list", "watch"], "", "serviceaccounts"),
     (&["create", "patch", "list", "watch"], "networking.k8s.io", "networkpolicies"),
     (&["create", "patch", "delete", "list", "watch"], "policy", "poddisruptionbudgets"),
@@ -32,8 +35,8 @@ const WORK: &[(&[&str], &str, &str)] = &[
 
 /// What it may do nowhere.
 const NEVER: &[(&[&str], &str, &str)] = &[
-    (&["get", "list", "watch", "create", "patch", "update", "delete"], "", "secrets"),
-    (&["create", "get", "list", "watch", "delete"], "", "pods"),
+    (&["get", "list", "watch", "update", "delete"], "", "secrets"),
+    (&["create", "get", "patch", "delete"], "", "pods"),
     (&["create", "get"], "", "pods/exec"),
     (&["get"], "", "pods/log"),
     (&["create"], "", "serviceaccounts/token"),
@@ -66,6 +69,7 @@ fn operator_of_the_cluster_may_do_its_work_and_no_more() -> anyhow::Result<()> {
         check(&plane, &operator, namespace, NEVER, false)?;
     }
     check_lease(&plane, &operator)?;
+    check_authorities(&plane, &operator)?;
     no_rule_is_wider_than_it_looks(&plane)
 }
 
@@ -76,11 +80,15 @@ fn operator_of_a_namespace_may_do_nothing_beside_it() -> anyhow::Result<()> {
     check(&plane, &operator, "cameras", WORK, true)?;
     check(&plane, &operator, "", CLUSTER, true)?;
     check(&plane, &operator, "default", WORK, false)?;
-    check(&plane, &operator, NAMESPACE, WORK, false)?;
+    // But for the Secret of the authorities.
+    let elsewhere: Vec<_> = WORK.iter().filter(|(_, _, resource)| *resource != "secrets").copied().collect();
+    check(&plane, &operator, NAMESPACE, &elsewhere, false)?;
+    ensure!(!may(&plane, &operator, NAMESPACE, "patch", "", "secrets")?, "secrets of its own namespace");
     for namespace in ["cameras", NAMESPACE, "default", ""] {
         check(&plane, &operator, namespace, NEVER, false)?;
     }
     check_lease(&plane, &operator)?;
+    check_authorities(&plane, &operator)?;
     no_rule_is_wider_than_it_looks(&plane)
 }
 
@@ -159,6 +167,24 @@ fn check(
             ensure!(may == allowed, "{user} in {namespace:?}: {verb} {resource} of {group:?}: {may}, wanted {allowed}");
         }
     }
+    Ok(())
+}
+
+/// The Secret of the authorities, and no other.
+fn check_authorities(plane: &ControlPlane, operator: &str) -> anyhow::Result<()> {
+    for (namespace, name, verb, allowed) in [
+        (NAMESPACE, "eenn-operator-eenn-authorities", "get", true),
+        (NAMESPACE, "eenn-operator-eenn-authorities", "update", true),
+        (NAMESPACE, "eenn-operator-eenn-authorities", "delete", false),
+        (NAMESPACE, "sh.helm.release.v1.eenn.v1", "get", false),
+        ("cameras", "eenn-operator-eenn-authorities", "get", false),
+        ("cameras", "registry", "get", false),
+    ] {
+        let attributes =
+            json!({"namespace": namespace, "name": name, "verb": verb, "group": "", "resource": "secrets"});
+        ensure!(review(plane, operator, &attributes)? == allowed, "{verb} {name} in {namespace}");
+    }
+    ensure!(may(plane, operator, NAMESPACE, "create", "", "secrets")?, "it makes them");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod failpoints;
 mod faults;
 mod mutation;
+mod processes;
 mod proxy;
 mod rights;
 mod scene;
@@ -11,6 +12,7 @@ mod stage;
 use anyhow::ensure;
 use cluster_tests::{Test, run};
 use control_plane::Binary;
+use processes::{Processes, send};
 use scene::{NAMESPACE, Scene};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,8 +21,7 @@ use std::time::Duration;
 
 const SERVICE: &str = "eennservice/camera";
 /// Everything that the operator makes or writes to.
-const ALL: &str =
-    "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,serviceaccounts,networkpolicies";
+const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,secrets,serviceaccounts,networkpolicies";
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
@@ -34,6 +35,9 @@ const TESTS: &[Test] = &[
     ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+    ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
+    ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
+    ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
 ];
 
 fn main() -> ExitCode {
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
 fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     for (condition, reason) in [("Accepted", "Accepted"), ("ModelReady", "ModelReady"), ("Planned", "Planned")] {
         scene.wait_for(SERVICE, condition, "True", reason)?;
     }
@@ -88,7 +92,7 @@ fn versions(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
 fn nothing_is_written_when_nothing_changes() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let mut operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     std::thread::sleep(Duration::from_secs(3));
     let (before, written) = (versions(&scene)?, scene.writes_of("operator")?.len());
     std::thread::sleep(Duration::from_secs(20));
@@ -111,7 +115,7 @@ fn nothing_is_written_when_nothing_changes() -> anyhow::Result<()> {
 fn what_is_deleted_comes_back() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let ours = ["-l", "app.kubernetes.io/managed-by=eenn-operator"];
     for kind in ["deployments", "services", "configmaps", "networkpolicies", "serviceaccounts"] {
         let listed = |scene: &Scene| {
@@ -125,14 +129,14 @@ fn what_is_deleted_comes_back() -> anyhow::Result<()> {
     }
     scene.kubectl(&["-n", NAMESPACE, "delete", "eennplans", "--all"])?;
     scene.until("there is a plan again", || scene.names("eennplans").is_ok_and(|names| !names.is_empty()))?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
 fn a_missing_reference_is_told_and_recovers() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let _operator = scene.operator("operator", &[])?;
     scene.apply_all()?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let running = scene.names("deployments")?;
     for (object, reason) in [
         ("eennmodel/fashion-mnist", "ModelNotFound"),
@@ -145,7 +149,7 @@ fn a_missing_reference_is_told_and_recovers() -> anyhow::Result<()> {
         ensure!(message.contains("create it, or name another one"), "{message}");
         ensure!(scene.names("deployments")? == running, "what runs goes on");
         scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
-        scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+        scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     }
     scene.kubectl(&["-n", NAMESPACE, "delete", "configmap", "fashion-mnist"])?;
     scene.wait_for("eennmodel/fashion-mnist", "Ready", "False", "ExitTableNotFound")?;
@@ -157,9 +161,9 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     let _operator = scene.operator("operator", &[])?;
     scene.apply_all()?;
     let patch = |spec: &str| scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", spec]);
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     patch(r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let running = scene.names("deployments")?;
     patch(
         r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,
@@ -182,7 +186,7 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
 fn a_cordoned_node_is_left_after_others_have_taken_over() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let before = scene.names("deployments")?;
     scene.kubectl(&["cordon", "box"])?;
     scene.wait_for("devicepool/edge", "Ready", "True", "SomeDevicesUsable")?;
@@ -193,7 +197,7 @@ fn a_cordoned_node_is_left_after_others_have_taken_over() -> anyhow::Result<()> 
     ensure!(!plan["spec"]["chains"].to_string().contains("\"box\""), "{plan:#}");
     ensure!(scene.names("deployments")? == before, "jobs on their way are finished first");
     scene.until("what was there is gone", || scene.names("deployments").is_ok_and(|names| names.len() == 2))?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
 fn a_leader_that_dies_is_followed() -> anyhow::Result<()> {
@@ -202,13 +206,13 @@ fn a_leader_that_dies_is_followed() -> anyhow::Result<()> {
     let mut first = scene.operator("first", &quick)?;
     scene.until("the first leads", || first.log().contains("leading"))?;
     let second = scene.operator("second", &quick)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     ensure!(scene.writes_of("second")?.is_empty(), "a standby writes nothing");
     first.kill();
     scene.until("the second leads", || second.log().contains("leading"))?;
     scene.kubectl(&["-n", NAMESPACE, "delete", "deployments", "--all"])?;
     scene.until("they are there again", || scene.names("deployments").is_ok_and(|names| names.len() == 5))?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     // Asked to stop, it gives the lease up: the next one need not wait for it to run out.
     let third = scene.operator("third", &["--lease-seconds", "600", "--lease-retry-seconds", "1"])?;
     std::thread::sleep(Duration::from_secs(3));
@@ -220,7 +224,7 @@ fn a_leader_that_was_frozen_writes_nothing_any_more() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let quick = ["--lease-seconds", "3", "--lease-retry-seconds", "1"];
     let mut first = scene.operator("first", &quick)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     first.signal("STOP")?;
     let second = scene.operator("second", &quick)?;
     scene.until("the second leads", || second.log().contains("leading"))?;
@@ -231,13 +235,13 @@ fn a_leader_that_was_frozen_writes_nothing_any_more() -> anyhow::Result<()> {
     scene.until("the first has ended", || first.ended().is_some())?;
     let writes = scene.writes_of("first")?;
     ensure!(writes.len() == written, "written after it had lost the lease: {:?}", &writes[written..]);
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
 fn an_api_server_that_was_away_is_caught_up_with() -> anyhow::Result<()> {
     let mut scene = Scene::with_service()?;
     let mut operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     scene.plane.kill_api_server();
     std::thread::sleep(Duration::from_secs(10));
     ensure!(operator.ended().is_none(), "a plain outage is no reason to die: {}", operator.log());
@@ -265,7 +269,7 @@ fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {
     })?;
     let operator = scene.operator("operator", &[])?;
     scene.apply_all()?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     ensure!(operator.log().contains("edge/broken"), "{}", operator.log());
     Ok(())
 }
@@ -273,7 +277,7 @@ fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {
 fn a_deleted_service_leaves_nothing() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     scene.kubectl(&["-n", NAMESPACE, "delete", SERVICE, "--cascade=foreground", "--timeout=60s"])?;
     let ours = |scene: &Scene| {
         scene.kubectl(&[
@@ -288,4 +292,89 @@ fn a_deleted_service_leaves_nothing() -> anyhow::Result<()> {
         ])
     };
     scene.until("nothing is left", || ours(&scene).is_ok_and(|left| left.trim().is_empty()))
+}
+
+/// Names and versions of what Deployments want.
+fn templates(scene: &Scene) -> anyhow::Result<Vec<(String, u64)>> {
+    let deployments = scene.get("deployments")?;
+    let all = deployments["items"].as_array().cloned().unwrap_or_default();
+    let of = |one: &Value| {
+        let metadata = &one["metadata"];
+        (metadata["uid"].as_str().unwrap_or_default().to_owned(), metadata["generation"].as_u64().unwrap_or_default())
+    };
+    Ok(all.iter().map(of).collect())
+}
+
+fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let book = scene.path("addresses.json");
+    let operator = scene.operator("operator", &["--pod-addresses", &book.display().to_string()])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.wait_for(SERVICE, "Ready", "False", "PolicyNotAcknowledged")?;
+    let mut processes = Processes::start(&scene, &book)?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    let generation = |processes: &Processes| processes.gateway.metric("eenn_policy_generation").unwrap_or(-1.0);
+    ensure!(generation(&processes) == 1.0, "the gateway follows {}", generation(&processes));
+    let before = templates(&scene)?;
+    // As much as is planned for, and then six times as much.
+    let calm = send(&processes.gateway.address, 20.0, 12.0)?;
+    ensure!(calm.answered > 9 * calm.refused, "{calm:?}");
+    ensure!(scene.names("eennplans")? == ["camera-1"], "nothing has changed: {}", operator.log());
+    let busy = send(&processes.gateway.address, 120.0, 15.0)?;
+    scene.until("there is a plan for the load", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] != "camera-1")
+    })?;
+    let plan = scene.get("eennplan/camera-2")?;
+    let rate: f64 = plan["spec"]["forecast"][0]["rate"].as_str().unwrap_or_default().parse()?;
+    ensure!((80.0..180.0).contains(&rate), "{plan:#}");
+    ensure!(plan["spec"]["reason"].as_str().is_some_and(|why| why.contains("camera")), "{plan:#}");
+    scene.until("the gateway follows it", || generation(&processes) >= 2.0)?;
+    ensure!(busy.answered > 0, "{busy:?}");
+    ensure!(templates(&scene)? == before, "policies touch no pod");
+    scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
+    // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
+    processes.another_gateway(&book)?;
+    scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)
+}
+
+fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused=true"])?;
+    scene.wait_for(SERVICE, "Active", "False", "Paused")?;
+    let deployment = scene.names("deployments")?.pop().unwrap_or_default();
+    scene.kubectl(&["-n", NAMESPACE, "delete", "deployment", &deployment])?;
+    scene.wait_for(SERVICE, "Placed", "False", "PodsNotReady")?;
+    ensure!(!scene.names("deployments")?.contains(&deployment), "it was made again");
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused-"])?;
+    scene.wait_for(SERVICE, "Active", "True", "Active")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let first = scene.get("eennplan/camera-1")?;
+    // To a chain through the node, so that it has to be done without.
+    let used = first["spec"]["choices"].as_array().cloned().unwrap_or_default();
+    let goes = |chain: &str| used.iter().any(|choice| choice["chain"] == chain);
+    ensure!(goes("split") || goes("box"), "no job goes over the box: {first:#}");
+    scene.kubectl(&["delete", "node", "box"])?;
+    scene.until("there is a plan without the node", || scene.get("eennplan/camera-2").is_ok())?;
+    let second = scene.get("eennplan/camera-2")?;
+    let chains: Vec<&Value> = second["spec"]["choices"]
+        .as_array()
+        .map(|all| all.iter().map(|one| &one["chain"]).collect())
+        .unwrap_or_default();
+    ensure!(chains.iter().all(|chain| **chain == "pi"), "{second:#}");
+    ensure!(second["spec"]["chains"] == first["spec"]["chains"], "pods stay until new ones are there: {second:#}");
+    ensure!(second["spec"]["reason"] == "box is gone: jobs take the other chains", "{second:#}");
+    scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
+    let third = scene.get("eennplan/camera-3")?;
+    ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
+    scene.until("the node is among those that are not used", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
+    })
 }

@@ -78,14 +78,14 @@ fn live(scene: &Scene) -> anyhow::Result<()> {
     const SERVICE: &str = "eennservice/camera";
     let patch = |spec: &str| scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", spec]);
     scene.apply_all()?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     // Several gateways on a node have a budget, one has none.
     patch(r#"{"spec": {"runtime": {"gatewayReplicas": 2}}}"#)?;
     scene.until("there is a budget", || scene.names("poddisruptionbudgets").is_ok_and(|names| names.len() == 1))?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     patch(r#"{"spec": {"runtime": {"gatewayReplicas": 1}}}"#)?;
     patch(r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let newest = newest(scene)?;
     patch(
         r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,

@@ -117,10 +117,15 @@ impl Scene {
         std::fs::write(&kubeconfig, user)?;
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(beside("eenn-operator")?);
         command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--identity", name]).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
         Ok(Operator { child, log })
+    }
+
+    /// A file or folder of this scene's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// What operators have logged.
@@ -156,11 +161,11 @@ pub(crate) fn manifest(name: &str) -> String {
     file("tests/cluster/manifests").join(name).display().to_string()
 }
 
-/// Beside this test, where cargo puts the binaries of the workspace.
-fn binary() -> anyhow::Result<PathBuf> {
+/// A binary of the workspace: cargo puts it beside this test.
+pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.ancestors().nth(2).context("a test lies in a folder of cargo")?;
-    let binary = folder.join("eenn-operator");
+    let binary = folder.join(name);
     ensure!(binary.exists(), "{} is missing: run `cargo build --release --workspace --bins`", binary.display());
     Ok(binary)
 }

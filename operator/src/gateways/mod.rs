@@ -1,0 +1,274 @@
+//! Gateways that serve are told which policy to follow, and what they tell decides about the next one.
+//!
+//! The operator dials the pods of services, each by its address, and makes sure that it is one of the service. Every second it asks
+//! how they are; a gateway that follows an older policy than it should is given the newer one. The drift loop of local mode
+//! decides when new policies are worth making; they are stored as EENNPlans first and sent when they have come back from there.
+//!
+//! * [`observed`]: what they have counted, for the status of services.
+//! * [`standing`]: who should follow what, and does. [`link`]: one pod. [`address`]: where it is. [`mind`]: the drift loop.
+//! * [`follow`] does all of it.
+
+pub mod address;
+pub mod link;
+pub mod mind;
+pub mod observed;
+pub mod standing;
+
+use crate::cache::Key;
+use crate::controller::{Controller, Failure};
+use crate::plan::{self, Gathered};
+use crate::service::labels;
+use crate::{Context, clock};
+use address::Book;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use link::{Link, Reading, Role, Target};
+use mind::{Basis, Found, PoolMind};
+use observed::Observed;
+use standing::{Heard, Wanted};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{Id, JoinSet};
+use tokio::time::MissedTickBehavior;
+use wire::document::{DeviceTelemetry, GatewayTelemetry};
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks after the gateways of all pools, for ever. Each pool has its own pace: one that thinks, or whose pods answer late, holds
+/// up no other.
+pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
+    let mut at_home: BTreeMap<Key, Follower> = BTreeMap::new();
+    let mut out: JoinSet<Follower> = JoinSet::new();
+    let mut pools: BTreeMap<Id, Key> = BTreeMap::new();
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        while let Some(done) = out.try_join_next_with_id() {
+            match done {
+                Ok((id, follower)) => at_home.extend(pools.remove(&id).map(|pool| (pool, follower))),
+                // It starts anew from what is stored.
+                Err(error) => drop(pools.remove(&error.id())),
+            }
+        }
+        let book = Arc::new(context.addresses.now());
+        let mut targets = targets(&context.caches.pods.all(), &book);
+        let ours: Vec<Key> =
+            context.caches.pools.all().iter().filter(|pool| context.runs(pool)).map(|pool| Key::of(&**pool)).collect();
+        at_home.retain(|pool, _| ours.contains(pool));
+        for pool in ours.into_iter().filter(|pool| !pools.values().any(|out| out == pool)).collect::<Vec<_>>() {
+            let wanted = context.standings.of_pool(&pool);
+            let follower = at_home.remove(&pool).unwrap_or_default();
+            let targets = wanted.keys().flat_map(|service| targets.remove(service).unwrap_or_default()).collect();
+            let round = Round { pool: pool.clone(), wanted, targets, book: Arc::clone(&book) };
+            let handle = out.spawn(follower.look(Arc::clone(&context), Arc::clone(&services), round));
+            pools.insert(handle.id(), pool);
+        }
+    }
+}
+
+/// Pods to speak to, by service.
+fn targets(pods: &[Arc<Pod>], book: &Book) -> BTreeMap<Key, Vec<Target>> {
+    let mut targets: BTreeMap<Key, Vec<Target>> = BTreeMap::new();
+    for target in pods.iter().filter_map(|pod| target(pod, book)) {
+        targets.entry(target.service.clone()).or_default().push(target);
+    }
+    targets
+}
+
+fn target(pod: &Pod, book: &Book) -> Option<Target> {
+    let role = match pod.labels().get(labels::ROLE)?.as_str() {
+        "gateway" => Role::Gateway,
+        "fragment" => Role::Fragment,
+        _ => return None,
+    };
+    let runs = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+    if !runs || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    Some(Target {
+        service: Key::new(pod.namespace()?, pod.labels().get(labels::SERVICE)?),
+        pod: pod.name_any(),
+        node: pod.annotations().get(labels::NODE)?.clone(),
+        address: book.control(pod)?,
+        role,
+    })
+}
+
+/// What a look is about.
+struct Round {
+    pool: Key,
+    wanted: BTreeMap<Key, Wanted>,
+    targets: Vec<Target>,
+    book: Arc<Book>,
+}
+
+/// Who looks after the gateways of a pool.
+#[derive(Debug, Default)]
+struct Follower {
+    links: BTreeMap<(Key, String), Link>,
+    mind: Option<PoolMind>,
+    /// What the mind was made of, or could not be.
+    basis: Basis,
+    /// The newest of each pod of a fragment.
+    fragments: BTreeMap<(Key, String), DeviceTelemetry>,
+    observed: BTreeMap<Key, Observed>,
+}
+
+impl Follower {
+    async fn look(mut self, context: Arc<Context>, services: Arc<Controller<Key>>, round: Round) -> Self {
+        self.connect(&context, &round.targets);
+        let now = clock::now();
+        let gateways = self.ask(&round, now, context.cluster.leads()).await;
+        for service in round.wanted.keys() {
+            let (heard, trouble) = self.standing(service);
+            let mut news = context.standings.heard(service, heard, trouble, clock::now());
+            let said = gateways.iter().filter(|(key, _, _)| key == service).map(|(_, _, telemetry)| telemetry);
+            if let Some(observed) = self.observed.entry(service.clone()).or_default().take(now, said) {
+                news |= context.standings.observed(service, observed);
+            }
+            if news {
+                services.add(service.clone());
+            }
+        }
+        self.observed.retain(|service, _| round.wanted.contains_key(service));
+        context.metrics.links(&round.pool.name, self.reached());
+        if let Err(failure) = self.decide(&context, &round, &gateways, now).await {
+            // What was decided is not stored: decided anew from what is.
+            tracing::warn!(pool = %round.pool, "{failure}; gateways keep what they follow");
+            (self.mind, self.basis) = (None, Basis::default());
+        }
+        self
+    }
+
+    /// Links to all targets, and to no others.
+    fn connect(&mut self, context: &Context, targets: &[Target]) {
+        let key = |target: &Target| (target.service.clone(), target.pod.clone());
+        let there: BTreeMap<(Key, String), &Target> = targets.iter().map(|target| (key(target), target)).collect();
+        self.links.retain(|key, link| there.get(key).is_some_and(|target| **target == link.target));
+        self.fragments.retain(|key, _| there.contains_key(key));
+        for (key, target) in there {
+            let connector = || context.identity.connector(&target.service.name, &target.service.namespace);
+            if !self.links.contains_key(&key)
+                && let Some(connector) = connector()
+            {
+                self.links.insert(key, Link::new(target.clone(), connector));
+            }
+        }
+    }
+
+    /// Asks all pods at a time; gateways are told what to follow if this process leads. Returns what gateways said.
+    async fn ask(&mut self, round: &Round, now: f64, leads: bool) -> Vec<(Key, String, GatewayTelemetry)> {
+        let looks = self.links.iter_mut().map(|(key, link)| async move {
+            let wanted = round.wanted.get(&key.0).filter(|_| leads);
+            let policy = wanted.and_then(|wanted| wanted.policies.get(&link.target.node));
+            (key.clone(), link.look(policy, &round.book, now).await)
+        });
+        let mut gateways = vec![];
+        for ((service, pod), reading) in join_all(looks).await {
+            match reading {
+                Some(Reading::Gateway(telemetry)) => gateways.push((service, pod, *telemetry)),
+                Some(Reading::Fragment(telemetry)) => drop(self.fragments.insert((service, pod), *telemetry)),
+                None => {}
+            }
+        }
+        gateways
+    }
+
+    /// What gateways of a service follow, and what is wrong with the others.
+    fn standing(&self, service: &Key) -> (BTreeMap<String, Option<Heard>>, Option<String>) {
+        let links = self.links.range((service.clone(), String::new())..).take_while(|((key, _), _)| key == service);
+        let (mut heard, mut trouble) = (BTreeMap::new(), None);
+        for ((_, pod), link) in links.filter(|(_, link)| link.target.role == Role::Gateway) {
+            heard.insert(pod.clone(), link.follows.map(|(at, version)| Heard { at, version }));
+            trouble = trouble.or_else(|| link.trouble.clone());
+        }
+        (heard, trouble)
+    }
+
+    /// Pods that were reached last, and those that were not.
+    fn reached(&self) -> (usize, usize) {
+        let reached = self.links.values().filter(|link| link.trouble.is_none()).count();
+        (reached, self.links.len() - reached)
+    }
+
+    /// Thinks about what gateways said, and stores what follows.
+    async fn decide(
+        &mut self,
+        context: &Arc<Context>,
+        round: &Round,
+        gateways: &[(Key, String, GatewayTelemetry)],
+        now: f64,
+    ) -> Result<(), Failure> {
+        if gateways.is_empty() {
+            return Ok(());
+        }
+        if !self.basis.holds(&round.wanted) {
+            self.mind = learn(context, round).await?;
+            self.basis = Basis::of(&round.wanted);
+        }
+        let Some(mind) = self.mind.take() else { return Ok(()) };
+        let fragments: Vec<DeviceTelemetry> = self.fragments.values().cloned().collect();
+        let observation = mind.observation(gateways, &fragments);
+        let (mind, found) = thought(mind, now, observation).await;
+        self.mind = mind;
+        for message in &found.messages {
+            tracing::info!(pool = %round.pool, "{message}");
+        }
+        context.metrics.replanned(found.renewed.len());
+        for renewed in found.renewed {
+            self.store(context, renewed).await?;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, context: &Context, renewed: mind::Renewed) -> Result<(), Failure> {
+        let Some(service) = context.caches.services.get(&renewed.service) else { return Ok(()) };
+        let stored = plan::renew(context, &service, renewed.spec).await?;
+        if let (Some((mark, generation)), Some(mind)) = (stored, &mut self.mind) {
+            mind.stored(&renewed.service, generation);
+            self.basis.add(renewed.service, mark);
+        }
+        Ok(())
+    }
+}
+
+/// The drift loop for what gateways follow now.
+async fn learn(context: &Context, round: &Round) -> Result<Option<PoolMind>, Failure> {
+    let Some(pool) = context.caches.pools.get(&round.pool) else { return Ok(None) };
+    let Some(gathered) = plan::gather(context, &pool).await? else { return Ok(None) };
+    let (wanted, name) = (round.wanted.clone(), round.pool.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        std::panic::catch_unwind(AssertUnwindSafe(|| learned(&gathered, &wanted, &name))).unwrap_or_default()
+    });
+    Ok(made.await.unwrap_or_default())
+}
+
+fn learned(gathered: &Gathered, wanted: &BTreeMap<Key, Wanted>, pool: &Key) -> Option<PoolMind> {
+    match PoolMind::new(gathered, wanted) {
+        Ok(mind) => mind,
+        Err(refused) => {
+            tracing::info!(pool = %pool, "rates are not followed until there are new plans: {refused}");
+            None
+        }
+    }
+}
+
+/// Thinks on a thread of its own. A panic there costs an attempt, not the operator.
+async fn thought(mut mind: PoolMind, now: f64, observation: control::Observation) -> (Option<PoolMind>, Found) {
+    let thinking = tokio::task::spawn_blocking(move || {
+        let began = clock::now();
+        let passed = move || Duration::from_secs_f64((clock::now() - began).max(0.0));
+        let think = || mind.think(now, &observation, &passed);
+        let found = std::panic::catch_unwind(AssertUnwindSafe(think)).unwrap_or_else(|_| mind.stumbled(now));
+        (mind, found)
+    });
+    match thinking.await {
+        Ok((mind, found)) => (Some(mind), found),
+        Err(_) => (None, Found::default()),
+    }
+}

@@ -1,0 +1,252 @@
+//! How far gateways are with the policies that they should follow. Between those who decide what that is, and those who tell them.
+
+use crate::cache::Key;
+use api::EENNPlan;
+use api::status::Metrics;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use wire::document::{PolicyDocument, PolicyVersion};
+
+/// A gateway that has said nothing for so long, in seconds, is not there.
+const SILENT: f64 = 15.0;
+/// So long after a change, in seconds, gateways that followed the policy before count as following.
+const GRACE: f64 = 15.0;
+
+/// So long, in seconds, the first reason for which gateways could not be told is the one that is said.
+const SAME_WORDS: f64 = 600.0;
+
+/// What gateways of a service should follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The pool.
+    pub pool: Key,
+    /// The plan.
+    pub plan: Arc<EENNPlan>,
+    /// Version of its policies.
+    pub version: PolicyVersion,
+    /// One per node with gateways.
+    pub policies: BTreeMap<String, Arc<PolicyDocument>>,
+}
+
+/// What a gateway has said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// When, on the clock of the process.
+    pub at: f64,
+    /// The policy that it follows.
+    pub version: PolicyVersion,
+}
+
+/// Whether gateways follow the plan in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Following {
+    /// Nobody has been asked yet.
+    NotAsked,
+    /// So many of so many do.
+    Some(usize, usize),
+    /// None does; why, as far as is known.
+    None(String),
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    wanted: Option<Wanted>,
+    since: f64,
+    /// Whether anybody has looked.
+    asked: bool,
+    gateways: BTreeMap<String, Option<Heard>>,
+    /// Why gateways could not be told, and since when that is said.
+    trouble: Option<(String, f64)>,
+    /// Whether one has ever followed anything.
+    followed: bool,
+    /// What gateways have counted lately.
+    observed: Option<Metrics>,
+}
+
+/// All services with gateways.
+#[derive(Debug, Default)]
+pub struct Standings(Mutex<BTreeMap<Key, Entry>>);
+
+impl Standings {
+    /// What gateways of a service should follow from now on. With another placement only once its fragments are ready: until
+    /// then jobs go on where they went.
+    pub fn want(&self, service: &Key, wanted: Wanted, fragments_ready: bool, now: f64) {
+        let mut entries = self.entries();
+        let entry = entries.entry(service.clone()).or_default();
+        let same_chains = |before: &Wanted| before.plan.spec.chains == wanted.plan.spec.chains;
+        if !fragments_ready && !entry.wanted.as_ref().is_some_and(same_chains) {
+            return;
+        }
+        if entry.wanted.as_ref().is_none_or(|before| before.version != wanted.version) {
+            entry.since = now;
+        }
+        entry.wanted = Some(wanted);
+    }
+
+    /// A service is gone, or nobody looks after it any more.
+    pub fn forget(&self, service: &Key) {
+        self.entries().remove(service);
+    }
+
+    /// What gateways of the services of a pool should follow.
+    pub fn of_pool(&self, pool: &Key) -> BTreeMap<Key, Wanted> {
+        let entries = self.entries();
+        let wanted = entries.iter().filter_map(|(key, entry)| Some((key.clone(), entry.wanted.clone()?)));
+        wanted.filter(|(_, wanted)| wanted.pool == *pool).collect()
+    }
+
+    /// What gateways of a service have said, and why others could not be told. Whether that is news for its status.
+    pub fn heard(
+        &self,
+        service: &Key,
+        gateways: BTreeMap<String, Option<Heard>>,
+        trouble: Option<String>,
+        now: f64,
+    ) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(service) else { return false };
+        let before = entry.following(now);
+        entry.followed |= gateways.values().any(Option::is_some);
+        (entry.gateways, entry.asked) = (gateways, true);
+        entry.trouble(trouble, now);
+        entry.following(now) != before
+    }
+
+    /// What gateways of a service have counted lately. Whether that is news.
+    pub fn observed(&self, service: &Key, observed: Metrics) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(service) else { return false };
+        let news = entry.observed.as_ref() != Some(&observed);
+        entry.observed = Some(observed);
+        news
+    }
+
+    /// That, for its status.
+    pub fn last_observed(&self, service: &Key) -> Option<Metrics> {
+        self.entries().get(service)?.observed.clone()
+    }
+
+    /// Whether gateways of a service follow the plan in force.
+    pub fn following(&self, service: &Key, now: f64) -> Following {
+        self.entries().get(service).map_or(Following::NotAsked, |entry| entry.following(now))
+    }
+
+    /// Whether a gateway that is there still follows an older policy: what that one needs must stay.
+    pub fn lags(&self, service: &Key, now: f64) -> bool {
+        let entries = self.entries();
+        let Some(entry) = entries.get(service) else { return false };
+        let Some(wanted) = &entry.wanted else { return false };
+        let present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
+        present.into_iter().any(|heard| heard.version < wanted.version)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
+        self.0.lock().expect("nothing panics while it holds standings")
+    }
+}
+
+impl Entry {
+    fn following(&self, now: f64) -> Following {
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
+        let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
+        let count = present().filter(|heard| heard.version >= wanted.version).count();
+        let in_time = self.followed && now - self.since < GRACE;
+        if count > 0 || (in_time && present().next().is_some()) {
+            return Following::Some(count.max(1), self.gateways.len());
+        }
+        let nobody = || match self.gateways.len() {
+            0 => "there is no gateway pod with an address".to_owned(),
+            _ => "no gateway has been reached yet".to_owned(),
+        };
+        Following::None(self.trouble.as_ref().map_or_else(nobody, |(trouble, _)| trouble.clone()))
+    }
+
+    /// The same words for a while: a network may find another excuse every time.
+    fn trouble(&mut self, trouble: Option<String>, now: f64) {
+        let said = self.trouble.take().filter(|(_, since)| now - since < SAME_WORDS);
+        self.trouble = trouble.map(|trouble| said.unwrap_or((trouble, now)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn version(generation: u64) -> PolicyVersion {
+        PolicyVersion { transitions: 1, generation }
+    }
+
+    fn wanted(generation: u64, node: &str) -> Wanted {
+        let plan = json!({
+            "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNPlan", "metadata": { "name": format!("camera-{generation}") },
+            "spec": {
+                "serviceRef": { "name": "camera" }, "generation": generation, "reason": "", "policy": "", "choices": [],
+                "forecast": [], "predicted": [],
+                "chains": [{ "name": node, "fragments": [{ "node": node, "firstSegment": 1, "lastSegment": 6 }] }],
+            },
+        });
+        let plan = Arc::new(serde_json::from_value(plan).expect("it is a plan"));
+        Wanted { pool: Key::new("", "edge"), plan, version: version(generation), policies: BTreeMap::new() }
+    }
+
+    fn said(at: f64, generations: &[(&str, Option<u64>)]) -> BTreeMap<String, Option<Heard>> {
+        let heard = |generation: Option<u64>| generation.map(|one| Heard { at, version: version(one) });
+        generations.iter().map(|(pod, generation)| ((*pod).to_owned(), heard(*generation))).collect()
+    }
+
+    #[test]
+    fn gateways_follow_once_one_of_them_says_so() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
+        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
+        standings.heard(&key, said(0.5, &[]), None, 0.5);
+        assert_eq!(
+            standings.following(&key, 0.5),
+            Following::None("there is no gateway pod with an address".to_owned())
+        );
+        assert!(standings.heard(&key, said(1.0, &[("x", None), ("y", None)]), Some("x refused".to_owned()), 1.0));
+        assert_eq!(standings.following(&key, 1.0), Following::None("x refused".to_owned()));
+        assert!(standings.heard(&key, said(2.0, &[("x", Some(1)), ("y", None)]), None, 2.0));
+        assert_eq!(standings.following(&key, 2.0), Following::Some(1, 2));
+        assert!(!standings.heard(&key, said(3.0, &[("x", Some(1)), ("y", None)]), None, 3.0), "that is no news");
+        // What was said long ago is not true for ever.
+        assert!(matches!(standings.following(&key, 18.5), Following::None(_)));
+    }
+
+    #[test]
+    fn a_new_policy_is_given_some_seconds() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.heard(&key, said(1.0, &[("x", Some(1))]), None, 1.0);
+        standings.want(&key, wanted(2, "pi"), false, 2.0);
+        standings.heard(&key, said(3.0, &[("x", Some(1))]), None, 3.0);
+        assert_eq!(standings.following(&key, 3.0), Following::Some(1, 1));
+        assert!(standings.lags(&key, 3.0));
+        standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("the disk is full".to_owned()), 20.0);
+        standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("or so".to_owned()), 20.5);
+        assert_eq!(standings.following(&key, 20.0), Following::None("the disk is full".to_owned()));
+        standings.heard(&key, said(21.0, &[("x", Some(2))]), None, 21.0);
+        assert!(!standings.lags(&key, 21.0));
+        // One that is not there holds up nothing.
+        standings.want(&key, wanted(3, "pi"), true, 22.0);
+        assert!(standings.lags(&key, 22.0) && !standings.lags(&key, 60.0));
+    }
+
+    #[test]
+    fn another_placement_waits_for_its_fragments() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        let generation = || standings.of_pool(&Key::new("", "edge"))[&key].version.generation;
+        standings.want(&key, wanted(1, "pi"), false, 0.0);
+        assert!(standings.of_pool(&Key::new("", "edge")).is_empty());
+        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.want(&key, wanted(2, "box"), false, 1.0);
+        assert_eq!(generation(), 1);
+        standings.want(&key, wanted(2, "box"), true, 2.0);
+        assert_eq!(generation(), 2);
+        assert!(standings.of_pool(&Key::new("", "other")).is_empty());
+        standings.forget(&key);
+        assert_eq!(standings.following(&key, 3.0), Following::NotAsked);
+    }
+}

@@ -1,0 +1,69 @@
+//! Which certificates services were given. The operator cannot see the Secrets, so it makes sure of them every so often: where they are
+//! what they should be, that changes nothing.
+
+use super::build::{Blueprint, access};
+use super::labels;
+use crate::Context;
+use crate::cache::Key;
+use crate::controller::Failure;
+use crate::identity;
+use k8s_openapi::api::core::v1::Secret;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A Secret that somebody has deleted is back after so long, at the latest.
+pub const AGAIN: Duration = Duration::from_secs(3600);
+/// And after so long where pods may be waiting for it.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// What services were given last: a hash of it, and when.
+#[derive(Debug, Default)]
+pub struct Certified(Mutex<BTreeMap<Key, (String, f64)>>);
+
+impl Certified {
+    /// A service is gone.
+    pub fn forget(&self, service: &Key) {
+        self.0.lock().expect("nothing panics while it holds times").remove(service);
+    }
+
+    fn is_due(&self, service: &Key, hash: &str, wait: Duration, now: f64) -> bool {
+        let given = self.0.lock().expect("nothing panics while it holds times");
+        given.get(service).is_none_or(|(before, at)| before != hash || now - at >= wait.as_secs_f64())
+    }
+
+    fn given(&self, service: Key, hash: String, now: f64) {
+        self.0.lock().expect("nothing panics while it holds times").insert(service, (hash, now));
+    }
+}
+
+/// Gives a service its certificate. `waiting`: whether some of its pods are not ready.
+pub async fn certify(context: &Context, blueprint: &Blueprint<'_>, waiting: bool, now: f64) -> Result<(), Failure> {
+    let key = Key::of(blueprint.service);
+    let pem = context.identity.of_service(&key.name, &key.namespace, identity::now()).map_err(Failure::Certificate)?;
+    let hash = labels::hash_of(&[&pem.certificate[..], &pem.key, &pem.authorities].concat());
+    if !context.certified.is_due(&key, &hash, if waiting { SOON } else { AGAIN }, now) {
+        return Ok(());
+    }
+    let secret = access::certificates(blueprint, &pem);
+    context.cluster.apply_unless_taken(&context.cluster.api::<Secret>(&key.namespace), &secret).await?;
+    context.certified.given(key, hash, now);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_given_when_it_changes_and_made_sure_of_every_so_often() {
+        let (certified, key) = (Certified::default(), Key::new("a", "camera"));
+        assert!(certified.is_due(&key, "x", AGAIN, 0.0));
+        certified.given(key.clone(), "x".to_owned(), 0.0);
+        assert!(!certified.is_due(&key, "x", AGAIN, 3599.0) && certified.is_due(&key, "x", AGAIN, 3600.0));
+        assert!(certified.is_due(&key, "x", SOON, 60.0) && !certified.is_due(&key, "x", SOON, 59.0));
+        assert!(certified.is_due(&key, "y", AGAIN, 1.0));
+        certified.forget(&key);
+        assert!(certified.is_due(&key, "x", AGAIN, 1.0));
+    }
+}
