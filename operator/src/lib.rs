@@ -28,6 +28,8 @@ pub mod plan;
 pub mod pool;
 pub mod queue;
 pub mod run;
+#[cfg(test)]
+mod scripted;
 pub mod service;
 pub mod target;
 

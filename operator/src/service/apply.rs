@@ -21,13 +21,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
-const DRAIN: Duration = Duration::from_secs(30);
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// Time until gateways that follow an older policy are looked at again.
 const LAGGING: Duration = Duration::from_secs(5);
 
 /// How far the children of a service are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Deployments whose pods are ready, of how many.
     pub ready: (usize, usize),
@@ -37,27 +37,57 @@ pub struct Standing {
     pub waiting: Vec<String>,
     /// When to look again.
     pub again: Option<Duration>,
+    /// What the API server refused, and why: not all is there then.
+    pub refusal: Option<String>,
+}
+
+impl Standing {
+    /// Not all is there, since the API server refuses something.
+    pub fn refused(refusal: String) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
 }
 
 /// Since when Deployments that nobody needs any more have taken no new jobs.
-#[derive(Debug, Default)]
-pub struct Drains(Mutex<BTreeMap<Key, BTreeMap<String, f64>>>);
+#[derive(Debug)]
+pub struct Drains {
+    since: Mutex<BTreeMap<Key, BTreeMap<String, f64>>>,
+    lasts: Duration,
+}
+
+impl Default for Drains {
+    fn default() -> Self {
+        Self::lasting(DRAIN)
+    }
+}
 
 impl Drains {
+    /// Each takes so long.
+    pub fn lasting(lasts: Duration) -> Self {
+        Self { since: Mutex::default(), lasts }
+    }
+
     /// A service is gone, and all with it.
     pub fn forget(&self, service: &Key) {
-        self.0.lock().expect("nothing panics while it holds times").remove(service);
+        self.since.lock().expect("nothing panics while it holds times").remove(service);
+    }
+
+    /// As if these had been drained long ago.
+    #[cfg(test)]
+    pub(crate) fn begun(&self, service: &Key, names: &[String]) {
+        let long_ago = names.iter().map(|name| (name.clone(), -1000.0)).collect();
+        self.since.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
     }
 
     /// Those of `old` that have been drained, and when the next one will have.
     fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
-        let mut all = self.0.lock().expect("nothing panics while it holds times");
+        let mut all = self.since.lock().expect("nothing panics while it holds times");
         let since = all.entry(service.clone()).or_default();
         since.retain(|name, _| old.contains(name));
         old.iter().for_each(|name| {
             since.entry(name.clone()).or_insert(now);
         });
-        let left = |since: &f64| since + DRAIN.as_secs_f64() - now;
+        let left = |since: &f64| since + self.lasts.as_secs_f64() - now;
         let done = since.iter().filter(|(_, since)| left(since) <= 0.0).map(|(name, _)| name.clone()).collect();
         let next = since.values().map(left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
         (done, next.map(Duration::from_secs_f64))
@@ -200,7 +230,8 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
             waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
         }
     }
-    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), fragments_ready, waiting, again: None }
+    let ready = (deployments.len() - waiting.len(), deployments.len());
+    Standing { ready, fragments_ready, waiting, ..Standing::default() }
 }
 
 fn is_ready(there: &Deployment, desired: &Deployment) -> bool {

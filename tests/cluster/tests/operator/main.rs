@@ -1,7 +1,13 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod failpoints;
+mod faults;
+mod mutation;
 mod processes;
+mod proxy;
+mod rights;
 mod scene;
+mod stage;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
@@ -36,7 +42,8 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    run("tests of the operator", &Binary::ALL, TESTS)
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS].concat();
+    run("tests of the operator", &Binary::ALL, &tests)
 }
 
 fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
