@@ -5,12 +5,13 @@ use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
 use crate::plan::Tried;
+use crate::pods;
 use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodStatus, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -58,6 +59,8 @@ pub struct Controllers {
     pub pools: Arc<Controller<Key>>,
     /// Status of models.
     pub models: Arc<Controller<Key>>,
+    /// Status of targets.
+    pub targets: Arc<Controller<Key>>,
     /// Plans of all services of a pool.
     pub plans: Arc<Controller<Key>>,
     /// Children and status of services.
@@ -73,6 +76,7 @@ impl Controllers {
         Self {
             pools: controller("devicepool"),
             models: controller("eennmodel"),
+            targets: controller("qostarget"),
             plans: controller("plan"),
             services: controller("eennservice"),
             tried: Arc::default(),
@@ -109,9 +113,13 @@ impl Caches {
             services,
         );
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
-        let (pods, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
-        // Deployments tell what services have to know of their pods; those of Jobs say what is wrong.
-        start.watch::<DeserializeGuard<Pod>>(("Pod", pods, ours, prune_pod), &self.pods, move |change| {
+        let (within, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
+        let services = Arc::clone(services);
+        start.watch::<DeserializeGuard<Pod>>(("Pod", within, ours, pods::prune), &self.pods, move |change| {
+            // Deployments tell when pods are ready; why they are not, pods have to tell.
+            if change.old.and_then(pods::trouble) != change.new.and_then(pods::trouble) {
+                owner(&change).into_iter().for_each(|service| services.add(service));
+            }
             models_of(&c, &models, &change);
         });
         self.watch_jobs(controllers, &mut start);
@@ -170,6 +178,7 @@ impl Caches {
                 service.spec.qos_target_ref.as_ref().is_some_and(|named| named.name.as_str() == target.name)
             };
             services_of(&c, services.within(&target.namespace), using);
+            c.targets.add(target);
         });
     }
 
@@ -323,29 +332,6 @@ fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using
 fn prune_deployment(deployment: &mut Deployment) {
     deployment.metadata.resource_version = None;
     deployment.spec.template = Default::default();
-}
-
-/// Name, labels, the node and the address; of measurements also what is wrong with them.
-fn prune_pod(pod: &mut Pod) {
-    pod.metadata.resource_version = None;
-    pod.metadata.owner_references = None;
-    if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == labels::NODE);
-    }
-    pod.spec = None;
-    let measures = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::MODEL));
-    let status = pod.status.take().unwrap_or_default();
-    let kept = PodStatus { phase: status.phase, pod_ip: status.pod_ip, ..PodStatus::default() };
-    pod.status = Some(match measures {
-        // Whoever waits for numbers wants to know why there are none.
-        true => PodStatus {
-            conditions: status.conditions,
-            init_container_statuses: status.init_container_statuses,
-            container_statuses: status.container_statuses,
-            ..kept
-        },
-        false => kept,
-    });
 }
 
 /// Whose it is, what it is about, and how far it is.

@@ -37,11 +37,17 @@ impl Finding {
     }
 }
 
-/// Whether a condition is news: another status or reason than before; not that nothing is known yet.
+/// Whether a condition is news: another status or reason than before; not that nothing is known yet, nor that all is well from the
+/// beginning.
 pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
     let old = before.iter().find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
-    !same && condition.status != ConditionStatus::Unknown
+    let expected = match condition.status {
+        ConditionStatus::Unknown => true,
+        ConditionStatus::True => old.is_none(),
+        ConditionStatus::False => false,
+    };
+    !same && !expected
 }
 
 /// Longest message that the schema takes.

@@ -6,7 +6,7 @@
 //! * [`cache`], [`caches`]: one watch per kind; who looks at what when something changes.
 //! * [`queue`], [`controller`]: who looks at which object when.
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
-//! * [`pool`], [`model`], [`service`]: the reconcilers.
+//! * [`pool`], [`model`], [`target`], [`service`]: the reconcilers.
 //! * [`measure`]: Jobs that find out what is not known of models.
 //! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
 
@@ -28,10 +28,14 @@ pub mod metrics;
 pub mod model;
 pub mod options;
 pub mod plan;
+pub mod pods;
 pub mod pool;
 pub mod queue;
 pub mod run;
+#[cfg(test)]
+mod scripted;
 pub mod service;
+pub mod target;
 
 use api::DevicePool;
 use applied::Applied;

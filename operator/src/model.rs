@@ -7,7 +7,7 @@ use crate::measure::{self, Note, known};
 use crate::service::build::delivery;
 use crate::{Context, clock};
 use api::status::{Condition, ConditionStatus, EENNModelStatus};
-use api::{Artifact, EENNModel};
+use api::EENNModel;
 use kube::runtime::events::EventType;
 use std::time::Duration;
 
@@ -72,11 +72,6 @@ fn is_bad(condition: &Condition) -> bool {
     condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
 }
 
-/// The ConfigMap and the key of a `configmap://` artifact.
-pub fn config_map(artifact: &Artifact) -> Option<(&str, &str)> {
-    artifact.uri.as_str().strip_prefix("configmap://")?.split_once('/')
-}
-
 /// The status of a model. `note`: why something is not known that could be measured; `there`: whether a ConfigMap exists
 /// beside it. Pure.
 pub fn status(
@@ -125,7 +120,7 @@ fn ready(model: &EENNModel, note: Option<Note>, there: &impl Fn(&str) -> bool) -
     if known::missing(model).any() {
         return Finding::fails("Ready", "BeingMeasured", "what planning needs of it is not known yet");
     }
-    match config_map(table) {
+    match table.config_map() {
         Some((name, _)) if there(name) => Finding::holds("Ready", "Ready", "services can be planned with it"),
         Some((name, _)) => {
             let message = format!("there is no ConfigMap {name:?}, which spec.exitTable.uri names");

@@ -8,7 +8,8 @@ use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::{Context, gateways, identity, model, plan, pool, service};
+use crate::service::apply::Drains;
+use crate::{Context, gateways, identity, model, plan, pool, service, target};
 use anyhow::Context as _;
 use kube::{Client, Config};
 use std::sync::Arc;
@@ -98,7 +99,8 @@ async fn work(
 ) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("no client")?;
     let controllers = Controllers::new(metrics);
-    let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics));
+    health.follow(controllers.clone());
+    let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes);
     let identity = identity::establish(&cluster, &options.lease_namespace, &options.name).await;
     let context = Arc::new(Context {
         cluster,
@@ -114,7 +116,7 @@ async fn work(
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
         applied: Default::default(),
-        drains: Default::default(),
+        drains: Drains::lasting(Duration::from_secs(options.drain_seconds)),
         plan_notes: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),
@@ -145,6 +147,11 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         let context = Arc::clone(&c);
         async move { model::reconcile(&context, &key).await }
     });
+    let c = Arc::clone(context);
+    let targets = Arc::clone(&controllers.targets).run(workers, move |key| {
+        let context = Arc::clone(&c);
+        async move { target::reconcile(&context, &key).await.map(|()| None) }
+    });
     // Plans take all cores, so they are made one after the other.
     let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));
     let plans = Arc::clone(&controllers.plans).run(1, move |key| {
@@ -158,5 +165,5 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
     });
     let gateways = gateways::follow(Arc::clone(context), Arc::clone(&controllers.services));
     let identity = identity::keep(&context.identity, &context.cluster, &context.namespace, &context.operator_name);
-    tokio::join!(pools, models, plans, services, gateways, identity);
+    tokio::join!(pools, models, targets, plans, services, gateways, identity);
 }

@@ -9,7 +9,7 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
   verbs: [list, watch]
 # What it answers there.
 - apiGroups: [eenn.dev]
-  resources: [eennmodels/status, eennplans/status, eennservices/status]
+  resources: [eennmodels/status, eennplans/status, eennservices/status, qostargets/status]
   verbs: [patch]
 - apiGroups: [eenn.dev]
   resources: [eennplans]

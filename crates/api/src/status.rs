@@ -274,7 +274,7 @@ pub struct EENNServiceStatus {
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub observed_generation: i64,
-    /// Accepted: spec and references make sense. ModelReady: its model can be planned with. Planned: there is a plan.
+    /// Active: the operator looks after it; not while the annotation `eenn.dev/paused` is there. Accepted: spec and references make sense. ModelReady: its model can be planned with. Planned: there is a plan.
     /// Placed: pods of the placement in force are ready. Ready: gateways have acknowledged the policy in force and take
     /// jobs. QoSMet: its targets are expected to be kept.
     #[serde(default)]

@@ -3,6 +3,7 @@
 //! `eenn plan` on a laptop and the operator in a cluster call these functions. Nothing here reads files or starts anything, and
 //! time comes in as a function.
 //!
+//! * [`cluster`]: objects of an API server as manifests.
 //! * [`deploy`]: manifests with all their chains as documents of processes.
 //! * [`Models`], [`model`] and [`Outline`]: what is known of models, whoever has read it.
 //! * [`problem()`]: both together as what is planned for.
@@ -12,10 +13,12 @@
 //! * [`Mind`]: the drift loop with all of this behind it.
 //! * [`spec`]: all of it as an EENNPlan. [`read_back`]: the way back.
 
+pub mod cluster;
 mod decide;
 mod deploy;
 mod documents;
 mod in_force;
+mod lost;
 mod mind;
 mod model;
 pub mod placement;
@@ -28,6 +31,7 @@ mod tests;
 pub use decide::{Ask, Clock, Found, Replanned, Undecided, decide, replan, retune, tracks_confidence};
 pub use deploy::{Deployment, ServicePlan, SourcePlan, deploy};
 pub use in_force::{read_back, with_chains, with_forecast};
+pub use lost::without_nodes;
 pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};

@@ -4,12 +4,14 @@
 //! how they are; a gateway that follows an older policy than it should is given the newer one. The drift loop of local mode
 //! decides when new policies are worth making; they are stored as EENNPlans first and sent when they have come back from there.
 //!
+//! * [`observed`]: what they have counted, for the status of services.
 //! * [`standing`]: who should follow what, and does. [`link`]: one pod. [`address`]: where it is. [`mind`]: the drift loop.
 //! * [`follow`] does all of it.
 
 pub mod address;
 pub mod link;
 pub mod mind;
+pub mod observed;
 pub mod standing;
 
 use crate::cache::Key;
@@ -23,6 +25,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::{Link, Reading, Role, Target};
 use mind::{Basis, Found, PoolMind};
+use observed::Observed;
 use standing::{Heard, Wanted};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -113,6 +116,7 @@ struct Follower {
     basis: Basis,
     /// The newest of each pod of a fragment.
     fragments: BTreeMap<(Key, String), DeviceTelemetry>,
+    observed: BTreeMap<Key, Observed>,
 }
 
 impl Follower {
@@ -122,10 +126,16 @@ impl Follower {
         let gateways = self.ask(&round, now, context.cluster.leads()).await;
         for service in round.wanted.keys() {
             let (heard, trouble) = self.standing(service);
-            if context.standings.heard(service, heard, trouble, clock::now()) {
+            let mut news = context.standings.heard(service, heard, trouble, clock::now());
+            let said = gateways.iter().filter(|(key, _, _)| key == service).map(|(_, _, telemetry)| telemetry);
+            if let Some(observed) = self.observed.entry(service.clone()).or_default().take(now, said) {
+                news |= context.standings.observed(service, observed);
+            }
+            if news {
                 services.add(service.clone());
             }
         }
+        self.observed.retain(|service, _| round.wanted.contains_key(service));
         context.metrics.links(&round.pool.name, self.reached());
         if let Err(failure) = self.decide(&context, &round, &gateways, now).await {
             // What was decided is not stored: decided anew from what is.

@@ -2,6 +2,7 @@
 
 use crate::cache::Key;
 use api::EENNPlan;
+use api::status::Metrics;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use wire::document::{PolicyDocument, PolicyVersion};
@@ -58,6 +59,8 @@ struct Entry {
     trouble: Option<(String, f64)>,
     /// Whether one has ever followed anything.
     followed: bool,
+    /// What gateways have counted lately.
+    observed: Option<Metrics>,
 }
 
 /// All services with gateways.
@@ -107,6 +110,20 @@ impl Standings {
         (entry.gateways, entry.asked) = (gateways, true);
         entry.trouble(trouble, now);
         entry.following(now) != before
+    }
+
+    /// What gateways of a service have counted lately. Whether that is news.
+    pub fn observed(&self, service: &Key, observed: Metrics) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(service) else { return false };
+        let news = entry.observed.as_ref() != Some(&observed);
+        entry.observed = Some(observed);
+        news
+    }
+
+    /// That, for its status.
+    pub fn last_observed(&self, service: &Key) -> Option<Metrics> {
+        self.entries().get(service)?.observed.clone()
     }
 
     /// Whether gateways of a service follow the plan in force.

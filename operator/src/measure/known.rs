@@ -1,6 +1,5 @@
 //! What is known of models and device classes: what their specs say, and where these say nothing, what was measured. Pure.
 
-use crate::model::config_map;
 use crate::service::labels;
 use api::status::EENNModelStatus;
 use api::{Artifact, DevicePool, DevicePoolSpec, EENNModel, EENNModelSpec};
@@ -37,7 +36,7 @@ pub fn what(spec: &EENNModelSpec) -> String {
 
 /// An exit table that is in no ConfigMap of the user's.
 pub fn elsewhere(spec: &EENNModelSpec) -> Option<&Artifact> {
-    spec.exit_table.as_ref().filter(|table| config_map(table).is_none())
+    spec.exit_table.as_ref().filter(|table| table.config_map().is_none())
 }
 
 /// The ConfigMap that such a table is brought into. Another table, or another model, has another one.

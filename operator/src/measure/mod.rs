@@ -174,16 +174,10 @@ fn jobs_of(context: &Context, model: &EENNModel) -> Vec<Arc<Job>> {
     jobs
 }
 
-/// Deletes Jobs that are at work for nobody: another file is meant now, or somebody has filled in the numbers.
+/// Deletes Jobs that nobody needs any more: all is known, somebody has filled it in, or another file is meant now.
 async fn clear(context: &Context, jobs: &[Arc<Job>], what: Option<&str>) -> Result<(), Failure> {
     let current = |job: &Job| job.annotations().get(labels::MEASURES).map(String::as_str) == what;
-    let over = |job: &Job| {
-        job.status
-            .iter()
-            .flat_map(|status| status.conditions.iter().flatten())
-            .any(|one| matches!(one.type_.as_str(), "Failed" | "Complete") && one.status == "True")
-    };
-    for job in jobs.iter().filter(|job| !current(job) && !over(job)) {
+    for job in jobs.iter().filter(|job| !current(job)) {
         let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
         context.cluster.delete(&api, &**job).await?;
     }

@@ -4,12 +4,14 @@
 //! * [`Tables`]: exit tables. [`think`]: the decision, pure. [`Notes`]: why a service has no plan.
 
 pub mod inputs;
+mod lost;
 mod notes;
+mod same;
 mod tables;
 pub mod think;
 mod tried;
 
-pub use notes::Notes;
+pub use notes::{Note, Notes};
 pub use tables::Tables;
 pub use tried::Tried;
 
@@ -20,11 +22,13 @@ use crate::service::choice;
 use crate::service::references::{self, References};
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
+use api::status::RejectedDevice;
 use api::{DevicePool, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
+use same::says_the_same;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -37,6 +41,9 @@ const BUDGET: Duration = Duration::from_millis(300);
 const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
 const ARRIVALS: u64 = 100_000;
+
+/// Time until a pool that has lost nodes is planned anew: gateways come first.
+const AFTER_LOSS: Duration = Duration::from_millis(500);
 
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
@@ -54,16 +61,31 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     if tried || inputs.services.keys().all(is_current) {
         return Ok(None);
     }
+    if lost::do_without(context, &inputs).await? {
+        // Planned anew once these have come by the watch.
+        return Ok(Some(AFTER_LOSS));
+    }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    let mut failure = None;
     for (name, key) in &inputs.services {
-        if let Some(spec) = thought.plans.get(name) {
-            store(context, key, newest.get(name), spec.clone(), &hash).await?;
+        let mut note = note(&thought, name);
+        // One that was stored before another could not be stays: otherwise there would be one more with every try.
+        let is_new = !is_current(name);
+        if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
+            && let Err(failed) = store(context, key, newest.get(name), spec.clone(), &hash).await
+        {
+            // Those of other services are stored all the same.
+            note.trouble = failed.refusal().or(note.trouble);
+            failure = Some(failed);
         }
-        if context.plan_notes.set(key, thought.notes.get(name).cloned()) {
+        if context.plan_notes.set(key, note) {
             services.add(key.clone());
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
@@ -145,7 +167,7 @@ async fn thought(
     newest: &Newest,
     reason: String,
 ) -> (Thought, Inputs) {
-    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.chains.clone())).collect();
+    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
             ask: Ask { budget: BUDGET, ..Ask::default() },
@@ -163,6 +185,21 @@ async fn thought(
         (thought, inputs)
     });
     thinking.await.expect("panics have been caught")
+}
+
+/// What planning has found out about a service.
+fn note(thought: &Thought, name: &str) -> Note {
+    /// As many as a status has room for, and as long.
+    const MOST: (usize, usize) = (64, 512);
+    let rejected = |(device, reason): &(String, String)| {
+        Some(RejectedDevice { name: device.parse().ok()?, reason: reason.chars().take(MOST.1).collect() })
+    };
+    let left_out = thought.left_out.get(name).map(Vec::as_slice).unwrap_or_default();
+    let mut rejected: Vec<RejectedDevice> = left_out.iter().filter_map(rejected).collect();
+    rejected.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    rejected.dedup_by(|a, b| a.name == b.name);
+    rejected.truncate(MOST.0);
+    Note { trouble: thought.notes.get(name).cloned(), rejected }
 }
 
 /// Stores a plan as the next of its service, unless it says what the newest one says already.
@@ -217,9 +254,4 @@ async fn put(
     };
     context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
     Ok(((name, hash.map(str::to_owned)), generation))
-}
-
-/// Placement and choices; what is predicted differs a little every time.
-fn says_the_same(a: &EENNPlanSpec, b: &EENNPlanSpec) -> bool {
-    a.chains == b.chains && a.choices == b.choices && a.forecast == b.forecast
 }

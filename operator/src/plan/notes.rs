@@ -1,30 +1,41 @@
-//! Why services have no plan, or no newer one: found out while planning, told in their status.
+//! What was found out about services while planning, and is told in their status.
 
 use crate::cache::Key;
 use api::EENNService;
+use api::status::RejectedDevice;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+/// What is to be said of a service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Note {
+    /// Why it has no plan, or no newer one; `None` where nothing is wrong.
+    pub trouble: Option<String>,
+    /// Devices that its placement does not use, and why.
+    pub rejected: Vec<RejectedDevice>,
+}
+
 /// One per service, from when it was last planned for until it is again.
 #[derive(Debug, Default)]
-pub struct Notes(Mutex<BTreeMap<Key, String>>);
+pub struct Notes(Mutex<BTreeMap<Key, Note>>);
 
 impl Notes {
-    /// Why a service has no plan; `None` where nothing is wrong, or nobody has tried yet.
-    pub fn of(&self, service: &EENNService) -> Option<String> {
+    /// What is to be said of a service; `None` where nobody has tried yet.
+    pub fn of(&self, service: &EENNService) -> Option<Note> {
         self.notes().get(&Key::of(service)).cloned()
     }
 
-    /// Says why, or that nothing is wrong any more. Whether that is news.
-    pub fn set(&self, service: &Key, note: Option<String>) -> bool {
-        let mut notes = self.notes();
-        match note {
-            Some(note) => notes.insert(service.clone(), note.clone()).as_ref() != Some(&note),
-            None => notes.remove(service).is_some(),
-        }
+    /// Notes it. Whether that is news.
+    pub fn set(&self, service: &Key, note: Note) -> bool {
+        self.notes().insert(service.clone(), note.clone()).as_ref() != Some(&note)
     }
 
-    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, String>> {
+    /// A service is gone.
+    pub fn forget(&self, service: &Key) {
+        self.notes().remove(service);
+    }
+
+    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, Note>> {
         self.0.lock().expect("nothing panics while it holds notes")
     }
 }

@@ -5,9 +5,8 @@
 use super::inputs::Inputs;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Judge, Look, Models, Outline};
-use domain::ExitTable;
-use domain::problem::Model;
+use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
+use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much may be spent.
@@ -29,35 +28,40 @@ pub struct Thought {
     /// Why a service has none.
     pub notes: BTreeMap<String, String>,
     /// Devices that services do not use, and why, per service.
-    pub left_out: BTreeMap<String, Vec<(String, String)>>,
+    pub left_out: LeftOut,
 }
+
+/// Devices and reasons, per service.
+pub type LeftOut = BTreeMap<String, Vec<(String, String)>>;
 
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
 
-/// Plans for all services of a pool together. `incumbent`: the chains that services have now.
+/// Plans for all services of a pool together. `incumbent`: the plans that services have now.
 pub fn think(
     inputs: &Inputs,
     tables: &BTreeMap<String, ExitTable>,
-    incumbent: &BTreeMap<String, Vec<PlannedChain>>,
+    incumbent: &BTreeMap<String, EENNPlanSpec>,
     reason: &str,
     effort: &Effort,
     clock: Clock<'_>,
 ) -> Thought {
     let mut thought = Thought::default();
-    let manifests = without_lost_chains(&inputs.manifests);
+    let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
     let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
-    let models = match models(&unplaced, &manifests, tables) {
+    let served = unplaced.services.iter().map(|service| &service.model);
+    let models = match cluster::models(served, &manifests, tables) {
         Ok(models) => models,
-        Err(note) => return thought.none(&manifests, &note),
+        Err(refused) => return thought.none(&manifests, &refused.0),
     };
-    let manifests = match thought.placed(&manifests, &unplaced, &models, incumbent, effort) {
+    let chains = incumbent.iter().map(|(name, plan)| (name.clone(), plan.chains.clone())).collect();
+    let manifests = match thought.placed(&manifests, &unplaced, &models, &chains, effort) {
         Ok(manifests) => manifests,
         Err(note) => return thought.none(&manifests, &note),
     };
     let Some((manifests, resolved)) = thought.resolved(manifests) else { return thought };
-    if let Err(note) = thought.decide(&resolved, &models, reason, effort, clock) {
+    if let Err(note) = thought.decide(&resolved, &models, incumbent, reason, effort, clock) {
         return thought.none(&manifests, &note);
     }
     thought
@@ -130,8 +134,7 @@ impl Thought {
 
     fn take(&mut self, placements: &Placements, manifests: &Manifests) {
         for pool in placements.pools.values() {
-            self.notes
-                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            self.notes.extend(pool.misfits.iter().map(|(name, why)| (name.clone(), no_room(why))));
             for out in &pool.left_out {
                 let auto =
                     manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
@@ -171,6 +174,7 @@ impl Thought {
         &mut self,
         resolved: &Resolved,
         models: &Models,
+        incumbent: &BTreeMap<String, EENNPlanSpec>,
         reason: &str,
         effort: &Effort,
         clock: Clock<'_>,
@@ -178,7 +182,8 @@ impl Thought {
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
-        let found = deployment::decide(&problem, &deployed, &effort.ask, None, clock)
+        let before = in_force(&deployed, incumbent);
+        let found = deployment::decide(&problem, &deployed, &effort.ask, before.as_ref(), clock)
             .map_err(|undecided| undecided.to_string())?;
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
         let decided =
@@ -197,6 +202,21 @@ impl Thought {
     }
 }
 
+/// The plan that services have now; `None` unless all of them have one for the chains that they are going to have.
+fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -> Option<Plan> {
+    let specs = deployed.services.iter().map(|service| incumbent.get(&service.name));
+    deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
+}
+
+/// Why a service has no place, and what would help.
+fn no_room(why: &str) -> String {
+    let help = match why.contains("memory budget") {
+        true => "; a smaller spec.runtime.memoryBudget would help, or a larger memoryBudget of the device class",
+        false => "",
+    };
+    format!("no device has room: {why}{help}")
+}
+
 /// `EENNService/camera: spec.…` is about `camera`.
 fn service_of(path: &str) -> Option<String> {
     Some(path.strip_prefix("EENNService/")?.split(':').next()?.to_owned())
@@ -213,37 +233,27 @@ fn with_services(manifests: Manifests, services: Vec<api::Object<api::EENNServic
 }
 
 /// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.
-fn without_lost_chains(manifests: &Manifests) -> Manifests {
+fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifests {
     let mut manifests = manifests.clone();
-    let lost: BTreeSet<&str> =
-        manifests.nodes.iter().filter(|node| node.spec.trouble().is_some()).map(|node| node.name.as_str()).collect();
+    let nodes: BTreeMap<String, Option<&'static str>> =
+        manifests.nodes.iter().map(|node| (node.name.clone(), node.spec.trouble())).collect();
+    let trouble = |node: &str| nodes.get(node).map_or(Some("no node of the pool"), |trouble| *trouble);
     for service in &mut manifests.services {
         let pinned = &mut service.spec.placement.pinned;
-        let whole = |chain: &api::PinnedChain| chain.fragments.iter().all(|one| !lost.contains(one.node.as_str()));
-        if pinned.iter().any(whole) {
-            pinned.retain(whole);
+        let whole = |chain: &api::PinnedChain| chain.fragments.iter().all(|one| trouble(one.node.as_str()).is_none());
+        if !pinned.iter().any(whole) {
+            continue;
         }
+        for chain in pinned.iter().filter(|chain| !whole(chain)) {
+            let why = |one: &api::PinnedFragment| Some((one.node.to_string(), trouble(one.node.as_str())?));
+            let lost = chain.fragments.iter().filter_map(why);
+            let lost =
+                lost.map(|(node, why)| (node, format!("{why}, so that chain {:?} is not used", chain.chain.as_str())));
+            left_out.entry(service.name.clone()).or_default().extend(lost);
+        }
+        pinned.retain(whole);
     }
     manifests
-}
-
-/// What is known of models, from their manifests and exit tables.
-pub fn models(
-    unplaced: &Unplaced,
-    manifests: &Manifests,
-    tables: &BTreeMap<String, ExitTable>,
-) -> Result<Models, String> {
-    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
-    for service in &unplaced.services {
-        let name = service.model.model.name.as_str();
-        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
-        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
-            let outline = Outline::from_manifest(&spec.spec).map_err(|refused| refused.0)?;
-            let model = deployment::model(&service.model, outline, table.clone(), Judge::Others, true);
-            models.insert(name, model.map_err(|refused| refused.0)?);
-        }
-    }
-    Ok(models.into_values().collect())
 }
 
 /// Bytes of weights per segment: the file, spread evenly.

@@ -26,7 +26,11 @@ pub(super) async fn report(context: &Context, plans: &[Arc<EENNPlan>], choice: &
 fn status(plan: &EENNPlan, choice: &Choice, now: &str) -> EENNPlanStatus {
     let is = |other: &Option<Arc<EENNPlan>>| other.as_ref().is_some_and(|other| other.uid() == plan.uid());
     let finding = if is(&choice.in_force) {
-        Finding::holds("InForce", "InForce", "gateways follow it")
+        Finding::holds(
+            "InForce",
+            "InForce",
+            "gateways are to follow it; the condition Ready of the service says whether they do",
+        )
     } else if is(&choice.proposed) {
         Finding::fails("InForce", "WaitsForApproval", "its placement waits for spec.approvedPlan of the service")
     } else {

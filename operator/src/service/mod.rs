@@ -40,32 +40,49 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         forget(context, key);
         return Ok(None);
     }
-    if is_paused(&service) {
-        return Ok(None);
-    }
+    let paused = is_paused(&service);
     let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
     let choice = choice::choose(&service, &plans);
-    if let Some(plan) = choice.in_force.as_ref().filter(|_| choice::is_back(&choice, &plans)) {
+    if let Some(plan) = choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
         let reason = format!("{} is in force again", plan.name_any());
         plan::renew(context, &service, EENNPlanSpec { reason, ..plan.spec.clone() }).await?;
         // The new one comes by the watch.
         return Ok(None);
     }
-    let (found, standing) = match references::find(context, &service) {
+    let (found, brought) = match references::find(context, &service) {
         Ok(found) => {
-            let standing = bring(context, &service, &found, &choice).await?;
-            (Ok(found), standing)
+            let brought = bring(context, &service, &found, &choice, paused).await;
+            (Ok(found), brought)
         }
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
-        Err(finding) => (Err(finding), None),
+        Err(finding) => (Err(finding), Ok(None)),
     };
-    for plan in &choice.obsolete {
+    // Users are told also of what the API server refuses; that is tried again like any other failure.
+    let (standing, failure) = match brought {
+        Ok(standing) => (standing, None),
+        Err(failure) => match failure.refusal() {
+            Some(refusal) => (Some(Standing::refused(refusal)), Some(failure)),
+            None => return Err(failure),
+        },
+    };
+    let following = context.standings.following(key, clock::now());
+    let observed = context.standings.last_observed(key);
+    let seen = report::Seen {
+        found: &found,
+        choice: &choice,
+        standing: standing.as_ref(),
+        following: &following,
+        observed: observed.as_ref(),
+        paused,
+    };
+    report::report(context, &service, &seen).await?;
+    in_force::report(context, &plans, &choice).await?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    for plan in choice.obsolete.iter().filter(|_| !paused) {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
-    in_force::report(context, &plans, &choice).await?;
-    let following = context.standings.following(key, clock::now());
-    let seen = report::Seen { found: &found, choice: &choice, standing: standing.as_ref(), following: &following };
-    report::report(context, &service, &seen).await?;
     let certificates = standing.as_ref().map(|standing| match standing.waiting.is_empty() {
         true => certified::AGAIN,
         false => certified::SOON,
@@ -78,14 +95,16 @@ fn forget(context: &Context, key: &Key) {
     context.drains.forget(key);
     context.standings.forget(key);
     context.certified.forget(key);
+    context.plan_notes.forget(key);
 }
 
-/// Builds and applies what the plan in force says.
+/// Builds and applies what the plan in force says; of what is paused it only looks how far it is.
 async fn bring(
     context: &Context,
     service: &EENNService,
     found: &References,
     choice: &Choice,
+    paused: bool,
 ) -> Result<Option<Standing>, Failure> {
     let Some(plan) = &choice.in_force else { return Ok(None) };
     let blueprint = Blueprint {
@@ -101,6 +120,9 @@ async fn bring(
         operator: Operator { name: &context.operator_name, namespace: &context.namespace },
     };
     let (key, children) = (Key::of(service), build::children(&blueprint));
+    if paused {
+        return Ok(Some(apply::standing(context, &apply::deployments(&children))));
+    }
     let before = context.standings.following(&key, clock::now());
     certified::certify(context, &blueprint, !matches!(before, Following::Some(..)), clock::now()).await?;
     let policies = children.policies.clone();

@@ -3,13 +3,15 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
+use super::labels::{PAUSED, REPLACEMENT};
 use super::model_ready;
 use super::references::References;
-use crate::conditions::{Finding, conditions, is_news};
+use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;
+use crate::plan::Note;
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics};
 use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -29,32 +31,57 @@ pub struct Seen<'a> {
     pub standing: Option<&'a Standing>,
     /// Whether its gateways follow the plan in force.
     pub following: &'a Following,
+    /// What they have counted; `None` where that is not known yet.
+    pub observed: Option<&'a Metrics>,
+    /// Whether the operator may change nothing.
+    pub paused: bool,
 }
 
 /// Writes the status if it differs, and tells of what has changed.
 pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<(), Failure> {
     let note = context.plan_notes.of(service);
-    let status = status(service, seen, note, &clock::timestamp());
+    let status = status(service, seen, note.as_ref(), &clock::timestamp());
     if service.status.as_ref() == Some(&status) {
         return Ok(());
     }
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    let told = |condition: &&Condition| condition.r#type != "Ready" || condition.status == ConditionStatus::True;
-    for condition in status.conditions.iter().filter(told).filter(|condition| is_news(before, condition)) {
+    let told = |condition: &&Condition| match condition.r#type.as_str() {
+        // Its reason is told by the condition that it is of.
+        "Ready" => condition.status == ConditionStatus::True || condition.reason == NOT_FOLLOWED,
+        "Active" => before.iter().any(|old| old.r#type == "Active") || condition.status == ConditionStatus::False,
+        _ => true,
+    };
+    for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
     }
     Ok(())
 }
 
+/// News: another status or reason. Not that nothing is known yet, nor that all is well from the beginning, nor that pods are starting:
+/// with a thousand services that would be thousands of events.
+fn has_changed(before: &[Condition], condition: &Condition) -> bool {
+    let old = before.iter().find(|old| old.r#type == condition.r#type);
+    let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
+    let was = old.map(|old| old.status).filter(|was| *was != ConditionStatus::Unknown);
+    let expected = match condition.status {
+        ConditionStatus::Unknown => true,
+        ConditionStatus::True => {
+            was.is_none() && ["Accepted", "ModelReady", "QoSMet"].contains(&condition.r#type.as_str())
+        }
+        ConditionStatus::False => was.is_none() && condition.reason == "PodsNotReady",
+    };
+    !same && !expected
+}
+
 /// The status of a service. `note`: why there is no plan. Pure.
-pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now: &str) -> EENNServiceStatus {
+pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: &str) -> EENNServiceStatus {
     let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(seen, note, &before.conditions);
+    let findings = findings(seen, note.and_then(|note| note.trouble.clone()), &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -67,9 +94,14 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<String>, now:
         plan_ref: choice.in_force.as_ref().and_then(name),
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
-        observed: before.observed,
-        endpoints: if standing.is_some() { endpoints.collect() } else { before.endpoints },
-        rejected_devices: before.rejected_devices,
+        observed: seen.observed.cloned().or(before.observed),
+        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
+            endpoints.collect()
+        } else {
+            before.endpoints
+        },
+        // What was found out before this process started still holds while nobody has planned anew.
+        rejected_devices: note.map_or(before.rejected_devices, |note| note.rejected.clone()),
     }
 }
 
@@ -81,13 +113,24 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
             let waits = |aspect| Finding::unknown(aspect, "NotAccepted", "see the condition Accepted");
             let others = ["ModelReady", "Planned", "Placed", "QoSMet"].map(waits);
             let ready = Finding::fails("Ready", finding.reason, finding.message.clone());
-            return [finding.clone()].into_iter().chain(others).chain([ready]).collect();
+            return [active(seen.paused), finding.clone()].into_iter().chain(others).chain([ready]).collect();
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
     let ready = ready(&[&model, &planned, &placed], following, before);
-    vec![accepted, model, planned, placed, qos(choice), ready]
+    vec![active(seen.paused), accepted, model, planned, placed, qos(choice), ready]
+}
+
+fn active(paused: bool) -> Finding {
+    match paused {
+        false => Finding::holds("Active", "Active", "the operator looks after it"),
+        true => {
+            let message =
+                format!("the annotation {PAUSED} keeps the operator from changing anything; remove it to go on");
+            Finding::fails("Active", "Paused", message)
+        }
+    }
 }
 
 fn planned(choice: &Choice, note: Option<String>) -> Finding {
@@ -110,13 +153,29 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
 
 fn placed(standing: Option<&Standing>) -> Finding {
     let Some(standing) = standing else { return Finding::unknown("Placed", "NotPlanned", "there is no plan yet") };
+    if let Some(refusal) = &standing.refusal {
+        return Finding::fails("Placed", "NotApplied", format!("{refusal}; tried again until it works"));
+    }
     let (ready, all) = standing.ready;
     match standing.waiting.is_empty() {
         true => Finding::holds("Placed", "Placed", format!("pods of all {all} fragments and gateways are ready")),
         false => {
             let waiting = standing.waiting.join("; ");
-            Finding::fails("Placed", "PodsNotReady", format!("{ready} of {all} are ready; waiting for {waiting}"))
+            let message = format!("{ready} of {all} are ready; waiting for {waiting}{}", way_out(standing));
+            Finding::fails("Placed", "PodsNotReady", message)
         }
+    }
+}
+
+/// Where there is not room for old and new pods at a time.
+fn way_out(standing: &Standing) -> String {
+    let no_room = standing.waiting.iter().any(|waiting| waiting.contains("Insufficient"));
+    match no_room && standing.in_the_way > 0 {
+        true => format!(
+            "; {} Deployments of before serve until then; if there is no room for both, the annotation {REPLACEMENT}=BreakBeforeMake lets the old ones go first, and jobs are lost until the new ones are ready",
+            standing.in_the_way
+        ),
+        false => String::new(),
     }
 }
 

@@ -67,7 +67,8 @@ pub enum Undecided {
     Wrong(String),
 }
 
-/// The policies of all services. `incumbent`: the plan in force for the same chains, which stays where nothing beats it.
+/// The policies of all services. `incumbent`: the plan in force for the same chains, which stays where nothing beats it and
+/// manifests do not ask for something else.
 ///
 /// # Errors
 /// What a scheduler cannot plan for, and plans that the checker refuses.
@@ -81,6 +82,7 @@ pub fn decide(
     let services = deployment.services.iter().enumerate();
     let fixed = services.map(|(index, service)| single(problem, service, index, None));
     let fixed = fixed.collect::<Result<Vec<_>, Refused>>()?;
+    let incumbent = incumbent.filter(|plan| is_as_asked(plan, deployment, &fixed));
     let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         Some(policies) => {
             Found { plan: Plan { policies }, runner_up: None, held_out: vec![], took: Duration::ZERO, plans: 0 }
@@ -94,6 +96,19 @@ pub fn decide(
     };
     let plan = checked(problem, found.plan)?;
     Ok(Found { plan, ..found })
+}
+
+/// Whether a plan does all that manifests say beside what is searched for.
+fn is_as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> bool {
+    let services = plan.policies.iter().zip(&deployment.services).zip(fixed);
+    plan.policies.len() == fixed.len()
+        && services.into_iter().all(|((policy, service), fixed)| match fixed {
+            Some(fixed) => policy == fixed,
+            None => {
+                let asked = service.resolved.initial_policy();
+                (policy.overflow, policy.audit, policy.deadline) == (asked.overflow, asked.audit, asked.deadline)
+            }
+        })
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.

@@ -1,5 +1,8 @@
 use super::processes::{deployed, example, models};
-use crate::{Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast};
+use crate::{
+    Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast,
+    without_nodes,
+};
 use api::EENNPlanSpec;
 use domain::{Plan, Problem};
 use std::time::Duration;
@@ -69,4 +72,44 @@ fn what_an_object_holds_is_planned_on_from() {
     assert_eq!(with_forecast(problem.clone(), &[&faster]).services[0].sources[0].rate.get(), 170.0);
     faster.policy = "{".to_owned();
     assert!(read_back(deployment, &[&faster]).is_err() && read_back(deployment, &[]).is_err());
+}
+
+/// Per chain its share of the jobs.
+fn shares(spec: &EENNPlanSpec) -> std::collections::BTreeMap<String, f64> {
+    let mut shares = std::collections::BTreeMap::new();
+    for choice in &spec.choices {
+        *shares.entry(choice.chain.to_string()).or_insert(0.0) += choice.probability.get();
+    }
+    shares
+}
+
+#[test]
+fn without_a_node_jobs_go_where_others_went() {
+    let mut spec = object(&planned(), "because");
+    let mut document: PolicyDocument = serde_json::from_str(&spec.policy).unwrap();
+    let nodes: Vec<String> = spec.chains.iter().map(|chain| chain.fragments.last().unwrap().node.to_string()).collect();
+    // A mixture of both, and rows that take one only.
+    let choice = |chain: &str, probability: f64| wire::document::ChoiceDocument {
+        probability,
+        chain: chain.to_owned(),
+        thresholds: vec![0.5; 5],
+        by_present: vec![],
+    };
+    document.default = vec![choice("left", 0.5), choice("right", 0.25), choice("right", 0.25)];
+    for row in &mut document.rates.as_mut().unwrap().rows {
+        row.default = vec![choice("left", 1.0)];
+    }
+    spec.policy = serde_json::to_string(&document).unwrap();
+    let without = |node: &str| without_nodes(&spec, 6, 6, &[node.to_owned()].into()).unwrap();
+    let left = without(&nodes[0]).unwrap();
+    assert_eq!(shares(&left), [("right".to_owned(), 1.0)].into());
+    assert_eq!((left.chains.clone(), left.predicted.len()), (spec.chains.clone(), 0), "nothing is moved");
+    let document: PolicyDocument = serde_json::from_str(&left.policy).unwrap();
+    assert_eq!(document.default.len(), 2);
+    assert!(document.rates.unwrap().rows.iter().all(|row| row.default.iter().all(|one| one.chain == "right")));
+    assert_eq!(without_nodes(&left, 6, 6, &[nodes[0].clone()].into()).unwrap(), None, "no jobs go there");
+    assert_eq!(without("elsewhere"), None);
+    assert_eq!(without_nodes(&spec, 6, 6, &nodes.iter().cloned().collect()).unwrap(), None, "nothing else is left");
+    // Rows that never took the lost chain stay.
+    assert_eq!(shares(&without(&nodes[1]).unwrap()), [("left".to_owned(), 1.0)].into());
 }

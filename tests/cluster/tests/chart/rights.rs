@@ -21,6 +21,7 @@ const WORK: &[(&[&str], &str, &str)] = &[
     (&["patch"], "eenn.dev", "eennservices/status"),
     (&["patch"], "eenn.dev", "eennmodels/status"),
     (&["patch"], "eenn.dev", "eennplans/status"),
+    (&["patch"], "eenn.dev", "qostargets/status"),
     (&["create", "patch", "delete", "list", "watch"], "apps", "deployments"),
     (&["create", "delete", "list", "watch"], "batch", "jobs"),
     (&["create", "patch", "delete", "list", "watch", "get"], "", "configmaps"),
@@ -82,7 +83,10 @@ fn operator_of_a_namespace_may_do_nothing_beside_it() -> anyhow::Result<()> {
     check(&plane, &operator, "cameras", WORK, true)?;
     check(&plane, &operator, "", CLUSTER, true)?;
     check(&plane, &operator, "default", WORK, false)?;
-    check(&plane, &operator, NAMESPACE, WORK, false)?;
+    // But for the Secret of the authorities.
+    let elsewhere: Vec<_> = WORK.iter().filter(|(_, _, resource)| *resource != "secrets").copied().collect();
+    check(&plane, &operator, NAMESPACE, &elsewhere, false)?;
+    ensure!(!may(&plane, &operator, NAMESPACE, "patch", "", "secrets")?, "secrets of its own namespace");
     for namespace in ["cameras", NAMESPACE, "default", ""] {
         check(&plane, &operator, namespace, NEVER, false)?;
     }

@@ -1,8 +1,14 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
 mod measurements;
+mod failpoints;
+mod faults;
+mod mutation;
 mod processes;
+mod proxy;
+mod rights;
 mod scene;
+mod stage;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
@@ -20,6 +26,7 @@ const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,conf
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
+    ("the_commands_of_the_guide_end_in_pods", the_commands_of_the_guide_end_in_pods),
     ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
     ("what_is_deleted_comes_back", what_is_deleted_comes_back),
     ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
@@ -30,6 +37,9 @@ const TESTS: &[Test] = &[
     ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+    ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
+    ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
+    ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
     ("what_a_model_does_not_say_is_measured", measurements::what_a_model_does_not_say_is_measured),
     ("a_class_without_speed_is_measured", measurements::a_class_without_speed_is_measured),
@@ -37,7 +47,8 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    run("tests of the operator", &Binary::ALL, TESTS)
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS].concat();
+    run("tests of the operator", &Binary::ALL, &tests)
 }
 
 fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
@@ -70,6 +81,21 @@ fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
     let events = scene.kubectl(&["-n", NAMESPACE, "events", "--for", SERVICE])?;
     ensure!(events.contains("Placed") && events.contains("Planned"), "{events}");
     Ok(())
+}
+
+fn the_commands_of_the_guide_end_in_pods() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    let example = |name: &str| cluster_tests::file("examples/cluster").join(name).display().to_string();
+    let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
+    let from = format!("--from-file=exit-table.safetensors={}", table.display());
+    scene.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &from])?;
+    scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &example("pool.yaml"), "-f", &example("model.yaml")])?;
+    let service = std::fs::read_to_string(example("service.yaml"))?.replace("NODE", "pi");
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &service)?.ok()?;
+    scene.wait_for("eennservice/fashion-mnist", "Placed", "True", "Placed")?;
+    scene.wait_for("eennservice/fashion-mnist", "QoSMet", "True", "TargetsExpectedToBeKept")?;
+    scene.wait_for("qostarget/interactive", "Accepted", "True", "Accepted")
 }
 
 /// Versions of all objects by kind and name.
@@ -330,4 +356,70 @@ fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
     processes.another_gateway(&book)?;
     scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)
+}
+
+fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused=true"])?;
+    scene.wait_for(SERVICE, "Active", "False", "Paused")?;
+    let deployment = scene.names("deployments")?.pop().unwrap_or_default();
+    scene.kubectl(&["-n", NAMESPACE, "delete", "deployment", &deployment])?;
+    scene.wait_for(SERVICE, "Placed", "False", "PodsNotReady")?;
+    ensure!(!scene.names("deployments")?.contains(&deployment), "it was made again");
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused-"])?;
+    scene.wait_for(SERVICE, "Active", "True", "Active")?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let first = scene.get("eennplan/camera-1")?;
+    // To a chain through the node, so that it has to be done without.
+    let used = first["spec"]["choices"].as_array().cloned().unwrap_or_default();
+    let goes = |chain: &str| used.iter().any(|choice| choice["chain"] == chain);
+    ensure!(goes("split") || goes("box"), "no job goes over the box: {first:#}");
+    scene.kubectl(&["delete", "node", "box"])?;
+    scene.until("there is a plan without the node", || scene.get("eennplan/camera-2").is_ok())?;
+    let second = scene.get("eennplan/camera-2")?;
+    let chains: Vec<&Value> = second["spec"]["choices"]
+        .as_array()
+        .map(|all| all.iter().map(|one| &one["chain"]).collect())
+        .unwrap_or_default();
+    ensure!(chains.iter().all(|chain| **chain == "pi"), "{second:#}");
+    ensure!(second["spec"]["chains"] == first["spec"]["chains"], "pods stay until new ones are there: {second:#}");
+    ensure!(second["spec"]["reason"] == "box is gone: jobs take the other chains", "{second:#}");
+    scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
+    let third = scene.get("eennplan/camera-3")?;
+    ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
+    scene.until("the node is among those that are not used", || {
+        scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
+    })
+}
+
+fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "2"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    // Two fragments on a node of 3 GiB, with about 1 GiB each: two of them fit, three do not.
+    let with_size = |size: &str| {
+        let patch = format!(r#"{{"spec": {{"artifact": {{"size": "{size}"}}}}}}"#);
+        scene.kubectl(&["-n", NAMESPACE, "patch", "eennmodel/fashion-mnist", "--type=merge", "-p", &patch])
+    };
+    with_size("480Mi")?;
+    scene.until("old pods are gone", || {
+        let placed = scene.condition(SERVICE, "Placed").is_ok_and(|(status, _, _)| status == "True");
+        placed && scene.names("deployments").is_ok_and(|names| names.len() == 5)
+    })?;
+    with_size("481Mi")?;
+    scene.until("it says that there is no room", || {
+        scene.condition(SERVICE, "Placed").is_ok_and(|(_, _, message)| {
+            message.contains("Insufficient memory") && message.contains("eenn.dev/replacement=BreakBeforeMake")
+        })
+    })?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }

@@ -1,0 +1,53 @@
+//! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
+
+use super::{Inputs, renew};
+use crate::Context;
+use crate::controller::Failure;
+use crate::service::choice;
+use api::{EENNModel, EENNPlan, EENNPlanSpec};
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+
+/// Stores policies without the nodes that are gone for all services whose jobs still go there. Whether there were any.
+pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Result<bool, Failure> {
+    let serving = serving(inputs);
+    let mut any = false;
+    for key in inputs.services.values() {
+        let Some(service) = context.caches.services.get(key) else { continue };
+        let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
+        let in_force = choice::choose(&service, &plans).in_force;
+        let model = crate::cache::Key::new(&key.namespace, service.spec.model_ref.name.as_str());
+        let (Some(plan), Some(model)) = (in_force, context.caches.models.get(&model)) else { continue };
+        if let Some(spec) = without(&plan, &model, &serving) {
+            renew(context, &service, spec).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// Nodes of the pool that are ready. Those that are cordoned go on serving.
+fn serving(inputs: &Inputs) -> BTreeSet<&str> {
+    let nodes = inputs.manifests.nodes.iter();
+    nodes.filter(|node| node.spec.trouble() != Some("not ready")).map(|node| node.name.as_str()).collect()
+}
+
+/// The plan without nodes that are not among those `serving`; `None` where it needs no change, or cannot do without them.
+fn without(plan: &EENNPlan, model: &EENNModel, serving: &BTreeSet<&str>) -> Option<EENNPlanSpec> {
+    let used = plan.spec.chains.iter().flat_map(|chain| &chain.fragments).map(|one| one.node.as_str());
+    let gone: BTreeSet<String> = used.filter(|node| !serving.contains(node)).map(str::to_owned).collect();
+    if gone.is_empty() {
+        return None;
+    }
+    let (exits, segments) = (model.spec.exits.len(), model.spec.cuts.len() + 1);
+    let spec = match deployment::without_nodes(&plan.spec, exits, segments, &gone) {
+        Ok(spec) => spec?,
+        Err(refused) => {
+            tracing::warn!(plan = plan.name_any(), "cannot be read: {refused}");
+            return None;
+        }
+    };
+    let verb = if gone.len() == 1 { "is" } else { "are" };
+    let gone: Vec<String> = gone.into_iter().collect();
+    Some(EENNPlanSpec { reason: format!("{} {verb} gone: jobs take the other chains", gone.join(", ")), ..spec })
+}
