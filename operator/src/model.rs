@@ -6,8 +6,8 @@ use crate::controller::Failure;
 use crate::measure::{self, Note, known};
 use crate::service::build::delivery;
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNModelStatus};
 use api::EENNModel;
+use api::status::{Condition, ConditionStatus, EENNModelStatus};
 use kube::runtime::events::EventType;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
-mod measurements;
 mod failpoints;
 mod faults;
+mod measurements;
 mod mutation;
 mod processes;
 mod proxy;
