@@ -147,7 +147,7 @@ fn manifest() -> anyhow::Result<String> {
     let class = format!("  classes:\n{LAB}      speedFactor: \"1\"\n");
     out = out.replace("configmap://fashion-mnist/exit-table.safetensors", &table);
     out = out.replace(DIGEST, &sha256("model.onnx")?);
-    Ok(out.replace("  classes:\n", class))
+    Ok(out.replace("  classes:\n", &class))
 }
 
 fn example(name: &str) -> PathBuf {
