@@ -74,7 +74,8 @@ pub struct DevicePoolStatus {
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub observed_generation: i64,
-    /// Accepted: the spec makes sense. Ready: at least one device can take fragments.
+    /// Accepted: the spec makes sense. Ready: at least one device can take fragments. Calibrated: the speed of all classes is
+    /// known; only where the spec leaves one out.
     #[serde(default)]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
