@@ -171,8 +171,9 @@ impl<'a> Stage<'a> {
         self.scene.operator(&self.name, &[&self.arguments()[..], arguments].concat())
     }
 
-    pub(crate) fn arguments(&self) -> [&str; 5] {
-        ["--no-leader-election", "--namespace", &self.name, "--name", &self.name]
+    /// Old pods go at once: the end is compared, not the way there.
+    pub(crate) fn arguments(&self) -> [&str; 7] {
+        ["--no-leader-election", "--namespace", &self.name, "--name", &self.name, "--drain-seconds", "0"]
     }
 
     /// Changes the service as a user does.
