@@ -3,6 +3,7 @@
 //! Every watch is a task of its own with a back-off of its own: one that fails holds up no other. Whoever looks at objects is
 //! told of every change, deletions included, and also of those that went by while a watch was broken.
 
+use crate::clock;
 use crate::metrics::Metrics;
 use futures::StreamExt;
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta};
@@ -20,7 +21,7 @@ use tokio::sync::watch as flag;
 const WATCH_SECONDS: u32 = 45;
 /// Everything is listed anew after about so long: an event that never came must not be missed for ever, and a watch that was there
 /// before a definition changed shows objects by the old one.
-const LIST_AGAIN: Duration = Duration::from_secs(600);
+pub(crate) const LIST_AGAIN: Duration = Duration::from_secs(600);
 /// Objects per page of a list.
 const PAGE: u32 = 200;
 
@@ -113,7 +114,7 @@ impl<K> Cache<K> {
         let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
-    fn put(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
+    pub(crate) fn put(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
         let mut objects = self.objects.write().expect("nothing panics while it holds objects");
         match object {
             Some(object) => objects.insert(key, object),
@@ -233,11 +234,13 @@ pub async fn keep<W: Watched>(
         listed: BTreeMap::new(),
         invalid: BTreeMap::new(),
     };
+    keeper.metrics.heard(watch.kind, clock::now());
     loop {
         let mut events = std::pin::pin!(watcher(watch.api.clone(), config.clone()).default_backoff());
         // Spread, so that not all kinds are listed at the same time.
         let until = tokio::time::Instant::now() + LIST_AGAIN.mul_f64(0.75 + 0.5 * rand::random::<f64>());
         while let Ok(Some(event)) = tokio::time::timeout_at(until, events.next()).await {
+            keeper.metrics.heard(watch.kind, clock::now());
             match event {
                 Ok(event) => keeper.take(event, &changed),
                 Err(error) => {

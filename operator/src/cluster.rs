@@ -10,7 +10,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Owns the fields of objects that the operator makes.
 pub const MANAGER: &str = "eenn-operator";
@@ -24,7 +26,27 @@ pub struct Cluster {
     leadership: Arc<Leadership>,
     metrics: Arc<Metrics>,
     events: Recorder,
+    fuse: Arc<Fuse>,
 }
+
+/// Writes that are left before the process ends by itself; `None`: it does not. So tests see what holds when an operator dies
+/// between any two writes.
+#[derive(Debug, Default)]
+struct Fuse(Option<AtomicU64>);
+
+impl Fuse {
+    /// Something was written.
+    fn burn(&self) {
+        if self.0.as_ref().is_some_and(|left| left.fetch_sub(1, Ordering::AcqRel) == 1) {
+            tracing::error!("ended after the last write that --end-after-writes allows");
+            // At once, as a process that is killed: nothing is finished, the lease is not given up.
+            std::process::exit(ENDED_BY_FUSE);
+        }
+    }
+}
+
+/// Exit code of a process that ends for this reason.
+pub const ENDED_BY_FUSE: i32 = 86;
 
 impl Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,7 +58,13 @@ impl Cluster {
     /// Writes with `client` while `leadership` says so.
     pub fn new(client: Client, leadership: Arc<Leadership>, metrics: Arc<Metrics>) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
-        Self { events: Recorder::new(client.clone(), reporter), client, leadership, metrics }
+        let events = Recorder::new(client.clone(), reporter);
+        Self { events, client, leadership, metrics, fuse: Arc::default() }
+    }
+
+    /// The process ends right after so many successful writes; for tests.
+    pub fn ending_after(self, writes: Option<NonZeroU64>) -> Self {
+        Self { fuse: Arc::new(Fuse(writes.map(|writes| AtomicU64::new(writes.get())))), ..self }
     }
 
     /// Whether this process leads.
@@ -73,7 +101,8 @@ impl Cluster {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let typed = with_type(object);
-        api.patch(&name, params, &Patch::Apply(&typed)).await.map_err(Failure::api(format!("apply {kind} {name}")))
+        let applied = api.patch(&name, params, &Patch::Apply(&typed)).await;
+        self.written(applied, || format!("apply {kind} {name}"))
     }
 
     /// Puts an object in the place of the version that it was read at.
@@ -84,7 +113,8 @@ impl Cluster {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        api.replace(&name, &params, object).await.map(|_| ()).map_err(Failure::api(format!("replace {kind} {name}")))
+        let replaced = api.replace(&name, &params, object).await;
+        self.written(replaced, || format!("replace {kind} {name}")).map(drop)
     }
 
     /// Creates an object that must not be there yet.
@@ -95,7 +125,8 @@ impl Cluster {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        api.create(&params, object).await.map(|_| ()).map_err(Failure::api(format!("create {kind} {name}")))
+        let created = api.create(&params, object).await;
+        self.written(created, || format!("create {kind} {name}")).map(drop)
     }
 
     /// Sets one annotation of an object.
@@ -108,7 +139,7 @@ impl Cluster {
         let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": { key: value } } });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
-        patched.map(|_| ()).map_err(Failure::api(format!("annotate {kind} {name}")))
+        self.written(patched, || format!("annotate {kind} {name}")).map(drop)
     }
 
     /// Sets the status of an object.
@@ -122,12 +153,10 @@ impl Cluster {
         let metadata = serde_json::json!({ "uid": object.uid() });
         let document = serde_json::json!({ "apiVersion": K::api_version(&()), "kind": kind, "metadata": metadata, "status": status });
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        let action = format!("set status of {kind} {name}");
         match api.patch_status(&name, &params, &Patch::Apply(&document)).await {
-            Ok(_) => Ok(()),
             // Deleted since: nobody is left to tell.
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-            Err(error) => Err(Failure::api(action)(error)),
+            set => self.written(set, || format!("set status of {kind} {name}")).map(drop),
         }
     }
 
@@ -141,9 +170,8 @@ impl Cluster {
         let preconditions = Preconditions { uid: object.uid(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         match api.delete(&name, &params).await {
-            Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-            Err(error) => Err(Failure::api(format!("delete {kind} {name}"))(error)),
+            deleted => self.written(deleted, || format!("delete {kind} {name}")).map(drop),
         }
     }
 
@@ -165,8 +193,9 @@ impl Cluster {
         let event =
             Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
         let reference: ObjectReference = about.object_ref(&());
-        if let Err(error) = self.events.publish(&event, &reference).await {
-            tracing::debug!("event not published: {error}");
+        match self.events.publish(&event, &reference).await {
+            Ok(()) => self.fuse.burn(),
+            Err(error) => tracing::debug!("event not published: {error}"),
         }
     }
 
@@ -181,6 +210,13 @@ impl Cluster {
     /// An API for objects of the cluster.
     pub fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
         Api::all(self.client.clone())
+    }
+
+    /// What came of a write; `action` names it where it failed.
+    fn written<T>(&self, outcome: kube::Result<T>, action: impl FnOnce() -> String) -> Result<T, Failure> {
+        let written = outcome.map_err(|error| Failure::api(action())(error))?;
+        self.fuse.burn();
+        Ok(written)
     }
 
     /// Asked right before every write: the process may have been stopped for hours.

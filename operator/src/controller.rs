@@ -71,6 +71,7 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         R: Future<Output = Result<Option<Duration>, Failure>> + Send + 'static,
     {
         let mut running = JoinSet::new();
+        self.queue().start(clock::now());
         loop {
             while running.len() < workers {
                 let Some((key, waited)) = self.queue().pop(clock::now()) else { break };
@@ -108,7 +109,7 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
             Ok(Err(failure)) => {
                 tracing::warn!("{failure}; tried again later");
                 self.metrics.finished(self.name, "error");
-                Outcome::Failed
+                failure.outcome()
             }
             // The panic hook has said where. One object must not take the others with it.
             Err(_) => {
@@ -121,6 +122,11 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         self.metrics.took(self.name, now - began);
         self.queue().finish(key, outcome, now, rand::random());
         self.added.notify_one();
+    }
+
+    /// Seconds for which nothing has moved although something should have.
+    pub fn standstill(&self, now: f64) -> f64 {
+        self.queue().standstill(now)
     }
 
     fn show(&self) {
@@ -137,5 +143,22 @@ impl Failure {
     /// From what the API server said to an action, such as "create EENNPlan a/b".
     pub fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
+    }
+
+    /// When it is to be tried again.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Api { .. } if self.refusal().is_none() => Outcome::Interrupted,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was
+    /// too busy, or where somebody else wrote at the same time.
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Api { action, source } = self else { return None };
+        let kube::Error::Api(status) = &**source else { return None };
+        let passes = matches!(status.code, 401 | 408 | 409 | 429 | 502..=504);
+        (!passes).then(|| format!("cannot {action}: {}", status.message))
     }
 }

@@ -25,9 +25,12 @@ pub mod metrics;
 pub mod model;
 pub mod options;
 pub mod plan;
+pub mod pods;
 pub mod pool;
 pub mod queue;
 pub mod run;
+#[cfg(test)]
+mod scripted;
 pub mod service;
 pub mod target;
 

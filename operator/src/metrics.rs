@@ -6,6 +6,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// Times of reconciles, in seconds: the buckets of controller-runtime.
 const TIMES: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -57,6 +59,8 @@ pub struct Metrics {
     watch_errors: Family<ByKind, Counter>,
     invalid: Family<ByKind, Gauge>,
     leader: Gauge,
+    /// When each watch last brought something, on the process clock.
+    heard: Mutex<BTreeMap<&'static str, f64>>,
     pods: Family<ByPool, Gauge>,
     drift_plans: Counter,
 }
@@ -80,6 +84,7 @@ impl Default for Metrics {
             watch_errors: Family::default(),
             invalid: Family::default(),
             leader: Gauge::default(),
+            heard: Mutex::default(),
             pods: Family::default(),
             drift_plans: Counter::default(),
         };
@@ -155,6 +160,17 @@ impl Metrics {
 
     pub(crate) fn wrote(&self, kind: &'static str) {
         self.writes.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// A watch has brought something, be it that it cannot.
+    pub(crate) fn heard(&self, kind: &'static str, now: f64) {
+        self.heard.lock().expect("nothing panics while it holds times").insert(kind, now);
+    }
+
+    /// When each watch last brought something.
+    pub(crate) fn last_heard(&self) -> Vec<(&'static str, f64)> {
+        let heard = self.heard.lock().expect("nothing panics while it holds times");
+        heard.iter().map(|(kind, at)| (*kind, *at)).collect()
     }
 
     pub(crate) fn watch_broke(&self, kind: &'static str) {

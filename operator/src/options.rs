@@ -3,6 +3,7 @@
 use crate::lease::election::Timing;
 use clap::Parser;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +55,14 @@ pub struct Options {
     /// Objects of each kind that are looked at at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT")]
     pub workers: u16,
+
+    /// Time for which old pods finish their jobs, in seconds: for tests
+    #[arg(long, hide = true, default_value_t = crate::service::apply::DRAIN.as_secs(), value_name = "SECONDS")]
+    pub drain_seconds: u64,
+
+    /// End right after so many successful writes: for tests of what holds when an operator dies between two of them
+    #[arg(long, hide = true, value_name = "COUNT")]
+    pub end_after_writes: Option<NonZeroU64>,
 }
 
 impl Options {

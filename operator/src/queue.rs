@@ -12,6 +12,8 @@ pub type Now = f64;
 const FIRST_WAIT: f64 = 0.25;
 /// Longest wait after failures, in seconds.
 const LONGEST_WAIT: f64 = 300.0;
+/// Longest wait while the API server does not answer, in seconds: when it is back, users must not wait for minutes.
+const LONGEST_INTERRUPTION: f64 = 30.0;
 
 /// What came of looking at an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,16 +22,21 @@ pub enum Outcome {
     Done(Option<f64>),
     /// It did not work: to be tried again, later each time.
     Failed,
+    /// It was not answered, or somebody else wrote at the same time: as `Failed`, but never much later.
+    Interrupted,
 }
 
 /// Keys that wait, and keys that are being looked at.
 #[derive(Debug, Clone)]
 pub struct Queue<K> {
     waiting: BTreeMap<K, Waiting>,
-    running: BTreeSet<K>,
+    /// Since when.
+    running: BTreeMap<K, Now>,
     /// Added while they were being looked at.
     again: BTreeSet<K>,
     failures: BTreeMap<K, u32>,
+    /// When a key was last taken out or finished; `None` before anybody works on them.
+    moved: Option<Now>,
 }
 
 /// Since when a key waits, and until when.
@@ -41,14 +48,20 @@ struct Waiting {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), running: BTreeSet::new(), again: BTreeSet::new(), failures: BTreeMap::new() }
+        Self {
+            waiting: BTreeMap::new(),
+            running: BTreeMap::new(),
+            again: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            moved: None,
+        }
     }
 }
 
 impl<K: Ord + Clone> Queue<K> {
     /// Something about an object has changed.
     pub fn add(&mut self, key: K, now: Now) {
-        if self.running.contains(&key) {
+        if self.running.contains_key(&key) {
             self.again.insert(key);
             return;
         }
@@ -65,7 +78,8 @@ impl<K: Ord + Clone> Queue<K> {
         }
         let (key, waited) = (key.clone(), now - waiting.due.max(waiting.since));
         self.waiting.remove(&key);
-        self.running.insert(key.clone());
+        self.running.insert(key.clone(), now);
+        self.moved = Some(now);
         Some((key, waited))
     }
 
@@ -77,11 +91,13 @@ impl<K: Ord + Clone> Queue<K> {
     /// A key has been looked at. `chance` from 0 to 1 spreads what failed together.
     pub fn finish(&mut self, key: K, outcome: Outcome, now: Now, chance: f64) {
         self.running.remove(&key);
+        self.moved = Some(now);
         let again = self.again.remove(&key);
         match outcome {
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::Interrupted => {
+                let longest = if outcome == Outcome::Failed { LONGEST_WAIT } else { LONGEST_INTERRUPTION };
                 let failures = self.failures.entry(key.clone()).or_insert(0);
-                let wait = (FIRST_WAIT * 2f64.powi((*failures).min(20) as i32)).min(LONGEST_WAIT);
+                let wait = (FIRST_WAIT * 2f64.powi((*failures).min(20) as i32)).min(longest);
                 *failures = failures.saturating_add(1);
                 self.wait(key, now + wait * (0.5 + 0.5 * chance), now);
             }
@@ -94,6 +110,19 @@ impl<K: Ord + Clone> Queue<K> {
                 }
             }
         }
+    }
+
+    /// From now on somebody works on keys.
+    pub fn start(&mut self, now: Now) {
+        self.moved = Some(now);
+    }
+
+    /// For how long nothing has moved although something should have: a key is being looked at, or is due while none is taken out.
+    pub fn standstill(&self, now: Now) -> f64 {
+        let Some(moved) = self.moved else { return 0.0 };
+        let looked_at = self.running.values().map(|since| now - since);
+        let not_taken = self.next().map(|due| now - due.max(moved));
+        looked_at.chain(not_taken).fold(0.0, f64::max)
     }
 
     /// Keys that wait.
@@ -162,9 +191,33 @@ mod tests {
         }
         assert_eq!((waits[..3].to_vec(), waits[13]), (vec![0.25, 0.5, 1.0], 300.0));
         assert_eq!(popped(&mut queue, now), Some("a"));
+        queue.finish("a", Outcome::Interrupted, now, 1.0);
+        let next = queue.next().expect("it waits");
+        assert_eq!(next - now, 30.0, "an API server that is back is not waited for");
+        now = next;
+        assert_eq!(popped(&mut queue, now), Some("a"));
         queue.finish("a", Outcome::Done(None), now, 1.0);
         queue.add("a", now);
         assert_eq!(queue.next(), Some(now), "all is forgotten");
+    }
+
+    #[test]
+    fn only_what_should_move_stands_still() {
+        let mut queue = Queue::default();
+        queue.add("a", 0.0);
+        assert_eq!(queue.standstill(900.0), 0.0, "nobody works on it yet");
+        queue.start(1000.0);
+        assert_eq!(queue.standstill(1010.0), 10.0, "due, and not taken out");
+        assert_eq!(popped(&mut queue, 1010.0), Some("a"));
+        assert_eq!(queue.standstill(1030.0), 20.0, "being looked at");
+        queue.finish("a", Outcome::Done(Some(600.0)), 1030.0, 0.0);
+        assert_eq!(queue.standstill(1600.0), 0.0, "waits until it is due");
+        queue.add("b", 1600.0);
+        queue.add("c", 1600.0);
+        assert_eq!(popped(&mut queue, 1700.0), Some("b"));
+        queue.finish("b", Outcome::Done(None), 1790.0, 0.0);
+        assert_eq!(queue.standstill(1800.0), 10.0, "the queue is long, but moves");
+        assert_eq!(Queue::<&str>::default().standstill(1e9), 0.0);
     }
 
     #[test]

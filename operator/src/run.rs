@@ -8,6 +8,7 @@ use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::service::apply::Drains;
 use crate::{Context, gateways, identity, model, plan, pool, service, target};
 use anyhow::Context as _;
 use kube::{Client, Config};
@@ -98,7 +99,8 @@ async fn work(
 ) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("no client")?;
     let controllers = Controllers::new(metrics);
-    let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics));
+    health.follow(controllers.clone());
+    let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes);
     let identity = identity::establish(&cluster, &options.lease_namespace, &options.name).await;
     let context = Arc::new(Context {
         cluster,
@@ -112,7 +114,7 @@ async fn work(
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
         applied: Default::default(),
-        drains: Default::default(),
+        drains: Drains::lasting(Duration::from_secs(options.drain_seconds)),
         plan_notes: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),

@@ -16,6 +16,8 @@ enum Which {
     Dataplane,
     /// The job protocol against gRPC
     Wire,
+    /// The operator with 1,000 services on a control plane with fake nodes, against the bars of docs/benchmarks/operator.json
+    Operator,
 }
 
 pub(crate) fn exec(root: &Path, options: Options) -> anyhow::Result<()> {
@@ -27,6 +29,17 @@ pub(crate) fn exec(root: &Path, options: Options) -> anyhow::Result<()> {
     }
     if wanted(Which::Wire) {
         process::run(process::cargo(&root.join("tests/grpc")).args(["bench", "--bench", "wire"]), CARGO)?;
+    }
+    if wanted(Which::Operator) {
+        let build = ["build", "--release", "--workspace", "--bins"];
+        process::run(process::cargo(root).args(build), CARGO)?;
+        // The bars are for both.
+        for services in ["100", "1000"] {
+            process::run(
+                process::cargo(root).args(["bench", "--workspace", "--bench", "scale", "--", services]),
+                CARGO,
+            )?;
+        }
     }
     Ok(())
 }

@@ -76,6 +76,13 @@ impl Identity {
         Ok(Self { authorities: Mutex::new(authorities), name, tls })
     }
 
+    /// With an authority of its own.
+    #[cfg(test)]
+    pub(crate) fn made() -> Arc<Self> {
+        let authorities = Authorities::default().at(now(), || certificate::authority(now())).expect("it can be made");
+        Arc::new(Self::of(authorities, "eenn").expect("there is an authority"))
+    }
+
     /// The certificate of a service at `now`.
     pub fn of_service(&self, service: &str, namespace: &str, now: Time) -> Result<Pem, Unissued> {
         issued(&self.authorities(), &service_name(service, namespace), now)

@@ -6,6 +6,7 @@
 pub mod inputs;
 mod lost;
 mod notes;
+mod same;
 mod tables;
 pub mod think;
 mod tried;
@@ -27,6 +28,7 @@ use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
+use same::says_the_same;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -66,13 +68,24 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    let mut failure = None;
     for (name, key) in &inputs.services {
-        if let Some(spec) = thought.plans.get(name) {
-            store(context, key, newest.get(name), spec.clone(), &hash).await?;
+        let mut note = note(&thought, name);
+        // One that was stored before another could not be stays: otherwise there would be one more with every try.
+        let is_new = !is_current(name);
+        if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
+            && let Err(failed) = store(context, key, newest.get(name), spec.clone(), &hash).await
+        {
+            // Those of other services are stored all the same.
+            note.trouble = failed.refusal().or(note.trouble);
+            failure = Some(failed);
         }
-        if context.plan_notes.set(key, note(&thought, name)) {
+        if context.plan_notes.set(key, note) {
             services.add(key.clone());
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
@@ -241,9 +254,4 @@ async fn put(
     };
     context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
     Ok(((name, hash.map(str::to_owned)), generation))
-}
-
-/// Placement and choices; what is predicted differs a little every time.
-fn says_the_same(a: &EENNPlanSpec, b: &EENNPlanSpec) -> bool {
-    a.chains == b.chains && a.choices == b.choices && a.forecast == b.forecast
 }

@@ -7,6 +7,7 @@ use crate::applied::HASH;
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::controller::Failure;
+use crate::pods;
 use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,13 +22,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
-const DRAIN: Duration = Duration::from_secs(30);
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// Time until gateways that follow an older policy are looked at again.
 const LAGGING: Duration = Duration::from_secs(5);
 
 /// How far the children of a service are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Deployments whose pods are ready, of how many.
     pub ready: (usize, usize),
@@ -35,29 +36,61 @@ pub struct Standing {
     pub fragments_ready: bool,
     /// Those that are not: name of the node, and why if that is known.
     pub waiting: Vec<String>,
+    /// Deployments of before that stay until these are ready.
+    pub in_the_way: usize,
     /// When to look again.
     pub again: Option<Duration>,
+    /// What the API server refused, and why: not all is there then.
+    pub refusal: Option<String>,
+}
+
+impl Standing {
+    /// Not all is there, since the API server refuses something.
+    pub fn refused(refusal: String) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
 }
 
 /// Since when Deployments that nobody needs any more have taken no new jobs.
-#[derive(Debug, Default)]
-pub struct Drains(Mutex<BTreeMap<Key, BTreeMap<String, f64>>>);
+#[derive(Debug)]
+pub struct Drains {
+    since: Mutex<BTreeMap<Key, BTreeMap<String, f64>>>,
+    lasts: Duration,
+}
+
+impl Default for Drains {
+    fn default() -> Self {
+        Self::lasting(DRAIN)
+    }
+}
 
 impl Drains {
+    /// Each takes so long.
+    pub fn lasting(lasts: Duration) -> Self {
+        Self { since: Mutex::default(), lasts }
+    }
+
     /// A service is gone, and all with it.
     pub fn forget(&self, service: &Key) {
-        self.0.lock().expect("nothing panics while it holds times").remove(service);
+        self.since.lock().expect("nothing panics while it holds times").remove(service);
+    }
+
+    /// As if these had been drained long ago.
+    #[cfg(test)]
+    pub(crate) fn begun(&self, service: &Key, names: &[String]) {
+        let long_ago = names.iter().map(|name| (name.clone(), -1000.0)).collect();
+        self.since.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
     }
 
     /// Those of `old` that have been drained, and when the next one will have.
     fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
-        let mut all = self.0.lock().expect("nothing panics while it holds times");
+        let mut all = self.since.lock().expect("nothing panics while it holds times");
         let since = all.entry(service.clone()).or_default();
         since.retain(|name, _| old.contains(name));
         old.iter().for_each(|name| {
             since.entry(name.clone()).or_insert(now);
         });
-        let left = |since: &f64| since + DRAIN.as_secs_f64() - now;
+        let left = |since: &f64| since + self.lasts.as_secs_f64() - now;
         let done = since.iter().filter(|(_, since)| left(since) <= 0.0).map(|(name, _)| name.clone()).collect();
         let next = since.values().map(left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
         (done, next.map(Duration::from_secs_f64))
@@ -81,10 +114,12 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     ensure_all(context, &caches.budgets, &children.budgets).await?;
     let mut standing = standing(context, &deployments);
     let key = Key::of(service);
+    let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
     // Old pods serve until new ones do.
     if standing.waiting.is_empty() {
-        let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
         standing.again = clear(context, service, &key, &current, &wanted).await?;
+    } else {
+        standing.in_the_way = make_way(context, service, &current).await?;
     }
     Ok(standing)
 }
@@ -92,6 +127,21 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
 /// Those of fragments and gateways.
 pub fn deployments(children: &Children) -> Vec<&Deployment> {
     children.fragments.iter().chain(&children.gateways).collect()
+}
+
+/// Old pods of a service whose new ones wait. Where its owner does not mind that jobs are lost meanwhile, they go at once. Returns how many
+/// are left.
+async fn make_way(context: &Context, service: &EENNService, current: &BTreeSet<String>) -> Result<usize, Failure> {
+    let mut old = owned(&context.caches.deployments, service);
+    old.retain(|one| !current.contains(&one.name_any()));
+    if !labels::breaks_first(service) {
+        return Ok(old.len());
+    }
+    for deployment in &old {
+        context.cluster.delete::<Deployment>(&context.cluster.api(&Key::of(service).namespace), &**deployment).await?;
+        context.applied.forget(&**deployment);
+    }
+    Ok(0)
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> BTreeSet<String> {
@@ -189,18 +239,24 @@ where
 
 /// Whose pods are ready.
 pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
-    let (mut waiting, mut fragments_ready) = (vec![], true);
+    let (mut waiting, mut fragments_ready, mut pods_here) = (vec![], true, None);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
         if !there.as_ref().is_some_and(|there| is_ready(there, desired)) {
             let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
             fragments_ready &= role != "fragment";
-            let why = there.as_ref().and_then(|there| why(there)).map(|why| format!(": {why}")).unwrap_or_default();
-            waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
+            let name = desired.name_any();
+            let pod = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
+            let pod =
+                pod.iter().filter(|pod| pods::workload(pod) == Some(name.as_str())).find_map(|pod| pods::trouble(pod));
+            let why = pod.map(str::to_owned).or_else(|| there.as_ref().and_then(|there| why(there)));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            waiting.push(format!("{role} on {node} ({name}){why}"));
         }
     }
-    Standing { ready: (deployments.len() - waiting.len(), deployments.len()), fragments_ready, waiting, again: None }
+    let ready = (deployments.len() - waiting.len(), deployments.len());
+    Standing { ready, fragments_ready, waiting, ..Standing::default() }
 }
 
 fn is_ready(there: &Deployment, desired: &Deployment) -> bool {

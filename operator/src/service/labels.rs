@@ -1,5 +1,6 @@
 //! Labels and names of everything that belongs to a service.
 
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 /// Who made an object.
@@ -18,6 +19,14 @@ pub const NODE: &str = "eenn.dev/node";
 pub const INPUTS: &str = "eenn.dev/inputs";
 /// Annotation with which users stop the operator from changing anything of a service or pool.
 pub const PAUSED: &str = "eenn.dev/paused";
+
+/// Annotation of an EENNService that says how pods are replaced. With `BreakBeforeMake` old ones go before new ones are ready.
+pub const REPLACEMENT: &str = "eenn.dev/replacement";
+
+/// Whether old pods of a service go before new ones are ready.
+pub fn breaks_first(service: &api::EENNService) -> bool {
+    service.annotations().get(REPLACEMENT).is_some_and(|value| value == "BreakBeforeMake")
+}
 
 /// Labels of objects that belong to the operator itself.
 pub fn of_operator() -> BTreeMap<String, String> {

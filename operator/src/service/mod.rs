@@ -49,18 +49,22 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         // The new one comes by the watch.
         return Ok(None);
     }
-    let (found, standing) = match references::find(context, &service) {
+    let (found, brought) = match references::find(context, &service) {
         Ok(found) => {
-            let standing = bring(context, &service, &found, &choice, paused).await?;
-            (Ok(found), standing)
+            let brought = bring(context, &service, &found, &choice, paused).await;
+            (Ok(found), brought)
         }
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
-        Err(finding) => (Err(finding), None),
+        Err(finding) => (Err(finding), Ok(None)),
     };
-    for plan in choice.obsolete.iter().filter(|_| !paused) {
-        context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
-    }
-    in_force::report(context, &plans, &choice).await?;
+    // Users are told also of what the API server refuses; that is tried again like any other failure.
+    let (standing, failure) = match brought {
+        Ok(standing) => (standing, None),
+        Err(failure) => match failure.refusal() {
+            Some(refusal) => (Some(Standing::refused(refusal)), Some(failure)),
+            None => return Err(failure),
+        },
+    };
     let following = context.standings.following(key, clock::now());
     let observed = context.standings.last_observed(key);
     let seen = report::Seen {
@@ -72,6 +76,13 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         paused,
     };
     report::report(context, &service, &seen).await?;
+    in_force::report(context, &plans, &choice).await?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    for plan in choice.obsolete.iter().filter(|_| !paused) {
+        context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
+    }
     let certificates = standing.as_ref().map(|standing| match standing.waiting.is_empty() {
         true => certified::AGAIN,
         false => certified::SOON,

@@ -3,7 +3,7 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
-use super::labels::PAUSED;
+use super::labels::{PAUSED, REPLACEMENT};
 use super::model_ready;
 use super::references::References;
 use crate::conditions::{Finding, conditions};
@@ -60,11 +60,20 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     Ok(())
 }
 
-/// News: another status or reason; not that nothing is known yet.
+/// News: another status or reason. Not that nothing is known yet, nor that all is well from the beginning, nor that pods are starting:
+/// with a thousand services that would be thousands of events.
 fn has_changed(before: &[Condition], condition: &Condition) -> bool {
     let old = before.iter().find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
-    !same && condition.status != ConditionStatus::Unknown
+    let was = old.map(|old| old.status).filter(|was| *was != ConditionStatus::Unknown);
+    let expected = match condition.status {
+        ConditionStatus::Unknown => true,
+        ConditionStatus::True => {
+            was.is_none() && ["Accepted", "ModelReady", "QoSMet"].contains(&condition.r#type.as_str())
+        }
+        ConditionStatus::False => was.is_none() && condition.reason == "PodsNotReady",
+    };
+    !same && !expected
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.
@@ -86,7 +95,11 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
         observed: seen.observed.cloned().or(before.observed),
-        endpoints: if standing.is_some() { endpoints.collect() } else { before.endpoints },
+        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
+            endpoints.collect()
+        } else {
+            before.endpoints
+        },
         // What was found out before this process started still holds while nobody has planned anew.
         rejected_devices: note.map_or(before.rejected_devices, |note| note.rejected.clone()),
     }
@@ -140,13 +153,29 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
 
 fn placed(standing: Option<&Standing>) -> Finding {
     let Some(standing) = standing else { return Finding::unknown("Placed", "NotPlanned", "there is no plan yet") };
+    if let Some(refusal) = &standing.refusal {
+        return Finding::fails("Placed", "NotApplied", format!("{refusal}; tried again until it works"));
+    }
     let (ready, all) = standing.ready;
     match standing.waiting.is_empty() {
         true => Finding::holds("Placed", "Placed", format!("pods of all {all} fragments and gateways are ready")),
         false => {
             let waiting = standing.waiting.join("; ");
-            Finding::fails("Placed", "PodsNotReady", format!("{ready} of {all} are ready; waiting for {waiting}"))
+            let message = format!("{ready} of {all} are ready; waiting for {waiting}{}", way_out(standing));
+            Finding::fails("Placed", "PodsNotReady", message)
         }
+    }
+}
+
+/// Where there is not room for old and new pods at a time.
+fn way_out(standing: &Standing) -> String {
+    let no_room = standing.waiting.iter().any(|waiting| waiting.contains("Insufficient"));
+    match no_room && standing.in_the_way > 0 {
+        true => format!(
+            "; {} Deployments of before serve until then; if there is no room for both, the annotation {REPLACEMENT}=BreakBeforeMake lets the old ones go first, and jobs are lost until the new ones are ready",
+            standing.in_the_way
+        ),
+        false => String::new(),
     }
 }
 

@@ -1,7 +1,13 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod failpoints;
+mod faults;
+mod mutation;
 mod processes;
+mod proxy;
+mod rights;
 mod scene;
+mod stage;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
@@ -30,13 +36,15 @@ const TESTS: &[Test] = &[
     ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+    ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
     ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
     ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
 ];
 
 fn main() -> ExitCode {
-    run("tests of the operator", &Binary::ALL, TESTS)
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS].concat();
+    run("tests of the operator", &Binary::ALL, &tests)
 }
 
 fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
@@ -386,4 +394,28 @@ fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()
     scene.until("the node is among those that are not used", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
     })
+}
+
+fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "2"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    // Two fragments on a node of 3 GiB, with about 1 GiB each: two of them fit, three do not.
+    let with_size = |size: &str| {
+        let patch = format!(r#"{{"spec": {{"artifact": {{"size": "{size}"}}}}}}"#);
+        scene.kubectl(&["-n", NAMESPACE, "patch", "eennmodel/fashion-mnist", "--type=merge", "-p", &patch])
+    };
+    with_size("480Mi")?;
+    scene.until("old pods are gone", || {
+        let placed = scene.condition(SERVICE, "Placed").is_ok_and(|(status, _, _)| status == "True");
+        placed && scene.names("deployments").is_ok_and(|names| names.len() == 5)
+    })?;
+    with_size("481Mi")?;
+    scene.until("it says that there is no room", || {
+        scene.condition(SERVICE, "Placed").is_ok_and(|(_, _, message)| {
+            message.contains("Insufficient memory") && message.contains("eenn.dev/replacement=BreakBeforeMake")
+        })
+    })?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }

@@ -31,6 +31,9 @@ impl Scene {
         let crds = file("crds");
         scene.kubectl(&["apply", "--server-side", "-f", &crds.display().to_string()])?;
         scene.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        // Established is not served yet: the first lists may be refused.
+        let lists = ["get", "eennservices,eennmodels,eennplans,qostargets,devicepools", "--all-namespaces"];
+        scene.until("definitions are served", || scene.kubectl(&lists).is_ok())?;
         scene.kubectl(&["create", "-f", &manifest("nodes.yaml")])?;
         scene.kubectl(&["create", "namespace", "eenn-system"])?;
         scene.kubectl(&["create", "namespace", NAMESPACE])?;
@@ -101,11 +104,16 @@ impl Scene {
 
     /// Starts an operator as a user with all rights.
     pub(crate) fn operator(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
-        let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
         let user = self
             .plane
             .kubeconfig_for(name, Some("system:masters"))
             .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        self.operator_with(name, &user, arguments)
+    }
+
+    /// Starts an operator with a kubeconfig.
+    pub(crate) fn operator_with(&self, name: &str, user: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
+        let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, user)?;
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;

@@ -1,0 +1,197 @@
+use super::scene::{self, key};
+use super::server::{Fault, REFUSED, Server, Write};
+use crate::cache::Key;
+use crate::controller::{Controller, Failure};
+use crate::queue::Outcome;
+use crate::{Context, model, plan, pool, service};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What a request may be answered with, and whether users have to know: the answer will be the same when it is tried again.
+const FAULTS: &[(Fault, bool)] = &[
+    (Fault::Status(400, "BadRequest"), true),
+    (Fault::Status(403, "Forbidden"), true),
+    (Fault::Status(404, "NotFound"), true),
+    (Fault::Status(409, "Conflict"), false),
+    (Fault::Status(413, "RequestEntityTooLarge"), true),
+    (Fault::Status(422, "Invalid"), true),
+    (Fault::Status(429, "TooManyRequests"), false),
+    (Fault::Status(500, "InternalError"), true),
+    (Fault::Status(503, "ServiceUnavailable"), false),
+    (Fault::Garbage, false),
+    (Fault::TimedOut, false),
+];
+
+/// What a reconcile did.
+struct Run {
+    result: Result<(), Failure>,
+    writes: Vec<Write>,
+}
+
+/// A reconciler, and the caches that it starts with.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Case {
+    Pool,
+    Model,
+    FirstPlan,
+    SamePlan,
+    NewService,
+    GrownService,
+}
+
+const CASES: [Case; 6] =
+    [Case::Pool, Case::Model, Case::FirstPlan, Case::SamePlan, Case::NewService, Case::GrownService];
+
+impl Case {
+    async fn run(self, fault: Option<(usize, Fault)>, before: &[Write]) -> Run {
+        let server = Server::new(fault, scene::config_map());
+        let context = scene::context(&server);
+        let result = self.reconcile(&context, before).await;
+        Run { result, writes: server.writes() }
+    }
+
+    /// `before`: what there is, for those cases where something is there.
+    async fn reconcile(self, context: &Context, before: &[Write]) -> Result<(), Failure> {
+        match self {
+            Self::Pool => pool::reconcile(context, "edge").await,
+            Self::Model => model::reconcile(context, &Key::new("edge", "fashion-mnist")).await,
+            Self::FirstPlan => {
+                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
+            }
+            Self::SamePlan => {
+                scene::planned(context, before);
+                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
+            }
+            Self::NewService => {
+                scene::plans(context, 1);
+                service::reconcile(context, &key()).await.map(drop)
+            }
+            Self::GrownService => {
+                scene::plans(context, 7);
+                scene::grown(context, before);
+                service::reconcile(context, &key()).await.map(drop)
+            }
+        }
+    }
+
+    /// What the case starts with.
+    async fn before(self) -> Vec<Write> {
+        match self {
+            Self::SamePlan => Self::FirstPlan.run(None, &[]).await.writes,
+            Self::GrownService => {
+                let server = Server::new(None, scene::config_map());
+                let context = scene::context(&server);
+                scene::plans(&context, 7);
+                service::reconcile(&context, &key()).await.expect("nothing fails");
+                server.writes()
+            }
+            _ => vec![],
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_something_to_refuse() {
+    let counts = |writes: &[Write], method: &str| writes.iter().filter(|write| write.what.starts_with(method)).count();
+    for (case, patches, posts, deletes) in
+        [(Case::Pool, 1, 0, 0), (Case::Model, 1, 0, 0), (Case::FirstPlan, 0, 1, 0), (Case::SamePlan, 1, 0, 0)]
+    {
+        let run = case.run(None, &case.before().await).await;
+        run.result.expect("nothing fails");
+        let found = (counts(&run.writes, "PATCH"), counts(&run.writes, "POST"), counts(&run.writes, "DELETE"));
+        assert_eq!(found, (patches, posts, deletes), "{case:?}: {:?}", run.writes);
+    }
+    let new = Case::NewService.run(None, &[]).await.writes;
+    assert!(counts(&new, "PATCH") > 8 && counts(&new, "DELETE") == 0, "{new:?}");
+    let grown = Case::GrownService.run(None, &Case::GrownService.before().await).await.writes;
+    // Two plans too many, old pods, their configuration and address, a budget.
+    assert_eq!(counts(&grown, "DELETE"), 6, "{grown:?}");
+}
+
+#[tokio::test]
+async fn every_write_may_fail_in_every_way() {
+    for case in CASES {
+        let before = case.before().await;
+        let good = case.run(None, &before).await.writes;
+        for (number, write) in good.iter().enumerate() {
+            for (fault, users_must_know) in FAULTS {
+                let run = case.run(Some((number, *fault)), &before).await;
+                let what = format!("{case:?}: {} answered with {fault:?}", write.what);
+                check(&what, write, *fault, *users_must_know, &run, &good[..number]);
+            }
+        }
+    }
+}
+
+fn check(what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &Run, before: &[Write]) {
+    let name = |write: &Write| write.what.clone();
+    let same = run.writes.iter().zip(before).all(|(a, b)| a.what == b.what);
+    assert!(same, "{what}: what comes before is the same");
+    let after = &run.writes[before.len() + 1..];
+    // Gone since, or changed by somebody else: nobody is left to tell, and nothing left to delete.
+    let settled = matches!(fault, Fault::Status(404 | 409, _))
+        && (failed.what.ends_with("/status") || failed.what.starts_with("DELETE"));
+    if failed.what.contains("/events") || settled {
+        assert!(run.result.is_ok(), "{what}: {:?}", run.result);
+        return;
+    }
+    let Err(failure) = &run.result else { panic!("{what}: not noticed") };
+    let object = failed.what.trim_end_matches("/status").rsplit('/').next().expect("a path");
+    let named = failure.to_string();
+    let is_created = failed.what.starts_with("POST");
+    assert!(named.contains(object) || is_created && named.contains("EENNPlan camera-1"), "{what}: {named}");
+    assert_eq!(failure.refusal().is_some(), users_must_know, "{what}: {named}");
+    let again = if users_must_know { Outcome::Failed } else { Outcome::Interrupted };
+    assert_eq!(failure.outcome(), again, "{what}: {named}");
+    let more: Vec<String> = after.iter().filter(|write| !write.tells()).map(name).collect();
+    assert!(more.is_empty(), "{what}: written afterwards: {more:?}");
+    if !failed.tells() && failed.what.starts_with("PATCH") && failed.what.contains("/namespaces/edge/") {
+        told(what, users_must_know, after);
+    }
+}
+
+/// Users learn it from the condition of their service.
+fn told(what: &str, users_must_know: bool, after: &[Write]) {
+    let status = after.iter().find(|write| write.what.ends_with("/eennservices/camera/status"));
+    if what.starts_with("SamePlan") {
+        return;
+    }
+    if !users_must_know {
+        assert!(after.is_empty(), "{what}: {after:?}");
+        return;
+    }
+    let status = status.unwrap_or_else(|| panic!("{what}: the status says nothing: {after:?}"));
+    let conditions = status.body["status"]["conditions"].as_array().expect("it has conditions");
+    for aspect in ["Placed", "Ready"] {
+        let found: Vec<&Value> = conditions.iter().filter(|one| one["type"] == aspect).collect();
+        assert_eq!((&found[0]["status"], &found[0]["reason"]), (&"False".into(), &"NotApplied".into()), "{what}");
+        assert!(found[0]["message"].as_str().is_some_and(|message| message.contains(REFUSED)), "{what}: {found:?}");
+    }
+    assert!(after.iter().any(|write| write.what.contains("/events")), "{what}: no event: {after:?}");
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_stored_is_told() {
+    let server = Server::new(Some((0, Fault::Status(403, "Forbidden"))), scene::config_map());
+    let context = scene::context(&server);
+    let failure = Case::FirstPlan.reconcile(&context, &[]).await.expect_err("it is refused");
+    assert!(failure.to_string().contains("create EENNPlan camera-1"), "{failure}");
+    service::reconcile(&context, &key()).await.expect("nothing fails");
+    let writes = server.writes();
+    let status = writes.iter().find(|write| write.what.ends_with("/eennservices/camera/status")).expect("it is told");
+    let conditions = status.body["status"]["conditions"].to_string();
+    assert!(conditions.contains("NoPlan") && conditions.contains(REFUSED), "{conditions}");
+}
+
+#[tokio::test]
+async fn who_does_not_lead_writes_nothing() {
+    for case in CASES {
+        let before = case.before().await;
+        let server = Server::new(None, scene::config_map());
+        let mut context = scene::context(&server);
+        context.cluster = crate::cluster::Cluster::new(server.client(), Arc::default(), Arc::default());
+        let result = case.reconcile(&context, &before).await;
+        assert!(matches!(result, Err(Failure::NotLeading)), "{case:?}: {result:?}");
+        assert!(server.writes().is_empty(), "{case:?}");
+    }
+}

@@ -1,0 +1,213 @@
+//! A service that is planned for, with what it names, as caches hold it.
+
+use super::server::{Server, Write};
+use crate::cache::{Cache, Key, Watched};
+use crate::caches::Caches;
+use crate::cluster::Cluster;
+use crate::identity::Identity;
+use crate::lease::Leadership;
+use crate::service::labels;
+use crate::{Context, clock};
+use api::EENNPlan;
+use k8s_openapi::ByteString;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Of the service.
+pub(super) fn key() -> Key {
+    Key::new("edge", "camera")
+}
+
+/// An operator that has listed everything of a service that is not planned for yet.
+pub(super) fn context(server: &Arc<Server>) -> Context {
+    let context = Context {
+        cluster: Cluster::new(server.client(), Leadership::alone(), Arc::default()),
+        caches: Caches::default(),
+        operator_name: "eenn".to_owned(),
+        namespace: "eenn-system".to_owned(),
+        identity: Identity::made(),
+        certified: Default::default(),
+        addresses: Default::default(),
+        standings: Default::default(),
+        metrics: Default::default(),
+        runtime_image: "runtime:1".to_owned(),
+        applied: Default::default(),
+        drains: Default::default(),
+        tables: Default::default(),
+        tried: Default::default(),
+        plan_notes: Default::default(),
+    };
+    let caches = &context.caches;
+    put(&caches.pools, pool());
+    put(&caches.models, model());
+    put(&caches.services, service());
+    for node in nodes() {
+        put(&caches.nodes, node);
+    }
+    head(&caches.config_maps, json!({ "name": "fashion-mnist", "namespace": "edge", "resourceVersion": "5" }));
+    context
+}
+
+/// Plans of the service, from the first to the newest.
+pub(super) fn plans(context: &Context, count: i64) {
+    (1..=count).for_each(|generation| put(&context.caches.plans, plan(generation)));
+}
+
+/// What was written is there, pods are ready, and there are older ones that have been drained.
+pub(super) fn grown(context: &Context, writes: &[Write]) {
+    let caches = &context.caches;
+    for write in writes.iter().filter(|write| !write.tells()) {
+        let (mut object, metadata) = (write.body.clone(), write.body["metadata"].clone());
+        match write.body["kind"].as_str().unwrap_or_default() {
+            "Deployment" => {
+                object["status"] = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
+                object["metadata"]["generation"] = 1.into();
+                put(&caches.deployments, object);
+            }
+            "ConfigMap" => head(&caches.config_maps, metadata),
+            "Service" => head(&caches.endpoints, metadata),
+            _ => {}
+        }
+    }
+    let old = |name: &str| {
+        json!({
+            "name": name, "namespace": "edge", "uid": name, "labels": labels::of_service("camera"), "ownerReferences": owner(),
+        })
+    };
+    let template = json!({ "metadata": {}, "spec": { "containers": [] } });
+    put(&caches.deployments, json!({ "metadata": old("old-pods"), "spec": { "selector": {}, "template": template } }));
+    head(&caches.config_maps, old("old-configuration"));
+    head(&caches.endpoints, old("old-address"));
+    head(&caches.budgets, old("old-budget"));
+    context.drains.begun(&key(), &["old-pods".to_owned()]);
+}
+
+/// The object whose status is set at a path.
+pub(super) fn with_status(path: &str) -> Value {
+    let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
+    let generation = name.strip_prefix("camera-").and_then(|number| number.parse().ok());
+    match name {
+        "edge" => pool(),
+        "fashion-mnist" => model(),
+        "camera" => service(),
+        _ => plan(generation.unwrap_or(1)),
+    }
+}
+
+/// As it is read by `get`.
+pub(super) fn config_map() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fashion-mnist/exit-table.safetensors");
+    let table = ByteString(std::fs::read(path).expect("the example has its table"));
+    let metadata = json!({ "name": "fashion-mnist", "namespace": "edge", "resourceVersion": "5" });
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": { "exit-table.safetensors": table } })
+}
+
+fn put<K: DeserializeOwned + ResourceExt>(cache: &Cache<K>, object: Value) {
+    let object: K = serde_json::from_value(object).expect("it is well formed");
+    cache.put(Key::of(&object), Some(Arc::new(object)));
+}
+
+fn head<K>(cache: &Cache<crate::cache::Head<K>>, metadata: Value)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
+    let partial: PartialObjectMeta<K> =
+        serde_json::from_value(json!({ "metadata": metadata })).expect("it is well formed");
+    let head = partial.read().expect("metadata can be read");
+    cache.put(Key::of(&head), Some(Arc::new(head)));
+}
+
+fn owner() -> Value {
+    json!([{ "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "name": "camera", "uid": "u1", "controller": true }])
+}
+
+fn service() -> Value {
+    json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService",
+        "metadata": { "name": "camera", "namespace": "edge", "uid": "u1", "generation": 1 },
+        "spec": {
+            "modelRef": { "name": "fashion-mnist" }, "devicePoolRef": { "name": "edge" }, "scheduler": { "type": "ExitLast" },
+            "sources": [{ "name": "camera", "node": "pi", "expectedRate": "5" }],
+            "placement": { "strategy": "Pinned", "pinned": [{ "chain": "pi", "fragments": [fragment()] }] },
+            "runtime": { "memoryBudget": "64Ki", "gatewayMemoryBudget": "16Mi", "gatewayReplicas": 2 },
+        },
+    })
+}
+
+fn fragment() -> Value {
+    json!({ "node": "pi", "firstSegment": 1, "lastSegment": 6 })
+}
+
+fn model() -> Value {
+    let exits: Vec<Value> =
+        (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") })).collect();
+    let cuts: Vec<Value> = (1..=5).map(|cut| json!({ "tensor": format!("cut{cut}"), "bytes": 9408 })).collect();
+    let now = clock::timestamp();
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": now, "observedGeneration": 1,
+    });
+    let time = json!({ "meanMicroseconds": "100", "scv": "0.03" });
+    json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNModel",
+        "metadata": { "name": "fashion-mnist", "namespace": "edge", "uid": "u2", "generation": 1 },
+        "spec": {
+            "artifact": { "uri": "https://example.com/m.onnx", "sha256": "0".repeat(64), "size": "4Mi" },
+            "input": { "name": "input", "shape": [1, 28, 28] }, "exits": exits,
+            "cuts": cuts,
+            "exitTable": { "uri": "configmap://fashion-mnist/exit-table.safetensors" },
+            "profile": { "segments": vec![time; 6] },
+        },
+        "status": { "observedGeneration": 1, "conditions": [ready], "exitCount": 6, "segmentCount": 6 },
+    })
+}
+
+fn pool() -> Value {
+    json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "DevicePool", "metadata": { "name": "edge", "uid": "u3", "generation": 1 },
+        "spec": { "classes": [{ "name": "all", "tier": "Gateway", "cores": "1", "memoryBudget": "256Ki", "speedFactor": "0.016" }] },
+    })
+}
+
+fn nodes() -> Vec<Value> {
+    let node = json!({
+        "metadata": { "name": "pi", "uid": "u4", "labels": { "kubernetes.io/arch": "arm64" } },
+        "status": {
+            "capacity": { "cpu": "4", "memory": "4Gi" }, "allocatable": { "cpu": "4", "memory": "3Gi" },
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    });
+    vec![node]
+}
+
+fn plan(generation: i64) -> Value {
+    let hop = json!({ "fragment": "x", "device": "pi", "address": "", "firstSegment": 1, "lastSegment": 6 });
+    let policy = json!({
+        "service": "camera", "version": { "transitions": 0, "generation": generation }, "chains": [{ "name": "pi", "hops": [hop] }],
+        "default": [{ "probability": 1.0, "chain": "pi", "thresholds": [1.0, 1.0, 1.0, 1.0, 1.0] }],
+    });
+    let plan = json!({
+        "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNPlan",
+        "metadata": { "name": format!("camera-{generation}"), "namespace": "edge", "uid": format!("p{generation}"), "ownerReferences": owner() },
+        "spec": {
+            "serviceRef": { "name": "camera" }, "generation": generation, "reason": "", "policy": policy.to_string(), "choices": [],
+            "forecast": [], "predicted": [], "chains": [{ "name": "pi", "fragments": [fragment()] }],
+        },
+    });
+    // It must be one: otherwise tests would look at a service without a plan.
+    let _: EENNPlan = serde_json::from_value(plan.clone()).expect("it is a plan");
+    plan
+}
+
+/// The plans that were created are there, made for something else than what there is now.
+pub(super) fn planned(context: &Context, writes: &[Write]) {
+    for write in writes.iter().filter(|write| write.what.starts_with("POST") && write.body["kind"] == "EENNPlan") {
+        let mut plan = write.body.clone();
+        plan["metadata"]["annotations"][labels::INPUTS] = "other".into();
+        plan["metadata"]["uid"] = "p1".into();
+        put(&context.caches.plans, plan);
+    }
+}

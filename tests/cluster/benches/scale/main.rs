@@ -1,0 +1,179 @@
+//! How the operator does with many services: time to all children, requests, memory, and the time of one edit, held against the bars
+//! of `docs/benchmarks/operator.json`. Run by `cargo xtask bench operator`.
+//!
+//! ```text
+//! scale [SERVICES]    1000 unless given: pools of 20 services on two nodes each
+//! ```
+
+mod audit;
+mod bars;
+mod crowd;
+
+use anyhow::{Context as _, ensure};
+use audit::Audit;
+use bars::Measured;
+use control_plane::{Binary, ControlPlane, Options, unavailable};
+use crowd::Crowd;
+use std::io::Write as _;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// As the operator's certificate names it, and so the audit log.
+const USER: &str = "measured";
+/// Edits that are timed, one after the other, with a pause between them.
+const EDITS: usize = 40;
+/// Generous: what is too slow is to be measured, not given up on.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+fn main() -> ExitCode {
+    if let Some(reason) = unavailable(&Binary::ALL) {
+        say(&format!("SKIPPED: bench of the operator: {reason}"));
+        return if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    // Cargo gives --bench.
+    let services = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+    match run(services) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("error: {error:?}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(services: usize) -> anyhow::Result<bool> {
+    say(&format!("load of the machine before: {}", load()));
+    let options = Options { kube_api_qps: Some(1000), ..Options::everything() };
+    let plane = ControlPlane::start(&options).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+    let crowd = Crowd::gather(&plane, services)?;
+    say(&format!("{services} services are there; the operator starts"));
+    let mut operator = Operator::start(&plane)?;
+    let measured = measure(&plane, &crowd, &mut operator)?;
+    say(&format!("load of the machine after: {}", load()));
+    bars::compare(services, &measured)
+}
+
+fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyhow::Result<Vec<Measured>> {
+    operator.until("all children are there", || crowd.all_applied())?;
+    let applied = operator.began.elapsed();
+    say(&format!("all Deployments after {:.1} s", applied.as_secs_f64()));
+    operator.until("all services are ready", || crowd.all_ready())?;
+    let ready = operator.began.elapsed();
+    let log = operator.log();
+    let count = |what: &str| log.matches(what).count();
+    say(&format!("plannings: {}, failures: {}", count("planning: "), count("tried again later")));
+    // Until nothing is under way: statuses, events.
+    std::thread::sleep(Duration::from_secs(5));
+    let audit = Audit::read(&plane.audit_log(), USER)?;
+    tell_progress(&audit);
+    let children = crowd.children_per_service()?;
+    let requests = audit.requests() as f64 / crowd.services as f64;
+    let memory = operator.memory()?;
+    let edits = edits(plane, crowd)?;
+    ensure!(operator.child.try_wait()?.is_none(), "the operator has ended");
+    let one = |name: &'static str, unit: &'static str, value: f64| Measured { name, unit, value };
+    Ok(vec![
+        one("coldStart", "s", audit.last_child().context("children were written")?),
+        one("placed", "s", ready.as_secs_f64()),
+        one("requestsBeyondChildren", "1", requests - children),
+        one("children", "1", children),
+        one("memory", "MB", memory.0),
+        one("peakMemory", "MB", memory.1),
+        one("editMedian", "ms", edits),
+    ])
+}
+
+/// Where the time goes, for whoever wants less of it.
+fn tell_progress(audit: &Audit) {
+    for resource in ["eennplans", "configmaps", "deployments"] {
+        if let Some([tenth, half, all]) = audit.progress(resource) {
+            say(&format!("{resource}: a tenth after {tenth:.1} s, half after {half:.1} s, all after {all:.1} s"));
+        }
+    }
+    let counts: Vec<String> = audit.counts().iter().take(16).map(|(what, count)| format!("{count} {what}")).collect();
+    say(&counts.join(", "));
+}
+
+/// Median time from an edit that needs no new plan to the last child that it changes, in milliseconds, by the clock of the API server.
+fn edits(plane: &ControlPlane, crowd: &Crowd) -> anyhow::Result<f64> {
+    for number in 0..EDITS {
+        crowd.edit(number)?;
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    let audit = Audit::read(&plane.audit_log(), USER)?;
+    let mut times = (0..EDITS).map(|number| audit.edit(&crowd.name(number))).collect::<anyhow::Result<Vec<f64>>>()?;
+    times.sort_by(f64::total_cmp);
+    say(&format!("edits: {:.0} to {:.0} ms, p95 {:.0} ms", times[0], times[EDITS - 1], times[EDITS * 95 / 100]));
+    Ok(times[EDITS / 2])
+}
+
+struct Operator {
+    child: Child,
+    began: Instant,
+    folder: tempfile::TempDir,
+}
+
+impl Operator {
+    fn start(plane: &ControlPlane) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let kubeconfig = folder.path().join("kubeconfig");
+        let user =
+            plane.kubeconfig_for(USER, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        std::fs::write(&kubeconfig, user)?;
+        let this = std::env::current_exe()?;
+        let binary = this.ancestors().nth(2).context("a benchmark lies in a folder of cargo")?.join("eenn-operator");
+        let log = std::fs::File::create(folder.path().join("log"))?;
+        let mut command = Command::new(&binary);
+        command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--no-leader-election"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let child =
+            child.with_context(|| format!("{}: run `cargo build --release --workspace --bins`", binary.display()))?;
+        Ok(Self { child, began: Instant::now(), folder })
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        while !holds()? {
+            ensure!(self.began.elapsed() < PATIENCE, "not in {} s: {what}", PATIENCE.as_secs());
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    /// Whatever is unusual there explains a slow run.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Memory now and at most, in MB.
+    fn memory(&self) -> anyhow::Result<(f64, f64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("Linux counts memory")?;
+            let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+            Ok::<f64, anyhow::Error>(kilobytes * 1024.0 / 1e6)
+        };
+        say(&format!("of that {:.1} MB are not of files", of("RssAnon:")?));
+        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Other work on the machine makes everything slower.
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
