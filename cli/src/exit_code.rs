@@ -16,8 +16,9 @@ macro_rules! codes {
 codes! {
     OK = 0, "All went well; also when Ctrl-C ended a run whose results were shown.";
     FAILURE = 1, "It failed while running: a process died at its start, a port was taken, a file could not be written, \
-         a simulation differs from known answers (--check).";
-    BAD_INPUT = 2, "The input was refused: options, manifests, networks, models or data. Nothing was started.";
+         a cluster gave no answer or refused, a simulation differs from known answers (--check).";
+    BAD_INPUT = 2, "The input was refused: options, manifests, networks, models, data, or names that a cluster does not have. \
+         Nothing was started or changed.";
 }
 
 /// Why a command ended early.

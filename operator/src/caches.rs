@@ -5,11 +5,12 @@ use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
 use crate::plan::Tried;
+use crate::pods;
 use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodStatus, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -109,9 +110,14 @@ impl Caches {
             services,
         );
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
-        let pods = start.within();
-        // Deployments tell what services have to know of their pods.
-        start.watch::<DeserializeGuard<Pod>>(("Pod", pods, ours, prune_pod), &self.pods, |_| {});
+        let within = start.within();
+        let services = Arc::clone(services);
+        start.watch::<DeserializeGuard<Pod>>(("Pod", within, ours, pods::prune), &self.pods, move |change| {
+            // Deployments tell when pods are ready; why they are not, pods have to tell.
+            if change.old.and_then(pods::trouble) != change.new.and_then(pods::trouble) {
+                owner(&change).into_iter().for_each(|service| services.add(service));
+            }
+        });
         start.tasks
     }
 
@@ -298,18 +304,6 @@ fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using
 fn prune_deployment(deployment: &mut Deployment) {
     deployment.metadata.resource_version = None;
     deployment.spec.template = Default::default();
-}
-
-/// Name, labels, the node and the address.
-fn prune_pod(pod: &mut Pod) {
-    pod.metadata.resource_version = None;
-    pod.metadata.owner_references = None;
-    if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == labels::NODE);
-    }
-    pod.spec = None;
-    let status = pod.status.take().unwrap_or_default();
-    pod.status = Some(PodStatus { phase: status.phase, pod_ip: status.pod_ip, ..PodStatus::default() });
 }
 
 /// The version changes with every pod; the generation tells what is wanted.

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod model;
 pub mod options;
 pub mod plan;
+pub mod pods;
 pub mod pool;
 pub mod queue;
 pub mod run;

@@ -1,23 +1,9 @@
 //! Objects of the API server as manifests: what `eenn plan` reads from files, the operator reads from its caches. Pure.
 
-use api::{Manifests, Object, Origin};
+use api::{Manifests, Object};
+use deployment::cluster::object;
 use k8s_openapi::api::core::v1 as core;
-use kube::{Resource, ResourceExt};
 use std::sync::Arc;
-
-/// An object with its spec, named in messages by kind and name.
-pub fn object<K: Resource<DynamicType = ()>, Spec: Clone>(object: &K, spec: &Spec) -> Object<Spec> {
-    let name = object.name_any();
-    let mut origin = Origin::default();
-    origin.object = format!("{}/{name}", K::kind(&()));
-    Object { name, spec: spec.clone(), origin }
-}
-
-/// A node; the error says what of it cannot be read.
-pub fn node(node: &core::Node) -> Result<Object<api::Node>, String> {
-    let read = serde_json::to_value(node).and_then(serde_json::from_value::<api::Node>);
-    read.map(|spec| object(node, &spec)).map_err(|error| error.to_string())
-}
 
 /// A pool with the nodes that have a class in it.
 pub fn of_pool(pool: &api::DevicePool, nodes: Vec<Object<api::Node>>) -> Manifests {

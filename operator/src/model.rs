@@ -5,8 +5,8 @@ use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::service::build::delivery;
 use crate::{Context, clock};
+use api::EENNModel;
 use api::status::EENNModelStatus;
-use api::{Artifact, EENNModel};
 
 /// Brings the status of a model up to date.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<(), Failure> {
@@ -17,11 +17,6 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), Failure> {
         context.cluster.set_status(&context.cluster.api::<EENNModel>(&key.namespace), &*model, &status).await?;
     }
     Ok(())
-}
-
-/// The ConfigMap and the key of a `configmap://` artifact.
-pub fn config_map(artifact: &Artifact) -> Option<(&str, &str)> {
-    artifact.uri.as_str().strip_prefix("configmap://")?.split_once('/')
 }
 
 /// The status of a model. `there`: whether a ConfigMap exists beside it. Pure.
@@ -70,7 +65,7 @@ fn ready(model: &EENNModel, there: &impl Fn(&str) -> bool) -> Finding {
             "spec.exitTable is missing: it says what exits are worth; `eenn model profile --exit-table` makes one";
         return Finding::fails("Ready", "NoExitTable", message);
     };
-    match config_map(table) {
+    match table.config_map() {
         None => {
             let message = format!(
                 "spec.exitTable.uri is {:?}; put the table into a ConfigMap and name it: configmap://NAME/KEY",

@@ -286,7 +286,7 @@ impl PlanDocument {
                         name: problem.services[index].name.clone(),
                         sources: {
                             let policy = &other.plan.policies[index];
-                            sources(problem, index, policy, &|name| policy.mixture(name).clone(), 1.0)
+                            sources(&rates(problem, index), policy, &|name| policy.mixture(name).clone(), 1.0)
                         },
                         predicted: PredictionDocument::new(&judge.evaluator, &other.evaluation, index),
                     })
@@ -322,24 +322,8 @@ impl ServiceDocument {
         judging: Option<&Evaluation>,
     ) -> Self {
         let (service, policy) = (&problem.services[index], &decision.plan.policies[index]);
-        let rows = policy.rates.iter().flat_map(|rates| &rates.rows);
+        let targets = TargetsDocument::new(&service.targets);
         Self {
-            name: service.name.clone(),
-            scheduler: scheduler.to_owned(),
-            epoch: match policy.epoch {
-                Epoch::Arrival => "Arrival",
-                Epoch::Dispatch => "Dispatch",
-            },
-            exits: exits.to_vec(),
-            sources: sources(problem, index, policy, &|name| policy.mixture(name).clone(), 1.0),
-            rates: rows
-                .map(|row| RateDocument {
-                    up_to: row.up_to,
-                    sources: sources(problem, index, policy, &|name| row.mixture(name).clone(), row.up_to),
-                })
-                .collect(),
-            learning: policy.learning.as_ref().map(LearningDocument::new),
-            targets: TargetsDocument::new(&service.targets),
             predicted: decision.predictions.iter().map(|one| PredictionDocument::of(one, index)).collect(),
             held_out: decision.held_out.get(index).map(|&(chosen, judged)| HeldOutDocument { chosen, judged }),
             missed: judging
@@ -347,24 +331,62 @@ impl ServiceDocument {
                 .flat_map(|judging| misses(problem, judging, index))
                 .map(|miss| MissDocument::new(&miss))
                 .collect(),
+            ..Self::of_policy(&service.name, scheduler, exits, &rates(problem, index), policy, targets)
+        }
+    }
+
+    /// What a policy does with jobs that come at these rates, per source; nothing is predicted of it yet.
+    pub(crate) fn of_policy(
+        name: &str,
+        scheduler: &str,
+        exits: &[String],
+        forecast: &[(String, f64)],
+        policy: &Policy,
+        targets: TargetsDocument,
+    ) -> Self {
+        let rows = policy.rates.iter().flat_map(|rates| &rates.rows);
+        Self {
+            name: name.to_owned(),
+            scheduler: scheduler.to_owned(),
+            epoch: match policy.epoch {
+                Epoch::Arrival => "Arrival",
+                Epoch::Dispatch => "Dispatch",
+            },
+            exits: exits.to_vec(),
+            sources: sources(forecast, policy, &|name| policy.mixture(name).clone(), 1.0),
+            rates: rows
+                .map(|row| RateDocument {
+                    up_to: row.up_to,
+                    sources: sources(forecast, policy, &|name| row.mixture(name).clone(), row.up_to),
+                })
+                .collect(),
+            learning: policy.learning.as_ref().map(LearningDocument::new),
+            targets,
+            predicted: vec![],
+            held_out: None,
+            missed: vec![],
         }
     }
 }
 
+/// Jobs per second of each source of a service.
+fn rates(problem: &Problem, service: usize) -> Vec<(String, f64)> {
+    problem.services[service].sources.iter().map(|source| (source.name.clone(), source.rate.get())).collect()
+}
+
 /// What is done with the jobs of each source of a service, at `factor` times its rate.
 fn sources(
-    problem: &Problem,
-    service: usize,
+    rates: &[(String, f64)],
     policy: &Policy,
     mixture: &dyn Fn(&str) -> Mixture,
     factor: f64,
 ) -> Vec<SourceDocument> {
-    let source = |source: &domain::problem::Source| SourceDocument {
-        name: source.name.clone(),
-        rate: source.rate.get() * factor,
-        choices: mixture(&source.name).choices().iter().map(|one| ChoiceDocument::new(one, policy)).collect(),
+    let source = |(name, rate): &(String, f64)| SourceDocument {
+        name: name.clone(),
+        rate: rate * factor,
+        choices: mixture(name).choices().iter().map(|one| ChoiceDocument::new(one, policy)).collect(),
     };
-    problem.services[service].sources.iter().map(source).collect()
+    rates.iter().map(source).collect()
 }
 
 impl ChoiceDocument {
@@ -395,7 +417,8 @@ impl LearningDocument {
 }
 
 impl TargetsDocument {
-    fn new(targets: &domain::problem::Targets) -> Self {
+    /// Of limits as they are planned with.
+    pub(crate) fn new(targets: &domain::problem::Targets) -> Self {
         let milliseconds = |limit: Option<Seconds>| limit.map(|limit| limit.get() * 1e3);
         Self {
             max_loss: targets.max_loss.map(Probability::get),
@@ -438,7 +461,8 @@ impl PredictionDocument {
         }
     }
 
-    fn empty(evaluator: &str, metrics: ServiceMetrics) -> Self {
+    /// Without any number but how often what was taken.
+    pub(crate) fn empty(evaluator: &str, metrics: ServiceMetrics) -> Self {
         Self {
             evaluator: evaluator.to_owned(),
             unsupported: None,
@@ -458,7 +482,8 @@ impl PredictionDocument {
 }
 
 impl MissDocument {
-    fn new(violation: &Violation) -> Self {
+    /// Of a target that is missed.
+    pub(crate) fn new(violation: &Violation) -> Self {
         let (target, unit) = match violation.target {
             Target::Loss => ("maxLoss", 1.0),
             Target::Accuracy => ("minAccuracy", 1.0),

@@ -6,7 +6,7 @@ use super::words::verdict;
 use crate::format::{digits, percent};
 use domain::plan::violations;
 use domain::problem::Service;
-use domain::{Evaluation, Problem, ServiceMetrics};
+use domain::{Evaluation, Plan, Problem, ServiceMetrics};
 use planner::{Limit, Limiting};
 use std::fmt::Write;
 
@@ -31,11 +31,21 @@ pub(super) fn render(problem: &Problem, decision: &Decision, document: &PlanDocu
     let mut text = format!("{}\n", verdict(document));
     let Some(evaluation) = decision.judge().and_then(|judge| judge.evaluation()) else { return text };
     let limits = planner::explain(problem, &decision.plan, evaluation);
-    for (index, service) in problem.services.iter().enumerate() {
-        let _ = writeln!(text, "\n{}", about(problem, service, index, evaluation));
-        for limit in limits.iter().filter(|limit| limit.service == index).take(MOST_LIMITS) {
-            let _ = writeln!(text, "  {}", relief(limit));
-        }
+    for index in 0..problem.services.len() {
+        let _ = write!(text, "\n{}", of_service(problem, evaluation, &limits, index));
+    }
+    text
+}
+
+/// What limits one service of a problem, of which this is predicted.
+pub(crate) fn limits(problem: &Problem, plan: &Plan, evaluation: &Evaluation, service: usize) -> String {
+    of_service(problem, evaluation, &planner::explain(problem, plan, evaluation), service)
+}
+
+fn of_service(problem: &Problem, evaluation: &Evaluation, limits: &[Limit], index: usize) -> String {
+    let mut text = format!("{}\n", about(problem, &problem.services[index], index, evaluation));
+    for limit in limits.iter().filter(|limit| limit.service == index).take(MOST_LIMITS) {
+        let _ = writeln!(text, "  {}", relief(limit));
     }
     text
 }

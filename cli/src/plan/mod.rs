@@ -23,7 +23,10 @@ mod tests;
 mod words;
 
 pub(crate) use decision::decide;
-pub(crate) use document::schema;
+pub(crate) use document::{MissDocument, PredictionDocument, ServiceDocument, TargetsDocument, schema};
+pub(crate) use explain::limits;
 pub(crate) use line::in_words;
 pub(crate) use options::{Explain, Options};
 pub(crate) use rates::{Rate, rates_of};
+pub(crate) use table::render_service;
+pub(crate) use words::judged;

@@ -20,8 +20,12 @@ pub(super) fn render(document: &PlanDocument, wide: bool) -> String {
     if let Some(placement) = &document.placement {
         let _ = write!(text, "\n{}", placement.table());
     }
-    for service in &document.services {
-        render_service(service, document, wide, &mut text);
+    for (index, service) in document.services.iter().enumerate() {
+        let runner_up = document.runner_up.as_ref().and_then(|other| {
+            let predicted = other.services.get(index)?.predicted.clone();
+            Some(PredictionDocument { evaluator: "runner-up".to_owned(), ..predicted })
+        });
+        render_service(service, runner_up.as_ref(), wide, &mut text);
     }
     for (what, all) in [("device", &document.devices), ("link", &document.links)] {
         if !all.is_empty() {
@@ -49,7 +53,13 @@ fn search(document: &PlanDocument) -> String {
     }
 }
 
-fn render_service(service: &ServiceDocument, document: &PlanDocument, wide: bool, text: &mut String) {
+/// What is done with the jobs of a service, and what is predicted of that.
+pub(crate) fn render_service(
+    service: &ServiceDocument,
+    runner_up: Option<&PredictionDocument>,
+    wide: bool,
+    text: &mut String,
+) {
     let when = if service.epoch == "Dispatch" { "when a job is sent" } else { "when a job arrives" };
     let _ = writeln!(text, "\n{}: {}, thresholds fixed {when}", service.name, service.scheduler);
     let _ = writeln!(text, "\n{}", choices(service, &service.sources).trim_fmt());
@@ -66,11 +76,7 @@ fn render_service(service: &ServiceDocument, document: &PlanDocument, wide: bool
             let _ = writeln!(text, "\n{title}\n{}", choices(service, &row.sources).trim_fmt());
         }
     }
-    let runner_up = document.runner_up.as_ref().and_then(|other| {
-        let index = document.services.iter().position(|one| one.name == service.name)?;
-        Some(PredictionDocument { evaluator: "runner-up".to_owned(), ..other.services.get(index)?.predicted.clone() })
-    });
-    let _ = writeln!(text, "\n{}", predictions(service, runner_up.as_ref()).trim_fmt());
+    let _ = writeln!(text, "\n{}", predictions(service, runner_up).trim_fmt());
     for one in service.predicted.iter().filter_map(|one| one.unsupported.as_ref()) {
         let _ = writeln!(text, "{one}.");
     }
@@ -151,14 +157,38 @@ fn present_rows(choice: &ChoiceDocument) -> Vec<(String, &[DrawDocument])> {
     rows.into_iter().map(|(first, last, draws)| (range(first, last), draws)).collect()
 }
 
+/// Columns of predictions that are not always there.
+struct Columns {
+    /// Answered jobs per second.
+    throughput: bool,
+    /// Jobs that fail for other reasons than memory.
+    failed: bool,
+    /// Where jobs leave.
+    exits: bool,
+}
+
 /// Targets, and side by side what is predicted.
 fn predictions(service: &ServiceDocument, runner_up: Option<&PredictionDocument>) -> Table {
     let shown = || service.predicted.iter().filter(|one| one.unsupported.is_none()).chain(runner_up);
-    let fails = shown().any(|one| one.failure.is_some_and(|share| share >= SMALL));
-    let failed: &[&str] = if fails { &["failed"] } else { &[] };
-    let numbers = [&["answered/s", "loss"], failed, &["accuracy", "mean ms", "p95 ms"]].concat();
-    let exits: Vec<&str> = service.exits.iter().map(String::as_str).collect();
-    let mut table = plain_table(&["predicted by"], &[&numbers[..], &exits[..]].concat());
+    let columns = Columns {
+        throughput: shown().any(|one| one.throughput.is_some()),
+        failed: shown().any(|one| one.failure.is_some_and(|share| share >= SMALL)),
+        exits: shown().any(|one| !one.exits.is_empty()),
+    };
+    let some = |there: bool, name: &'static str| there.then_some(name);
+    let numbers = [some(columns.throughput, "answered/s"), Some("loss"), some(columns.failed, "failed")];
+    let numbers = numbers.into_iter().flatten().chain(["accuracy", "mean ms", "p95 ms"]);
+    let exits = service.exits.iter().map(String::as_str).filter(|_| columns.exits);
+    let mut table = plain_table(&["predicted by"], &numbers.chain(exits).collect::<Vec<_>>());
+    table.add_row(limits(service, &columns));
+    for one in shown() {
+        let exits = one.exits.iter().map(|share| percent(Some(*share)));
+        table.add_row(row(one, &columns).into_iter().chain(exits));
+    }
+    table
+}
+
+fn limits(service: &ServiceDocument, columns: &Columns) -> Vec<String> {
     let limits = &service.targets;
     let limit = |sign: &str, text: Option<String>| text.map_or(String::new(), |text| format!("{sign} {text}"));
     let max_loss = limit("≤", limits.max_loss.map(|limit| percent(Some(limit))));
@@ -167,15 +197,11 @@ fn predictions(service: &ServiceDocument, runner_up: Option<&PredictionDocument>
         limit("≤", limits.max_mean_latency_milliseconds.map(digits)),
         limit("≤", limits.max_p95_latency_milliseconds.map(digits)),
     ];
-    let start = ["target".to_owned(), String::new(), max_loss].into_iter().chain(fails.then(String::new));
-    table.add_row(start.chain(others));
-    for one in shown() {
-        table.add_row([row(one, fails), one.exits.iter().map(|share| percent(Some(*share))).collect()].concat());
-    }
-    table
+    let start = ["target".to_owned()].into_iter().chain(columns.throughput.then(String::new)).chain([max_loss]);
+    start.chain(columns.failed.then(String::new)).chain(others).collect()
 }
 
-fn row(one: &PredictionDocument, fails: bool) -> Vec<String> {
+fn row(one: &PredictionDocument, columns: &Columns) -> Vec<String> {
     let number = |value: Option<f64>| value.map_or("–".to_owned(), digits);
     let loss = match (one.loss, one.loss_upper) {
         // Seen never, in so many jobs.
@@ -184,14 +210,14 @@ fn row(one: &PredictionDocument, fails: bool) -> Vec<String> {
         (loss, _) => percent(loss),
     };
     let p95 = number(one.p95_latency_milliseconds);
-    let failed = fails.then(|| percent(one.failure));
-    let start = [one.evaluator.clone(), number(one.throughput), loss].into_iter().chain(failed);
+    let throughput = columns.throughput.then(|| number(one.throughput));
+    let start = [one.evaluator.clone()].into_iter().chain(throughput).chain([loss]);
     let rest = [
         percent(one.accuracy),
         number(one.mean_latency_milliseconds),
         if one.p95_is_fitted { format!("~ {p95}") } else { p95 },
     ];
-    start.chain(rest).collect()
+    start.chain(columns.failed.then(|| percent(one.failure))).chain(rest).collect()
 }
 
 fn busy(what: &str, all: &[BusyDocument]) -> Table {

@@ -5,22 +5,26 @@ use crate::format::{digits, percent};
 
 /// Whether all targets are met; if not, which are missed and by how much.
 pub(super) fn verdict(document: &PlanDocument) -> String {
-    let Some(judge) = &document.judge else {
+    judged(document.judge.as_deref(), &document.services, document.meets_targets, document.search.plans > 0)
+}
+
+/// As [`verdict`], of services that an evaluator has judged; `searched`: after a search, which found nothing better.
+pub(crate) fn judged(judge: Option<&str>, services: &[ServiceDocument], meets_targets: bool, searched: bool) -> String {
+    let Some(judge) = judge else {
         return "No evaluator can predict this plan, so nobody knows whether it meets its targets.".to_owned();
     };
-    let targets = document.services.iter().map(|service| &service.targets);
+    let targets = services.iter().map(|service| &service.targets);
     let limits = targets.flat_map(|one| {
         [one.max_loss, one.min_accuracy, one.max_mean_latency_milliseconds, one.max_p95_latency_milliseconds]
     });
-    match (limits.flatten().next(), document.meets_targets) {
+    match (limits.flatten().next(), meets_targets) {
         (None, _) => format!("There is no target to meet. Judged by {judge}."),
         (_, true) => format!("All targets are met, by {judge}."),
         (_, false) => {
-            let missed = document
-                .services
+            let missed = services
                 .iter()
                 .flat_map(|service| service.missed.iter().map(|miss| format!("\n  {}", sentence(&service.name, miss))));
-            let how = if document.search.plans > 0 { "can be met; this is the least bad plan" } else { "are met" };
+            let how = if searched { "can be met; this is the least bad plan" } else { "are met" };
             format!("Not all targets {how}, by {judge}:{}", missed.collect::<String>())
         }
     }

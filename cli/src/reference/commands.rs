@@ -3,6 +3,7 @@
 use super::{MADE, table};
 use crate::cli::Cli;
 use crate::exit_code::ALL;
+use crate::kubectl;
 use clap::{Command, CommandFactory};
 
 /// As wide as help gets in a terminal.
@@ -12,7 +13,9 @@ pub(super) fn page() -> String {
     let mut page = format!(
         "{MADE}\n# The command line\n\nResults are on standard output, messages and progress on standard error.\n"
     );
-    sections(&Cli::command(), &[], &mut page);
+    sections(&Cli::command, &Cli::command(), &[], &mut page);
+    page.push_str("\nThe same program under the name `kubectl-eenn` is a plugin of kubectl.\n");
+    sections(&kubectl::Cli::command, &kubectl::Cli::command(), &[], &mut page);
     page.push_str("\n## Exit codes\n\n");
     page.push_str(&table(
         &["code", "meaning"],
@@ -22,16 +25,18 @@ pub(super) fn page() -> String {
 }
 
 /// A command, then those below it.
-fn sections(command: &Command, above: &[&str], page: &mut String) {
+fn sections(root: &dyn Fn() -> Command, command: &Command, above: &[&str], page: &mut String) {
     let path = [above, &[command.get_name()]].concat();
-    page.push_str(&format!("\n## {}\n\n```text\n{}\n```\n", path.join(" "), help(&path)));
+    // As people type it.
+    let title = path.join(" ").replace("kubectl-", "kubectl ");
+    page.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", help(root(), &path)));
     let visible = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
-    command.get_subcommands().filter(visible).for_each(|below| sections(below, &path, page));
+    command.get_subcommands().filter(visible).for_each(|below| sections(root, below, &path, page));
 }
 
 /// What `--help` prints, whatever the terminal.
-fn help(path: &[&str]) -> String {
-    let asked = Cli::command().term_width(WIDTH).try_get_matches_from([path, &["--help"]].concat());
+fn help(root: Command, path: &[&str]) -> String {
+    let asked = root.term_width(WIDTH).try_get_matches_from([path, &["--help"]].concat());
     lines(&asked.expect_err("help is what ends the parser").to_string())
 }
 
@@ -48,8 +53,11 @@ mod tests {
     fn visible_commands_are_there_and_hidden_ones_are_not() {
         let page = page();
         let model = ["eenn model", "eenn model inspect", "eenn model profile"];
-        for name in
-            ["eenn", "eenn up", "eenn plan", "eenn explain", "eenn simulate", "eenn completion"].iter().chain(&model)
+        let plugin = ["kubectl eenn", "kubectl eenn status", "kubectl eenn plan", "kubectl eenn approve"];
+        for name in ["eenn", "eenn up", "eenn plan", "eenn explain", "eenn simulate", "eenn completion"]
+            .iter()
+            .chain(&model)
+            .chain(&plugin)
         {
             assert!(page.contains(&format!("\n## {name}\n")), "{name} is missing in\n{page}");
         }

@@ -8,6 +8,11 @@ use std::{
 };
 
 impl Artifact {
+    /// The ConfigMap and the key of a `configmap://` artifact.
+    pub fn config_map(&self) -> Option<(&str, &str)> {
+        self.uri.as_str().strip_prefix("configmap://")?.split_once('/')
+    }
+
     /// The path of a `file://` URI, relative to the manifest it stands in; `None` for other schemes.
     pub fn path(&self, origin: &Origin) -> Option<PathBuf> {
         let path = self.uri.as_str().strip_prefix("file://")?;

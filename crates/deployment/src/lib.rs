@@ -3,6 +3,7 @@
 //! `eenn plan` on a laptop and the operator in a cluster call these functions. Nothing here reads files or starts anything, and
 //! time comes in as a function.
 //!
+//! * [`cluster`]: objects of an API server as manifests.
 //! * [`deploy`]: manifests with all their chains as documents of processes.
 //! * [`Models`], [`model`] and [`Outline`]: what is known of models, whoever has read it.
 //! * [`problem()`]: both together as what is planned for.
@@ -12,6 +13,7 @@
 //! * [`Mind`]: the drift loop with all of this behind it.
 //! * [`spec`]: all of it as an EENNPlan. [`read_back`]: the way back.
 
+pub mod cluster;
 mod decide;
 mod deploy;
 mod documents;

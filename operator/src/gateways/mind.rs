@@ -102,7 +102,8 @@ impl PoolMind {
             return Ok(None);
         }
         let unplaced = manifests.unplaced().map_err(|errors| Refused(errors.to_string()))?;
-        let models = crate::plan::think::models(&unplaced, &manifests, &gathered.tables).map_err(Refused)?;
+        let models_served = unplaced.services.iter().map(|service| &service.model);
+        let models = deployment::cluster::models(models_served, &manifests, &gathered.tables)?;
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(&resolved, &names.map(|name| (name, FILE.to_owned())).collect());
         let plans: Vec<&Wanted> = deployed.services.iter().map(|service| served[&service.name]).collect();

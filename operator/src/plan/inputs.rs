@@ -1,13 +1,12 @@
 //! What a pool is planned with: its services, what they name, and the nodes there are. Pure.
 
 use crate::cache::Key;
-use crate::manifests;
 use crate::service::labels;
 use crate::service::references::References;
-use api::{DevicePool, EENNService, Manifests, Object};
+use api::{DevicePool, EENNService, Manifests};
+use deployment::cluster::{self, Member, Place};
 use k8s_openapi::api::core::v1::Node;
-use kube::ResourceExt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A service to plan for, with what it names.
@@ -19,8 +18,13 @@ pub struct Candidate {
     pub found: References,
 }
 
-/// The manifests of a pool. Names are those of the cluster where all services are of one namespace; otherwise each name says
-/// which namespace it is of.
+impl Candidate {
+    fn member(&self) -> Member<'_> {
+        Member { service: &self.service, model: &self.found.model, target: self.found.target.as_deref() }
+    }
+}
+
+/// The manifests of a pool, by names that [`PoolManifests`](cluster::PoolManifests) explains.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     /// As `eenn plan` would read them.
@@ -31,63 +35,18 @@ pub struct Inputs {
     pub models: BTreeMap<String, Key>,
 }
 
-/// Names of objects in the manifests.
-struct Names {
-    of_several_namespaces: bool,
-}
-
-impl Names {
-    fn of(&self, name: &str, namespace: &str) -> String {
-        match self.of_several_namespaces {
-            true => {
-                let short: String = name.chars().take(34).collect();
-                format!("{}-{}", short.trim_end_matches('-'), labels::hash(&format!("{namespace}/{name}")))
-            }
-            false => name.to_owned(),
-        }
-    }
-}
-
 /// Collects what is planned with.
 pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) -> Inputs {
-    let namespaces: BTreeSet<String> = candidates.iter().filter_map(|one| one.service.namespace()).collect();
-    let names = Names { of_several_namespaces: namespaces.len() > 1 };
-    let nodes = nodes.iter().filter_map(|node| manifests::node(node).ok());
-    let mut inputs = Inputs {
-        manifests: manifests::of_pool(pool, nodes.filter(|node| has_class(node, pool)).collect()),
-        services: BTreeMap::new(),
-        models: BTreeMap::new(),
+    let nodes = nodes.iter().filter_map(|node| cluster::node(&**node).ok()).collect();
+    let members: Vec<Member<'_>> = candidates.iter().map(Candidate::member).collect();
+    let all = cluster::of_pool(pool, nodes, &members);
+    let keys = |places: BTreeMap<String, Place>| {
+        places.into_iter().map(|(name, (namespace, there))| (name, Key::new(namespace, there))).collect()
     };
-    for candidate in candidates {
-        inputs.add(&names, candidate);
-    }
-    inputs
+    Inputs { manifests: all.manifests, services: keys(all.services), models: keys(all.models) }
 }
 
 impl Inputs {
-    fn add(&mut self, names: &Names, Candidate { service, found }: &Candidate) {
-        let namespace = service.namespace().unwrap_or_default();
-        let named = |name: &str| names.of(name, &namespace);
-        let mut object = manifests::object(&**service, &service.spec);
-        object.name = named(&object.name);
-        let model = named(&found.model.name_any());
-        // Made of names, so they are names.
-        let reference = |name: &str| Some(api::ObjectReference { name: name.parse().ok()? });
-        object.spec.model_ref = reference(&model).unwrap_or(object.spec.model_ref);
-        if let Some(target) = &found.target {
-            let name = named(&target.name_any());
-            object.spec.qos_target_ref = reference(&name);
-            push(&mut self.manifests.targets, Object { name, ..manifests::object(&**target, &target.spec) });
-        }
-        push(
-            &mut self.manifests.models,
-            Object { name: model.clone(), ..manifests::object(&*found.model, &found.model.spec) },
-        );
-        self.models.insert(model, Key::of(&*found.model));
-        self.services.insert(object.name.clone(), Key::of(&**service));
-        self.manifests.services.push(object);
-    }
-
     /// Differs where something differs that plans depend on. `tables`: what the exit tables are.
     pub fn hash(&self, tables: &BTreeMap<String, String>) -> String {
         let m = &self.manifests;
@@ -109,20 +68,4 @@ fn planned_with(spec: &api::EENNServiceSpec) -> api::EENNServiceSpec {
         reoptimization: Default::default(),
         ..spec.clone()
     }
-}
-
-/// Services share models and targets.
-fn push<Spec>(objects: &mut Vec<Object<Spec>>, object: Object<Spec>) {
-    if objects.iter().all(|there| there.name != object.name) {
-        objects.push(object);
-    }
-}
-
-fn has_class(node: &Object<api::Node>, pool: &DevicePool) -> bool {
-    let carries = |labels: &BTreeMap<String, api::LabelValue>| {
-        labels
-            .iter()
-            .all(|(key, value)| node.spec.metadata.labels.get(key).is_some_and(|found| found == value.as_str()))
-    };
-    carries(&pool.spec.node_selector.match_labels) && pool.spec.classes.iter().any(|class| carries(&class.match_labels))
 }

@@ -3,7 +3,6 @@
 use crate::Context;
 use crate::cache::Key;
 use crate::controller::Failure;
-use crate::model::config_map;
 use api::EENNModel;
 use domain::ExitTable;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -31,7 +30,7 @@ type Kept = (String, Result<Arc<Table>, String>);
 impl Tables {
     /// The table of a model; the inner error is for its owner.
     pub async fn read(&self, context: &Context, model: &EENNModel) -> Result<Result<Arc<Table>, String>, Failure> {
-        let Some((name, key)) = model.spec.exit_table.as_ref().and_then(config_map) else {
+        let Some((name, key)) = model.spec.exit_table.as_ref().and_then(api::Artifact::config_map) else {
             return Ok(Err("its exit table is in no ConfigMap".to_owned()));
         };
         let namespace = model.namespace().unwrap_or_default();

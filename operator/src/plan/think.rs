@@ -5,8 +5,7 @@
 use super::inputs::Inputs;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Deployment, Judge, Look, Models, Outline};
-use domain::problem::Model;
+use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
 use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,9 +50,10 @@ pub fn think(
     let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
     let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
-    let models = match models(&unplaced, &manifests, tables) {
+    let served = unplaced.services.iter().map(|service| &service.model);
+    let models = match cluster::models(served, &manifests, tables) {
         Ok(models) => models,
-        Err(note) => return thought.none(&manifests, &note),
+        Err(refused) => return thought.none(&manifests, &refused.0),
     };
     let chains = incumbent.iter().map(|(name, plan)| (name.clone(), plan.chains.clone())).collect();
     let manifests = match thought.placed(&manifests, &unplaced, &models, &chains, effort) {
@@ -134,8 +134,7 @@ impl Thought {
 
     fn take(&mut self, placements: &Placements, manifests: &Manifests) {
         for pool in placements.pools.values() {
-            self.notes
-                .extend(pool.misfits.iter().map(|(name, why)| (name.clone(), format!("no device has room: {why}"))));
+            self.notes.extend(pool.misfits.iter().map(|(name, why)| (name.clone(), no_room(why))));
             for out in &pool.left_out {
                 let auto =
                     manifests.services.iter().filter(|one| one.spec.placement.strategy == PlacementStrategy::Auto);
@@ -209,6 +208,15 @@ fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -
     deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
 }
 
+/// Why a service has no place, and what would help.
+fn no_room(why: &str) -> String {
+    let help = match why.contains("memory budget") {
+        true => "; a smaller spec.runtime.memoryBudget would help, or a larger memoryBudget of the device class",
+        false => "",
+    };
+    format!("no device has room: {why}{help}")
+}
+
 /// `EENNService/camera: spec.…` is about `camera`.
 fn service_of(path: &str) -> Option<String> {
     Some(path.strip_prefix("EENNService/")?.split(':').next()?.to_owned())
@@ -246,25 +254,6 @@ fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifes
         pinned.retain(whole);
     }
     manifests
-}
-
-/// What is known of models, from their manifests and exit tables.
-pub fn models(
-    unplaced: &Unplaced,
-    manifests: &Manifests,
-    tables: &BTreeMap<String, ExitTable>,
-) -> Result<Models, String> {
-    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
-    for service in &unplaced.services {
-        let name = service.model.model.name.as_str();
-        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
-        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
-            let outline = Outline::from_manifest(&spec.spec).map_err(|refused| refused.0)?;
-            let model = deployment::model(&service.model, outline, table.clone(), Judge::Others, true);
-            models.insert(name, model.map_err(|refused| refused.0)?);
-        }
-    }
-    Ok(models.into_values().collect())
 }
 
 /// Bytes of weights per segment: the file, spread evenly.

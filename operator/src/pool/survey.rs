@@ -28,7 +28,7 @@ pub fn survey(pool: &DevicePool, nodes: &[Arc<Node>]) -> Survey {
     let mut known = vec![];
     for node in &selected {
         let classed = pool.spec.classes.iter().any(|class| carries(node, &class.match_labels));
-        let read = manifests::node(node);
+        let read = deployment::cluster::node(&***node);
         let state = match (&read, classed) {
             (Err(_), _) => "Unreadable",
             (_, false) => "NoClass",

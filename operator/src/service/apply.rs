@@ -7,6 +7,7 @@ use crate::applied::HASH;
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::controller::Failure;
+use crate::pods;
 use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -35,6 +36,8 @@ pub struct Standing {
     pub fragments_ready: bool,
     /// Those that are not: name of the node, and why if that is known.
     pub waiting: Vec<String>,
+    /// Deployments of before that stay until these are ready.
+    pub in_the_way: usize,
     /// When to look again.
     pub again: Option<Duration>,
     /// What the API server refused, and why: not all is there then.
@@ -111,10 +114,12 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     ensure_all(context, &caches.budgets, &children.budgets).await?;
     let mut standing = standing(context, &deployments);
     let key = Key::of(service);
+    let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
     // Old pods serve until new ones do.
     if standing.waiting.is_empty() {
-        let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
         standing.again = clear(context, service, &key, &current, &wanted).await?;
+    } else {
+        standing.in_the_way = make_way(context, service, &current).await?;
     }
     Ok(standing)
 }
@@ -122,6 +127,21 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
 /// Those of fragments and gateways.
 pub fn deployments(children: &Children) -> Vec<&Deployment> {
     children.fragments.iter().chain(&children.gateways).collect()
+}
+
+/// Old pods of a service whose new ones wait. Where its owner does not mind that jobs are lost meanwhile, they go at once. Returns how many
+/// are left.
+async fn make_way(context: &Context, service: &EENNService, current: &BTreeSet<String>) -> Result<usize, Failure> {
+    let mut old = owned(&context.caches.deployments, service);
+    old.retain(|one| !current.contains(&one.name_any()));
+    if !labels::breaks_first(service) {
+        return Ok(old.len());
+    }
+    for deployment in &old {
+        context.cluster.delete::<Deployment>(&context.cluster.api(&Key::of(service).namespace), &**deployment).await?;
+        context.applied.forget(&**deployment);
+    }
+    Ok(0)
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> BTreeSet<String> {
@@ -219,15 +239,20 @@ where
 
 /// Whose pods are ready.
 pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
-    let (mut waiting, mut fragments_ready) = (vec![], true);
+    let (mut waiting, mut fragments_ready, mut pods_here) = (vec![], true, None);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
         if !there.as_ref().is_some_and(|there| is_ready(there, desired)) {
             let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
             fragments_ready &= role != "fragment";
-            let why = there.as_ref().and_then(|there| why(there)).map(|why| format!(": {why}")).unwrap_or_default();
-            waiting.push(format!("{role} on {node} ({}){why}", desired.name_any()));
+            let name = desired.name_any();
+            let pod = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
+            let pod =
+                pod.iter().filter(|pod| pods::workload(pod) == Some(name.as_str())).find_map(|pod| pods::trouble(pod));
+            let why = pod.map(str::to_owned).or_else(|| there.as_ref().and_then(|there| why(there)));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            waiting.push(format!("{role} on {node} ({name}){why}"));
         }
     }
     let ready = (deployments.len() - waiting.len(), deployments.len());

@@ -1,8 +1,7 @@
 //! Labels and names of everything that belongs to a service.
 
-use sha2::{Digest, Sha256};
+use kube::ResourceExt;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Who made an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -20,6 +19,14 @@ pub const NODE: &str = "eenn.dev/node";
 pub const INPUTS: &str = "eenn.dev/inputs";
 /// Annotation with which users stop the operator from changing anything of a service or pool.
 pub const PAUSED: &str = "eenn.dev/paused";
+
+/// Annotation of an EENNService that says how pods are replaced. With `BreakBeforeMake` old ones go before new ones are ready.
+pub const REPLACEMENT: &str = "eenn.dev/replacement";
+
+/// Whether old pods of a service go before new ones are ready.
+pub fn breaks_first(service: &api::EENNService) -> bool {
+    service.annotations().get(REPLACEMENT).is_some_and(|value| value == "BreakBeforeMake")
+}
 
 /// Labels of objects that belong to the operator itself.
 pub fn of_operator() -> BTreeMap<String, String> {
@@ -47,9 +54,5 @@ pub fn hash(content: &str) -> String {
 
 /// As [`hash`], of bytes.
 pub fn hash_of(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(5).fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    deployment::cluster::hash(content)
 }

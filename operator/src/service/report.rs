@@ -3,7 +3,7 @@
 use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
-use super::labels::PAUSED;
+use super::labels::{PAUSED, REPLACEMENT};
 use super::model_ready;
 use super::references::References;
 use crate::conditions::{Finding, conditions};
@@ -47,7 +47,12 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    let told = |condition: &&Condition| condition.r#type != "Ready" || condition.status == ConditionStatus::True;
+    let told = |condition: &&Condition| match condition.r#type.as_str() {
+        // Its reason is told by the condition that it is of.
+        "Ready" => condition.status == ConditionStatus::True || condition.reason == NOT_FOLLOWED,
+        "Active" => before.iter().any(|old| old.r#type == "Active") || condition.status == ConditionStatus::False,
+        _ => true,
+    };
     for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
@@ -156,8 +161,21 @@ fn placed(standing: Option<&Standing>) -> Finding {
         true => Finding::holds("Placed", "Placed", format!("pods of all {all} fragments and gateways are ready")),
         false => {
             let waiting = standing.waiting.join("; ");
-            Finding::fails("Placed", "PodsNotReady", format!("{ready} of {all} are ready; waiting for {waiting}"))
+            let message = format!("{ready} of {all} are ready; waiting for {waiting}{}", way_out(standing));
+            Finding::fails("Placed", "PodsNotReady", message)
         }
+    }
+}
+
+/// Where there is not room for old and new pods at a time.
+fn way_out(standing: &Standing) -> String {
+    let no_room = standing.waiting.iter().any(|waiting| waiting.contains("Insufficient"));
+    match no_room && standing.in_the_way > 0 {
+        true => format!(
+            "; {} Deployments of before serve until then; if there is no room for both, the annotation {REPLACEMENT}=BreakBeforeMake lets the old ones go first, and jobs are lost until the new ones are ready",
+            standing.in_the_way
+        ),
+        false => String::new(),
     }
 }
 

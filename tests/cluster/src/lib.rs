@@ -93,13 +93,14 @@ pub struct Tools {
     binaries: Binaries,
     home: tempfile::TempDir,
     kubeconfig: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Tools {
     /// Without a cluster.
     pub fn find(needed: &[Binary]) -> anyhow::Result<Self> {
         let binaries = Binaries::find(needed).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-        Ok(Self { binaries, home: tempfile::tempdir()?, kubeconfig: None })
+        Ok(Self { binaries, home: tempfile::tempdir()?, kubeconfig: None, programs: None })
     }
 
     /// As administrator of a cluster.
@@ -107,16 +108,32 @@ impl Tools {
         Ok(Self { kubeconfig: Some(plane.kubeconfig_path()), ..Self::find(needed)? })
     }
 
-    /// Runs a program to its end, with `input` on standard input.
-    pub fn run(&self, binary: Binary, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+    /// With programs of a folder that others find by their names, as plugins of kubectl.
+    pub fn with_programs(self, folder: &Path) -> Self {
+        Self { programs: Some(folder.to_owned()), ..self }
+    }
+
+    /// A program with its arguments, and nothing of the user's: repositories, plugins, clusters.
+    pub fn command(&self, binary: Binary, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(self.binaries.path(binary));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Nothing of the user's: repositories, plugins, clusters.
+        command.args(arguments);
         command.env("HOME", self.home.path());
         command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or(Path::new("/dev/null")));
         for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(name, self.home.path().join(name));
         }
+        if let Some(programs) = &self.programs {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(folders)?);
+        }
+        Ok(command)
+    }
+
+    /// Runs a program to its end, with `input` on standard input.
+    pub fn run(&self, binary: Binary, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
+        let mut command = self.command(binary, arguments)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{binary} does not start"))?;
         let mut stdin = child.stdin.take().context("its input is piped")?;
         let input = input.to_owned();

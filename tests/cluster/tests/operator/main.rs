@@ -25,6 +25,7 @@ const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,conf
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
+    ("the_commands_of_the_guide_end_in_pods", the_commands_of_the_guide_end_in_pods),
     ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
     ("what_is_deleted_comes_back", what_is_deleted_comes_back),
     ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
@@ -35,6 +36,7 @@ const TESTS: &[Test] = &[
     ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
+    ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
     ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
     ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
@@ -75,6 +77,21 @@ fn a_service_becomes_ready_and_shows_its_plan() -> anyhow::Result<()> {
     let events = scene.kubectl(&["-n", NAMESPACE, "events", "--for", SERVICE])?;
     ensure!(events.contains("Placed") && events.contains("Planned"), "{events}");
     Ok(())
+}
+
+fn the_commands_of_the_guide_end_in_pods() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    let example = |name: &str| cluster_tests::file("examples/cluster").join(name).display().to_string();
+    let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
+    let from = format!("--from-file=exit-table.safetensors={}", table.display());
+    scene.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &from])?;
+    scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &example("pool.yaml"), "-f", &example("model.yaml")])?;
+    let service = std::fs::read_to_string(example("service.yaml"))?.replace("NODE", "pi");
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &service)?.ok()?;
+    scene.wait_for("eennservice/fashion-mnist", "Placed", "True", "Placed")?;
+    scene.wait_for("eennservice/fashion-mnist", "QoSMet", "True", "TargetsExpectedToBeKept")?;
+    scene.wait_for("qostarget/interactive", "Accepted", "True", "Accepted")
 }
 
 /// Versions of all objects by kind and name.
@@ -377,4 +394,28 @@ fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()
     scene.until("the node is among those that are not used", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
     })
+}
+
+fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "2"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    // Two fragments on a node of 3 GiB, with about 1 GiB each: two of them fit, three do not.
+    let with_size = |size: &str| {
+        let patch = format!(r#"{{"spec": {{"artifact": {{"size": "{size}"}}}}}}"#);
+        scene.kubectl(&["-n", NAMESPACE, "patch", "eennmodel/fashion-mnist", "--type=merge", "-p", &patch])
+    };
+    with_size("480Mi")?;
+    scene.until("old pods are gone", || {
+        let placed = scene.condition(SERVICE, "Placed").is_ok_and(|(status, _, _)| status == "True");
+        placed && scene.names("deployments").is_ok_and(|names| names.len() == 5)
+    })?;
+    with_size("481Mi")?;
+    scene.until("it says that there is no room", || {
+        scene.condition(SERVICE, "Placed").is_ok_and(|(_, _, message)| {
+            message.contains("Insufficient memory") && message.contains("eenn.dev/replacement=BreakBeforeMake")
+        })
+    })?;
+    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }

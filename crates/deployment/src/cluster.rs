@@ -1,0 +1,153 @@
+//! Objects of a cluster as manifests: what local mode reads from files, the operator and `kubectl eenn` read from an API server.
+
+use crate::{Judge, Models, Outline, Refused};
+use api::{DevicePool, EENNModel, EENNService, Manifests, Node, Object, Origin, QoSTarget, ResolvedModel};
+use domain::ExitTable;
+use domain::problem::Model;
+use kube_core::{Resource, ResourceExt};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// A service with what it names.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The service.
+    pub service: &'a EENNService,
+    /// Its model.
+    pub model: &'a EENNModel,
+    /// Its target.
+    pub target: Option<&'a QoSTarget>,
+}
+
+/// Namespace and name of an object.
+pub type Place = (String, String);
+
+/// A pool with its services. Names are those of the cluster where all services are of one namespace; otherwise each name says
+/// which namespace it is of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PoolManifests {
+    /// As `eenn plan` would read them.
+    pub manifests: Manifests,
+    /// Services by their names in the manifests.
+    pub services: BTreeMap<String, Place>,
+    /// Models by their names in the manifests.
+    pub models: BTreeMap<String, Place>,
+}
+
+/// The manifests of a pool, its services, and those nodes that have a class in it.
+pub fn of_pool(pool: &DevicePool, nodes: Vec<Object<Node>>, members: &[Member<'_>]) -> PoolManifests {
+    let namespaces: BTreeSet<String> = members.iter().filter_map(|member| member.service.namespace()).collect();
+    let names = Names { of_several_namespaces: namespaces.len() > 1 };
+    let nodes = nodes.into_iter().filter(|node| has_class(node, pool)).collect();
+    let manifests = Manifests { pools: vec![object(pool, &pool.spec)], nodes, ..Manifests::default() };
+    let mut all = PoolManifests { manifests, ..PoolManifests::default() };
+    for member in members {
+        all.add(&names, member);
+    }
+    all
+}
+
+/// An object with its spec, named in messages by kind and name.
+pub fn object<K: Resource<DynamicType = ()>, Spec: Clone>(object: &K, spec: &Spec) -> Object<Spec> {
+    let name = object.name_any();
+    let mut origin = Origin::default();
+    origin.object = format!("{}/{name}", K::kind(&()));
+    Object { name, spec: spec.clone(), origin }
+}
+
+/// A node, of whichever type.
+///
+/// # Errors
+/// What of it cannot be read.
+pub fn node<K: Resource<DynamicType = ()> + Serialize>(node: &K) -> Result<Object<Node>, String> {
+    let read = serde_json::to_value(node).and_then(serde_json::from_value::<Node>);
+    read.map(|spec| object(node, &spec)).map_err(|error| error.to_string())
+}
+
+/// What is known of models, from their manifests and exit tables (by the names of models). Models without a table are left out.
+///
+/// # Errors
+/// What is not known of a model, or does not fit together.
+pub fn models<'a>(
+    served: impl Iterator<Item = &'a ResolvedModel>,
+    manifests: &Manifests,
+    tables: &BTreeMap<String, ExitTable>,
+) -> Result<Models, Refused> {
+    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
+    for served in served {
+        let name = served.model.name.as_str();
+        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
+        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
+            let outline = Outline::from_manifest(&spec.spec)?;
+            models.insert(name, crate::model(served, outline, table.clone(), Judge::Others, true)?);
+        }
+    }
+    Ok(models.into_values().collect())
+}
+
+/// Ten characters that differ where the content does.
+pub fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().take(5).fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Names of objects in the manifests.
+struct Names {
+    of_several_namespaces: bool,
+}
+
+impl Names {
+    fn of(&self, name: &str, namespace: &str) -> String {
+        match self.of_several_namespaces {
+            true => {
+                let short: String = name.chars().take(34).collect();
+                let hash = hash(format!("{namespace}/{name}").as_bytes());
+                format!("{}-{hash}", short.trim_end_matches('-'))
+            }
+            false => name.to_owned(),
+        }
+    }
+}
+
+impl PoolManifests {
+    fn add(&mut self, names: &Names, Member { service, model, target }: &Member<'_>) {
+        let namespace = service.namespace().unwrap_or_default();
+        let named = |name: &str| names.of(name, &namespace);
+        let mut added = object(*service, &service.spec);
+        added.name = named(&added.name);
+        let model_name = named(&model.name_any());
+        // Made of names, so they are names.
+        let reference = |name: &str| Some(api::ObjectReference { name: name.parse().ok()? });
+        added.spec.model_ref = reference(&model_name).unwrap_or(added.spec.model_ref);
+        if let Some(target) = target {
+            let name = named(&target.name_any());
+            added.spec.qos_target_ref = reference(&name);
+            push(&mut self.manifests.targets, Object { name, ..object(*target, &target.spec) });
+        }
+        push(&mut self.manifests.models, Object { name: model_name.clone(), ..object(*model, &model.spec) });
+        self.models.insert(model_name, (namespace.clone(), model.name_any()));
+        self.services.insert(added.name.clone(), (namespace, service.name_any()));
+        self.manifests.services.push(added);
+    }
+}
+
+/// Services share models and targets.
+fn push<Spec>(objects: &mut Vec<Object<Spec>>, object: Object<Spec>) {
+    if objects.iter().all(|there| there.name != object.name) {
+        objects.push(object);
+    }
+}
+
+fn has_class(node: &Object<Node>, pool: &DevicePool) -> bool {
+    let carries = |labels: &BTreeMap<String, api::LabelValue>| {
+        labels
+            .iter()
+            .all(|(key, value)| node.spec.metadata.labels.get(key).is_some_and(|found| found == value.as_str()))
+    };
+    carries(&pool.spec.node_selector.match_labels) && pool.spec.classes.iter().any(|class| carries(&class.match_labels))
+}
