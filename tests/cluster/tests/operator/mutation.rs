@@ -68,7 +68,7 @@ fn a_change_ends_where_a_new_start_does_and_can_be_taken_back() -> anyhow::Resul
 /// Whether the API server takes the mutation; an error where something is not as it should be afterwards.
 fn check(scene: &Scene, props: &Props, number: usize, mutation: &Mutation) -> anyhow::Result<bool> {
     let changed = Stage::set(scene, &format!("changed-{number:04}"), props)?;
-    let operator = changed.operator(&["--drain-seconds", "0"])?;
+    let operator = changed.operator(&[])?;
     let before = settled(&changed)?;
     if !changed.change(mutation)? {
         changed.clear()?;
@@ -83,7 +83,7 @@ fn check(scene: &Scene, props: &Props, number: usize, mutation: &Mutation) -> an
     let mut props = props.clone();
     props.mutate(mutation)?;
     let fresh = Stage::set(scene, &format!("fresh-{number:04}"), &props)?;
-    let operator = fresh.operator(&["--drain-seconds", "0"])?;
+    let operator = fresh.operator(&[])?;
     let (wanted, found) = both_planned(&settled(&fresh)?, &after);
     alike("it was made so from the beginning", &wanted, &found).with_context(|| operator.log())?;
     fresh.clear()?;
