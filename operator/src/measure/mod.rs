@@ -180,6 +180,7 @@ async fn clear(context: &Context, jobs: &[Arc<Job>], what: Option<&str>) -> Resu
     for job in jobs.iter().filter(|job| !current(job)) {
         let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
         context.cluster.delete(&api, &**job).await?;
+        context.certified.forget(&Key::of(&**job));
     }
     Ok(())
 }
