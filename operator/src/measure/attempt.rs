@@ -99,12 +99,11 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             return Some(Trouble { reason: if image { "ImagePull" } else { "MeasurementWaits" }, message });
         }
     }
-    let ended = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
-    let failed = ended.filter(|ended| ended.exit_code != 0).find_map(|ended| {
-        let said = ended.message.as_deref().or(ended.reason.as_deref()).unwrap_or_default();
-        Some(format!("{} ended with code {}: {}", container.name, ended.exit_code, short(said)))
-    })?;
-    Some(Trouble { reason: "MeasurementFailed", message: failed })
+    let mut ended = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+    let failed = ended.find(|ended| ended.exit_code != 0)?;
+    let said = failed.message.as_deref().or(failed.reason.as_deref()).unwrap_or_default();
+    let message = format!("{} ended with code {}: {}", container.name, failed.exit_code, short(said));
+    Some(Trouble { reason: "MeasurementFailed", message })
 }
 
 /// The last words count: what comes before them is progress.
