@@ -8,6 +8,9 @@ use std::sync::{Mutex, MutexGuard};
 /// Annotation with a hash of what was applied.
 pub const HASH: &str = "eenn.dev/hash";
 
+/// Objects that are remembered. Only saves requests, so that all may be forgotten when there are too many.
+const MOST: usize = 100_000;
+
 /// Version of every object after it was last applied, by uid.
 #[derive(Debug, Default)]
 pub struct Applied(Mutex<HashMap<String, String>>);
@@ -22,7 +25,11 @@ impl Applied {
     /// It has been applied.
     pub fn remember<K: Resource>(&self, there: &K) {
         if let Some(uid) = there.uid() {
-            self.versions().insert(uid, version(there));
+            let mut versions = self.versions();
+            if versions.len() >= MOST {
+                versions.clear();
+            }
+            versions.insert(uid, version(there));
         }
     }
 
@@ -41,7 +48,11 @@ impl Applied {
 /// Changes when somebody changes what is wanted of the object. Objects without a generation have nothing but that.
 fn version<K: Resource>(object: &K) -> String {
     match object.meta().generation {
-        Some(generation) => format!("generation {generation}"),
+        // Labels and owners are no part of it.
+        Some(generation) => {
+            let owners: Vec<&str> = object.owner_references().iter().map(|owner| owner.uid.as_str()).collect();
+            format!("generation {generation} of {owners:?} with {:?}", object.labels())
+        }
         None => object.resource_version().unwrap_or_default(),
     }
 }

@@ -3,7 +3,8 @@
 use crate::controller::Failure;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
-use k8s_openapi::api::core::v1::ObjectReference;
+use axum::http::Request;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -103,6 +104,52 @@ impl Cluster {
         let typed = with_type(object);
         let applied = api.patch(&name, params, &Patch::Apply(&typed)).await;
         self.written(applied, || format!("apply {kind} {name}"))
+    }
+
+    /// Refuses a name that somebody else has taken. Nothing is written.
+    pub async fn check_free<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let (kind, name) = (kind::<K>(), object.name_any());
+        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
+        match api.create(&params, object).await {
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+                Err(Failure::Taken { kind: kind.to_owned(), name })
+            }
+            answer => answer.map(drop).map_err(Failure::api(format!("create {kind} {name}"))),
+        }
+    }
+
+    /// Sets the content of a Secret of ours, which nobody may read, or creates it. One with another owner is left alone.
+    pub async fn put_secret(&self, namespace: &str, secret: &Secret) -> Result<(), Failure> {
+        let name = secret.name_any();
+        self.may_write("Secret")?;
+        let action = || format!("set Secret {name}");
+        let owner = secret.owner_references().first().map(|owner| owner.uid.clone());
+        let patch = serde_json::json!([
+            { "op": "test", "path": "/metadata/ownerReferences/0/uid", "value": owner },
+            { "op": "add", "path": "/data", "value": secret.data },
+        ]);
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={MANAGER}");
+        let request = Request::patch(path).header("content-type", "application/json-patch+json");
+        let request = request.body(patch.to_string().into_bytes());
+        let request = request.map_err(|error| Failure::api(action())(kube::Error::Service(error.into())))?;
+        match self.client.request::<Secret>(request).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                match self.create(&self.api::<Secret>(namespace), secret).await {
+                    Err(Failure::Api { source, .. }) if already_exists(&source) => {
+                        Err(Failure::Taken { kind: "Secret".to_owned(), name })
+                    }
+                    created => created,
+                }
+            }
+            // The test of its owner.
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                Err(Failure::Taken { kind: "Secret".to_owned(), name })
+            }
+            patched => self.written(patched, action).map(drop),
+        }
     }
 
     /// Puts an object in the place of the version that it was read at.
@@ -227,6 +274,10 @@ impl Cluster {
         self.metrics.wrote(kind);
         Ok(())
     }
+}
+
+fn already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
 }
 
 /// The name of a kind, for labels that need it for ever. Kinds are few.

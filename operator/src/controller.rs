@@ -40,6 +40,16 @@ pub enum Failure {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Somebody else has an object of this name.
+    #[error(
+        "{kind} {name} is there already, and is not of this service; delete it, or give the EENNService another name"
+    )]
+    Taken {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// A certificate could not be issued.
     #[error(transparent)]
     Certificate(crate::identity::certificate::Unissued),
@@ -156,8 +166,15 @@ impl Failure {
     /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was
     /// too busy, or where somebody else wrote at the same time.
     pub fn refusal(&self) -> Option<String> {
+        if let Self::Taken { .. } = self {
+            return Some(self.to_string());
+        }
         let Self::Api { action, source } = self else { return None };
         let kube::Error::Api(status) = &**source else { return None };
+        // Of conflicts these stay.
+        if status.reason == "AlreadyExists" || status.message.starts_with("Apply failed") {
+            return Some(format!("cannot {action}: {}", status.message));
+        }
         let passes = matches!(status.code, 401 | 408 | 409 | 429 | 502..=504);
         (!passes).then(|| format!("cannot {action}: {}", status.message))
     }

@@ -22,6 +22,7 @@ pub mod health;
 pub mod identity;
 pub mod image_volumes;
 pub mod lease;
+pub mod made;
 pub mod manifests;
 pub mod measure;
 pub mod metrics;
@@ -67,6 +68,8 @@ pub struct Context {
     pub runtime_image: String,
     /// What was applied.
     pub applied: Applied,
+    /// What was made.
+    pub made: made::Made,
     /// What takes no new jobs any more.
     pub drains: Drains,
     /// Exit tables.

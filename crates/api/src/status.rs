@@ -288,6 +288,10 @@ pub struct EENNServiceStatus {
     /// For planning Manual: the EENNPlan that waits for `spec.approvedPlan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed_plan_ref: Option<ObjectReference>,
+    /// The highest generation that a plan of this service has had: none is used twice.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub last_plan_generation: i64,
     /// What the plan in force is expected to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Metrics>,

@@ -13,7 +13,7 @@ const SILENT: f64 = 15.0;
 const GRACE: f64 = 15.0;
 
 /// So long, in seconds, the first reason for which gateways could not be told is the one that is said.
-const SAME_WORDS: f64 = 600.0;
+const SAME_WORDS: f64 = 60.0;
 
 /// What gateways of a service should follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +59,11 @@ struct Entry {
     trouble: Option<(String, f64)>,
     /// Whether one has ever followed anything.
     followed: bool,
+    /// The highest generation that one has followed.
+    highest: u64,
+    /// Versions are to have at least this in front: more than gateways have heard of, where they follow something newer than they
+    /// should. So it is after a lease was deleted, or an operator without one took over.
+    transitions: u64,
     /// What gateways have counted lately.
     observed: Option<Metrics>,
 }
@@ -107,9 +112,20 @@ impl Standings {
         let Some(entry) = entries.get_mut(service) else { return false };
         let before = entry.following(now);
         entry.followed |= gateways.values().any(Option::is_some);
+        let ahead = entry.catch_up(&gateways);
         (entry.gateways, entry.asked) = (gateways, true);
         entry.trouble(trouble, now);
-        entry.following(now) != before
+        ahead || entry.following(now) != before
+    }
+
+    /// What versions of a service have to have in front at least.
+    pub fn transitions(&self, service: &Key) -> u64 {
+        self.entries().get(service).map_or(0, |entry| entry.transitions)
+    }
+
+    /// The highest generation of a plan that gateways of a service have followed.
+    pub fn highest_heard(&self, service: &Key) -> u64 {
+        self.entries().get(service).map_or(0, |entry| entry.highest)
     }
 
     /// What gateways of a service have counted lately. Whether that is news.
@@ -137,7 +153,7 @@ impl Standings {
         let Some(entry) = entries.get(service) else { return false };
         let Some(wanted) = &entry.wanted else { return false };
         let present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
-        present.into_iter().any(|heard| heard.version < wanted.version)
+        present.into_iter().any(|heard| heard.version != wanted.version)
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
@@ -149,16 +165,30 @@ impl Entry {
     fn following(&self, now: f64) -> Following {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
         let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
-        let count = present().filter(|heard| heard.version >= wanted.version).count();
+        let count = present().filter(|heard| heard.version == wanted.version).count();
         let in_time = self.followed && now - self.since < GRACE;
         if count > 0 || (in_time && present().next().is_some()) {
             return Following::Some(count.max(1), self.gateways.len());
         }
         let nobody = || match self.gateways.len() {
+            _ if present().next().is_some() => "gateways follow another one, and are being told".to_owned(),
             0 => "there is no gateway pod with an address".to_owned(),
             _ => "no gateway has been reached yet".to_owned(),
         };
         Following::None(self.trouble.as_ref().map_or_else(nobody, |(trouble, _)| trouble.clone()))
+    }
+
+    /// Notes how far gateways are. Whether one is further than it should be.
+    fn catch_up(&mut self, gateways: &BTreeMap<String, Option<Heard>>) -> bool {
+        let Some(wanted) = &self.wanted else { return false };
+        let before = self.transitions;
+        for heard in gateways.values().flatten() {
+            self.highest = self.highest.max(heard.version.generation);
+            if heard.version > wanted.version {
+                self.transitions = self.transitions.max(heard.version.transitions + 1);
+            }
+        }
+        self.transitions != before
     }
 
     /// The same words for a while: a network may find another excuse every time.
@@ -232,6 +262,18 @@ mod tests {
         // One that is not there holds up nothing.
         standings.want(&key, wanted(3, "pi"), true, 22.0);
         assert!(standings.lags(&key, 22.0) && !standings.lags(&key, 60.0));
+    }
+
+    #[test]
+    fn a_gateway_that_is_ahead_does_not_follow_and_is_overtaken() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        standings.want(&key, wanted(3, "pi"), true, 0.0);
+        assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (0, 0));
+        let ahead = Heard { at: 1.0, version: PolicyVersion { transitions: 4, generation: 6 } };
+        assert!(standings.heard(&key, [("x".to_owned(), Some(ahead))].into(), None, 1.0), "it has to be overtaken");
+        assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (5, 6));
+        assert!(standings.lags(&key, 1.0));
+        assert!(matches!(standings.following(&key, 20.0), Following::None(_)));
     }
 
     #[test]

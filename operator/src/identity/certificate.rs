@@ -50,19 +50,20 @@ fn authority_params(name: &str, from: Time, until: Time) -> CertificateParams {
     params
 }
 
-/// The certificate of `name` at `now`, with its key; `bundle`: whom the holder is to trust.
-pub fn issue(authority: &Authority, name: &str, bundle: &str, now: Time) -> Result<Pem, Unissued> {
+/// The certificate of a name at `now`, with its key; `holder`: who of those that have this name, one after the other; `bundle`: whom it is to
+/// trust.
+pub fn issue(authority: &Authority, (name, holder): (&str, &str), bundle: &str, now: Time) -> Result<Pem, Unissued> {
     let unissued = |source| Unissued { name: name.to_owned(), source };
     let signing = KeyPair::from_pem(&authority.key).map_err(unissued)?;
     let (from, until) = window(name, now);
-    let key = derived(&signing, name, from).map_err(unissued)?;
+    let key = derived(&signing, (name, holder), from).map_err(unissued)?;
     let mut params = CertificateParams::new([name.to_owned()]).map_err(unissued)?;
     params.distinguished_name = common_name(&short(name));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = (at(from), at(until));
-    params.serial_number = Some(serial(&authority.name, name, from));
+    params.serial_number = Some(serial(&authority.name, (name, holder), from));
     let issuer = Issuer::new(authority_params(&authority.name, authority.made - EARLIER, authority.ends), signing);
     let certificate = params.signed_by(&key, &issuer).map_err(unissued)?;
     Ok(Pem {
@@ -81,8 +82,9 @@ fn window(name: &str, now: Time) -> (Time, Time) {
 }
 
 /// A key that only the holder of the authority's can find.
-fn derived(authority: &KeyPair, name: &str, from: Time) -> Result<KeyPair, rcgen::Error> {
-    let info = [b"eenn.dev/certificate/1".as_slice(), name.as_bytes(), &from.to_be_bytes()];
+fn derived(authority: &KeyPair, (name, holder): (&str, &str), from: Time) -> Result<KeyPair, rcgen::Error> {
+    let info =
+        [b"eenn.dev/certificate/1".as_slice(), name.as_bytes(), b"/", holder.as_bytes(), b"/", &from.to_be_bytes()];
     let secret = Salt::new(HKDF_SHA256, b"eenn.dev").extract(authority.serialized_der());
     let mut seed = [0; 32];
     let expanded = secret.expand(&info, HKDF_SHA256).and_then(|key| key.fill(&mut seed));
@@ -90,8 +92,8 @@ fn derived(authority: &KeyPair, name: &str, from: Time) -> Result<KeyPair, rcgen
     KeyPair::try_from([&ED25519_PKCS8[..], &seed].concat())
 }
 
-fn serial(authority: &str, name: &str, from: Time) -> SerialNumber {
-    let mut number: Vec<u8> = Sha256::digest(format!("{authority}/{name}/{from}"))[..16].to_vec();
+fn serial(authority: &str, (name, holder): (&str, &str), from: Time) -> SerialNumber {
+    let mut number: Vec<u8> = Sha256::digest(format!("{authority}/{name}/{holder}/{from}"))[..16].to_vec();
     // Positive, and never shorter.
     number[0] = number[0] & 0x7f | 0x40;
     SerialNumber::from(number)
@@ -123,10 +125,12 @@ mod tests {
     #[test]
     fn the_same_is_issued_again_until_half_of_its_time_is_over() {
         let authority = authority(NOW).unwrap();
-        let issue = |name: &str, now: Time| issue(&authority, name, &authority.certificate, now).unwrap();
+        let issue = |name: &str, now: Time| issue(&authority, (name, "u1"), &authority.certificate, now).unwrap();
         let first = issue("camera.edge.svc", NOW);
         assert!(first == issue("camera.edge.svc", NOW));
         assert!(first != issue("doors.edge.svc", NOW) && first.key != issue("doors.edge.svc", NOW).key);
+        let other = super::issue(&authority, ("camera.edge.svc", "u2"), &authority.certificate, NOW).unwrap();
+        assert!(other.key != first.key, "who has the name next has another key");
         let changes: Vec<i64> = (1..=45)
             .filter(|day| issue("camera.edge.svc", NOW + (day - 1) * DAY) != issue("camera.edge.svc", NOW + day * DAY))
             .collect();
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn peers_accept_what_is_issued() {
         let authority = authority(now()).unwrap();
-        let tls = |name| Tls::of(&issue(&authority, name, &authority.certificate, now()).unwrap()).unwrap();
+        let tls = |name| Tls::of(&issue(&authority, (name, ""), &authority.certificate, now()).unwrap()).unwrap();
         let (ours, theirs) = (tls("eenn.operator.eenn.dev"), tls("camera.edge.svc"));
         assert_eq!(theirs.names(), ["camera.edge.svc"]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -171,8 +175,8 @@ mod tests {
     fn long_names_are_certified_and_names_that_are_none_are_refused() {
         let authority = authority(NOW).unwrap();
         let long = format!("{}.{}.svc", "a".repeat(60), "b".repeat(60));
-        assert!(issue(&authority, &long, "", NOW).is_ok());
-        let error = issue(&authority, "ü", "", NOW).unwrap_err().to_string();
+        assert!(issue(&authority, (&long, ""), "", NOW).is_ok());
+        let error = issue(&authority, ("ü", ""), "", NOW).unwrap_err().to_string();
         assert!(error.starts_with("no certificate for ü: "), "{error}");
     }
 }

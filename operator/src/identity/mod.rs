@@ -76,7 +76,7 @@ impl Identity {
     /// Of these authorities; certified as operator of that name.
     pub fn of(authorities: Authorities, operator: &str) -> Result<Self, Unissued> {
         let name = operator_name(operator);
-        let pem = issued(&authorities, &name, now())?;
+        let pem = issued(&authorities, &name, "", now())?;
         let tls = Tls::of(&pem).expect("what was issued can be used");
         Ok(Self { authorities: Mutex::new(authorities), name, tls })
     }
@@ -88,14 +88,14 @@ impl Identity {
         Arc::new(Self::of(authorities, "eenn").expect("there is an authority"))
     }
 
-    /// The certificate of a service at `now`.
-    pub fn of_service(&self, service: &str, namespace: &str, now: Time) -> Result<Pem, Unissued> {
-        self.of_name(&service_name(service, namespace), now)
+    /// The certificate of a service at `now`. One with another uid has another key.
+    pub fn of_service(&self, service: &str, namespace: &str, uid: &str, now: Time) -> Result<Pem, Unissued> {
+        self.of_name(&service_name(service, namespace), uid, now)
     }
 
-    /// The certificate of whoever has this name, at `now`.
-    pub fn of_name(&self, name: &str, now: Time) -> Result<Pem, Unissued> {
-        issued(&self.authorities(), name, now)
+    /// The certificate of whoever has this name, at `now`; `holder` tells those apart who have it one after the other.
+    pub fn of_name(&self, name: &str, holder: &str, now: Time) -> Result<Pem, Unissued> {
+        issued(&self.authorities(), name, holder, now)
     }
 
     /// Dials processes of a service.
@@ -110,7 +110,7 @@ impl Identity {
 
     /// Goes on with what has been found to be there.
     fn renew(&self, authorities: Authorities, now: Time) -> Result<(), Unissued> {
-        let pem = issued(&authorities, &self.name, now)?;
+        let pem = issued(&authorities, &self.name, "", now)?;
         if let Err(error) = self.tls.replace(&pem) {
             tracing::error!("certificate of the operator not renewed: {error}");
         }
@@ -123,9 +123,9 @@ impl Identity {
     }
 }
 
-fn issued(authorities: &Authorities, name: &str, now: Time) -> Result<Pem, Unissued> {
+fn issued(authorities: &Authorities, name: &str, holder: &str, now: Time) -> Result<Pem, Unissued> {
     let signing = authorities.signing(now).expect("there is always one that signs");
-    certificate::issue(signing, name, &authorities.bundle(), now)
+    certificate::issue(signing, (name, holder), &authorities.bundle(), now)
 }
 
 /// Waits until there are authorities: those of the Secret, or new ones.

@@ -26,7 +26,7 @@ use api::{DevicePool, EENNModel, EENNService};
 use attempt::{Standing, Trouble};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use known::Missing;
 use kube::core::ObjectMeta;
@@ -331,11 +331,14 @@ async fn equip(context: &Context, model: &EENNModel, job: &Job) -> Result<(), Fa
     let key = Key::of(job);
     let namespace = &key.namespace;
     let name = identity::model_name(&model.name_any(), namespace);
-    let pem = context.identity.of_name(&name, identity::now()).map_err(Failure::Certificate)?;
+    let pem = context
+        .identity
+        .of_name(&name, &model.uid().unwrap_or_default(), identity::now())
+        .map_err(Failure::Certificate)?;
     let hash = labels::hash_of(&[&pem.certificate[..], &pem.key, &pem.authorities].concat());
     if context.certified.is_due(&key, &hash, LOOK_EVERY, clock::now()) {
         let secret = build::secret(job, &pem);
-        context.cluster.apply_unless_taken(&context.cluster.api::<Secret>(namespace), &secret).await?;
+        context.cluster.put_secret(namespace, &secret).await?;
         let policy = build::network_policy(job, &context.namespace);
         context.cluster.apply(&context.cluster.api::<NetworkPolicy>(namespace), &policy).await?;
         context.certified.given(key, hash, clock::now());

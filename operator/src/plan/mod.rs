@@ -57,7 +57,9 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     let Some(Gathered { inputs, tables, hash }) = gather(context, &pool).await? else { return Ok(None) };
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
-    let tried = context.tried.is(&Key::of(&*pool), &hash);
+    // Something may have come of it for each service that is there now, and not for one of that name before.
+    let known = |key: &Key| context.caches.services.get(key).is_some_and(|one| context.plan_notes.of(&one).is_some());
+    let tried = context.tried.is(&Key::of(&*pool), &hash) && inputs.services.values().all(known);
     if tried || inputs.services.keys().all(is_current) {
         return Ok(None);
     }
@@ -74,13 +76,14 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
         // One that was stored before another could not be stays: otherwise there would be one more with every try.
         let is_new = !is_current(name);
         if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
-            && let Err(failed) = store(context, key, newest.get(name), spec.clone(), &hash).await
+            && let Err(failed) = store(context, key, newest.get(name), of(key, &newest, name, spec), &hash).await
         {
             // Those of other services are stored all the same.
             note.trouble = failed.refusal().or(note.trouble);
             failure = Some(failed);
         }
-        if context.plan_notes.set(key, note) {
+        let service = context.caches.services.get(key);
+        if service.is_some_and(|service| context.plan_notes.set(&service, note)) {
             services.add(key.clone());
         }
     }
@@ -89,6 +92,15 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
+}
+
+/// The plan of a service, and why it has it in its own words.
+fn of(key: &Key, newest: &Newest, name: &str, spec: &EENNPlanSpec) -> EENNPlanSpec {
+    let reason = match newest.contains_key(name) {
+        true => spec.reason.clone(),
+        false => format!("first plan of {}", key.name),
+    };
+    EENNPlanSpec { reason, ..spec.clone() }
 }
 
 /// What a pool is planned with.
@@ -151,12 +163,10 @@ fn made_for(plan: &EENNPlan) -> Option<&String> {
 }
 
 fn reason(inputs: &Inputs, newest: &Newest) -> String {
-    let new: Vec<&str> =
-        inputs.services.keys().filter(|name| !newest.contains_key(*name)).map(String::as_str).collect();
-    match new.len() {
-        0 => "services, models, targets, nodes or the pool have changed".to_owned(),
-        1 => format!("first plan of {}", new[0]),
-        many => format!("first plans of {} and {} more", new[0], many - 1),
+    // Nothing of the names of others: they may be of other people.
+    match inputs.services.keys().all(|name| newest.contains_key(name)) {
+        true => "services, models, targets, nodes or the pool have changed".to_owned(),
+        false => "another service of the pool is new, and is planned with it".to_owned(),
     }
 }
 
@@ -240,7 +250,10 @@ async fn put(
     hash: Option<&str>,
 ) -> Result<(Mark, i64), Failure> {
     let key = Key::of(service);
-    let generation = newest.map_or(0, |newest| newest.spec.generation) + 1;
+    // Gateways tell policies apart by it: none is used twice, even if plans were deleted.
+    let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
+    let heard = i64::try_from(context.standings.highest_heard(&key)).unwrap_or_default();
+    let generation = newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard) + 1;
     let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
     let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
     let name = format!("{}-{generation}", key.name);

@@ -3,6 +3,7 @@
 use crate::cache::Key;
 use api::EENNService;
 use api::status::RejectedDevice;
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
@@ -17,17 +18,21 @@ pub struct Note {
 
 /// One per service, from when it was last planned for until it is again.
 #[derive(Debug, Default)]
-pub struct Notes(Mutex<BTreeMap<Key, Note>>);
+pub struct Notes(Mutex<BTreeMap<Key, (Option<String>, Note)>>);
 
 impl Notes {
     /// What is to be said of a service; `None` where nobody has tried yet.
     pub fn of(&self, service: &EENNService) -> Option<Note> {
-        self.notes().get(&Key::of(service)).cloned()
+        let notes = self.notes();
+        let (uid, note) = notes.get(&Key::of(service))?;
+        // Not of one of that name that was there before.
+        (*uid == service.uid()).then(|| note.clone())
     }
 
     /// Notes it. Whether that is news.
-    pub fn set(&self, service: &Key, note: Note) -> bool {
-        self.notes().insert(service.clone(), note.clone()).as_ref() != Some(&note)
+    pub fn set(&self, service: &EENNService, note: Note) -> bool {
+        let entry = (service.uid(), note);
+        self.notes().insert(Key::of(service), entry.clone()).as_ref() != Some(&entry)
     }
 
     /// A service is gone.
@@ -35,7 +40,7 @@ impl Notes {
         self.notes().remove(service);
     }
 
-    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, Note>> {
+    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, (Option<String>, Note)>> {
         self.0.lock().expect("nothing panics while it holds notes")
     }
 }

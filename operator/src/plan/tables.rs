@@ -50,7 +50,11 @@ impl Tables {
             found.as_ref().ok_or_else(|| format!("there is no ConfigMap {name:?}")).and_then(|it| parse(it, key));
         let read = read.map(Arc::new);
         let version = found.and_then(|found| found.resource_version()).unwrap_or_default();
-        self.0.lock().expect("nothing panics while it holds tables").insert(place, (version, read.clone()));
+        let mut tables = self.0.lock().expect("nothing panics while it holds tables");
+        // Those of ConfigMaps that are gone would stay for ever.
+        tables.retain(|(key, _), _| context.caches.config_maps.get(key).is_some());
+        tables.insert(place, (version, read.clone()));
+        drop(tables);
         Ok(read)
     }
 }

@@ -34,6 +34,9 @@ pub struct Thought {
 /// Devices and reasons, per service.
 pub type LeftOut = BTreeMap<String, Vec<(String, String)>>;
 
+/// What the images of gateways and fragments are made for.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
 
@@ -122,7 +125,7 @@ impl Thought {
         let request = placement::Request {
             models,
             weights: &weights,
-            architectures: &[],
+            architectures: &ARCHITECTURES.map(str::to_owned),
             incumbent,
             evaluations: effort.placements,
             seed: effort.ask.seed,

@@ -13,6 +13,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -227,14 +228,34 @@ where
 {
     let hash = labels::hash(&serde_json::to_string(desired).unwrap_or_default());
     let key = Key::of(desired);
-    if cache.get(&key).is_some_and(|there| context.applied.is_current(&*there, &hash)) {
+    let there = cache.get(&key);
+    if there.as_ref().is_some_and(|there| context.applied.is_current(&**there, &hash)) {
         return Ok(());
+    }
+    match &there {
+        Some(there) if !same_owner(&**there, desired) => {
+            return Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: key.name });
+        }
+        Some(_) => {}
+        None if context.made.has(&K::kind(&()), &key) => {}
+        // Names with a hash are nobody else's.
+        None if !labels::has_hash(&key.name) => {
+            context.cluster.check_free(&context.cluster.api::<K>(&key.namespace), desired).await?;
+        }
+        None => {}
     }
     let mut desired = desired.clone();
     desired.annotations_mut().insert(HASH.to_owned(), hash);
     let there = context.cluster.apply(&context.cluster.api::<K>(&key.namespace), &desired).await?;
     context.applied.remember(&there);
+    context.made.add(&K::kind(&()), &key);
     Ok(())
+}
+
+/// Whether an object belongs to the service that it is made for; not to one of that name that was there before.
+fn same_owner<C: Resource, K: Resource>(there: &C, desired: &K) -> bool {
+    let owners = |uids: &[OwnerReference]| uids.iter().map(|owner| owner.uid.clone()).collect::<BTreeSet<_>>();
+    !owners(there.owner_references()).is_disjoint(&owners(desired.owner_references()))
 }
 
 /// Whose pods are ready.

@@ -1,13 +1,14 @@
 //! Which certificates services were given. The operator cannot see the Secrets, so it makes sure of them every so often: where they are
 //! what they should be, that changes nothing.
 
-use super::build::{Blueprint, access};
+use super::build::access;
 use super::labels;
 use crate::Context;
 use crate::cache::Key;
 use crate::controller::Failure;
 use crate::identity;
-use k8s_openapi::api::core::v1::Secret;
+use api::EENNService;
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -40,15 +41,17 @@ impl Certified {
 }
 
 /// Gives a service its certificate. `waiting`: whether some of its pods are not ready.
-pub async fn certify(context: &Context, blueprint: &Blueprint<'_>, waiting: bool, now: f64) -> Result<(), Failure> {
-    let key = Key::of(blueprint.service);
-    let pem = context.identity.of_service(&key.name, &key.namespace, identity::now()).map_err(Failure::Certificate)?;
+pub async fn certify(context: &Context, service: &EENNService, waiting: bool, now: f64) -> Result<(), Failure> {
+    let key = Key::of(service);
+    let pem = context
+        .identity
+        .of_service(&key.name, &key.namespace, &service.uid().unwrap_or_default(), identity::now())
+        .map_err(Failure::Certificate)?;
     let hash = labels::hash_of(&[&pem.certificate[..], &pem.key, &pem.authorities].concat());
     if !context.certified.is_due(&key, &hash, if waiting { SOON } else { AGAIN }, now) {
         return Ok(());
     }
-    let secret = access::certificates(blueprint, &pem);
-    context.cluster.apply_unless_taken(&context.cluster.api::<Secret>(&key.namespace), &secret).await?;
+    context.cluster.put_secret(&key.namespace, &access::certificates(service, &pem)).await?;
     context.certified.given(key, hash, now);
     Ok(())
 }

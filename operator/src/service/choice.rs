@@ -17,6 +17,10 @@ pub struct Choice {
     pub proposed: Option<Arc<EENNPlan>>,
     /// Nobody needs them any more.
     pub obsolete: Vec<Arc<EENNPlan>>,
+    /// Of all plans there are.
+    pub newest_generation: i64,
+    /// What `spec.approvedPlan` names, where there is no such plan and none in force.
+    pub unknown_approval: Option<String>,
 }
 
 /// Those of `plans` that belong to the service; not to one of the same name that was there before.
@@ -43,7 +47,10 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
     let needed = |plan: &Arc<EENNPlan>| in_force.iter().chain(&proposed).any(|one| same(one, plan));
     let older = plans.len().saturating_sub(KEPT);
     let obsolete = plans.iter().take(older).filter(|plan| !needed(plan)).cloned().collect();
-    Choice { in_force, proposed, obsolete }
+    let newest_generation = plans.last().map_or(0, |plan| plan.spec.generation);
+    let named = service.spec.approved_plan.as_ref().filter(|_| in_force.is_none()).map(ToString::to_string);
+    let unknown_approval = named.filter(|_| service.spec.planning == Planning::Manual);
+    Choice { in_force, proposed, obsolete, newest_generation, unknown_approval }
 }
 
 /// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt.
@@ -68,9 +75,10 @@ pub fn is_back(choice: &Choice, plans: &[Arc<EENNPlan>]) -> bool {
 
 /// The newest plan with the placement that was approved: policies adapt within it.
 fn approved(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Option<Arc<EENNPlan>> {
-    let named = service.spec.approved_plan.as_ref()?;
-    let approved = plans.iter().find(|plan| plan.name_any() == named.as_str());
-    // Also after it has been cleared away: what follows it is the plan that was put in its place.
+    let named = service.spec.approved_plan.as_ref();
+    let approved = named.and_then(|named| plans.iter().find(|plan| plan.name_any() == named.as_str()));
+    // Also after it has been cleared away, and before anything was approved of a service that is there already: it goes on with what it
+    // has.
     let before = service.status.as_ref().and_then(|status| status.plan_ref.as_ref());
     let before = || plans.iter().find(|plan| before.is_some_and(|before| plan.name_any() == before.name.as_str()));
     let placement: &[PlannedChain] = &approved.or_else(before)?.spec.chains;

@@ -49,9 +49,20 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         // The new one comes by the watch.
         return Ok(None);
     }
+    // Whatever else there is: what runs needs it, also while it is paused or waits for somebody.
+    let certified = match plans.is_empty() {
+        true => Ok(()),
+        false => {
+            let followed = matches!(context.standings.following(key, clock::now()), Following::Some(..));
+            certified::certify(context, &service, !followed, clock::now()).await
+        }
+    };
     let (found, brought) = match references::find(context, &service) {
         Ok(found) => {
-            let brought = bring(context, &service, &found, &choice, paused).await;
+            let brought = match certified {
+                Ok(()) => bring(context, &service, &found, &choice, paused).await,
+                Err(failure) => Err(failure),
+            };
             (Ok(found), brought)
         }
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
@@ -83,11 +94,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     for plan in choice.obsolete.iter().filter(|_| !paused) {
         context.cluster.delete(&context.cluster.api::<EENNPlan>(&key.namespace), &**plan).await?;
     }
-    let certificates = standing.as_ref().map(|standing| match standing.waiting.is_empty() {
-        true => certified::AGAIN,
-        false => certified::SOON,
-    });
-    Ok(standing.and_then(|standing| standing.again).or(certificates))
+    let waits = standing.as_ref().is_some_and(|standing| !standing.waiting.is_empty());
+    let certificates = if waits { certified::SOON } else { certified::AGAIN };
+    Ok(standing.and_then(|standing| standing.again).or(Some(certificates)))
 }
 
 /// A service is gone, or no longer ours.
@@ -96,6 +105,7 @@ fn forget(context: &Context, key: &Key) {
     context.standings.forget(key);
     context.certified.forget(key);
     context.plan_notes.forget(key);
+    context.made.forget(&key.namespace, &key.name);
 }
 
 /// Builds and applies what the plan in force says; of what is paused it only looks how far it is.
@@ -114,7 +124,7 @@ async fn bring(
         plan,
         image: &context.runtime_image,
         version: PolicyVersion {
-            transitions: context.cluster.transitions(),
+            transitions: context.cluster.transitions().max(context.standings.transitions(&Key::of(service))),
             generation: plan.spec.generation.unsigned_abs(),
         },
         operator: Operator { name: &context.operator_name, namespace: &context.namespace },
@@ -123,8 +133,6 @@ async fn bring(
     if paused {
         return Ok(Some(apply::standing(context, &apply::deployments(&children))));
     }
-    let before = context.standings.following(&key, clock::now());
-    certified::certify(context, &blueprint, !matches!(before, Following::Some(..)), clock::now()).await?;
     let policies = children.policies.clone();
     let standing = apply::apply(context, service, children).await?;
     let wanted = Wanted { pool: Key::of(&*found.pool), plan: Arc::clone(plan), version: blueprint.version, policies };

@@ -93,6 +93,7 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
         conditions: conditions(&before.conditions, &findings, generation, now),
         plan_ref: choice.in_force.as_ref().and_then(name),
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
+        last_plan_generation: before.last_plan_generation.max(choice.newest_generation),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
         observed: seen.observed.cloned().or(before.observed),
         endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
@@ -143,7 +144,10 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
         }
         (None, Some(plan), _) => {
             let name = plan.name_any();
-            let message = format!("EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}");
+            let unknown = choice.unknown_approval.as_ref();
+            let unknown =
+                unknown.map(|unknown| format!("; there is no {unknown:?}, which it names")).unwrap_or_default();
+            let message = format!("EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}{unknown}");
             Finding::fails("Planned", "WaitsForApproval", message)
         }
         (None, None, Some(note)) => Finding::fails("Planned", "NoPlan", note),

@@ -3,12 +3,14 @@
 use super::documents::{CONTROL_PORT, JOBS_PORT, METRICS_PORT, REQUESTS_PORT};
 use super::{Blueprint, labels};
 use crate::identity;
+use api::EENNService;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 use transport::tls::Pem;
 
@@ -27,8 +29,8 @@ pub fn certificates_name(service: &str) -> String {
 }
 
 /// That Secret.
-pub fn certificates(blueprint: &Blueprint<'_>, pem: &Pem) -> Secret {
-    identity::of_pods(blueprint.metadata(certificates_name(&blueprint.name())), pem)
+pub fn certificates(service: &EENNService, pem: &Pem) -> Secret {
+    identity::of_pods(super::metadata(service, certificates_name(&service.name_any())), pem)
 }
 
 /// Fragments take jobs of their own service only; gateways take requests of anybody. Control is the operator's; metrics are open to

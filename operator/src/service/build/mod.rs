@@ -111,12 +111,17 @@ impl Blueprint<'_> {
 
     /// Metadata of an object of the service, which is deleted with it.
     pub fn metadata(&self, name: impl Into<String>) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.into()),
-            namespace: self.service.namespace(),
-            labels: Some(labels::of_service(&self.name())),
-            owner_references: self.service.controller_owner_ref(&()).map(|owner| vec![owner]),
-            ..ObjectMeta::default()
-        }
+        metadata(self.service, name)
+    }
+}
+
+/// Metadata of an object of a service, which is deleted with it.
+pub fn metadata(service: &EENNService, name: impl Into<String>) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: service.namespace(),
+        labels: Some(labels::of_service(&service.name_any())),
+        owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
     }
 }

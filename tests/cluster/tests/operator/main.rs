@@ -38,6 +38,8 @@ const TESTS: &[Test] = &[
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
     ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
+    ("a_service_made_again_is_planned_again", a_service_made_again_is_planned_again),
+    ("what_others_have_made_is_left_alone", what_others_have_made_is_left_alone),
     ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
     ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
@@ -150,6 +152,7 @@ fn what_is_deleted_comes_back() -> anyhow::Result<()> {
     }
     scene.kubectl(&["-n", NAMESPACE, "delete", "eennplans", "--all"])?;
     scene.until("there is a plan again", || scene.names("eennplans").is_ok_and(|names| !names.is_empty()))?;
+    ensure!(scene.names("eennplans")? == ["camera-2"], "gateways tell plans apart by their generations");
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
@@ -421,5 +424,47 @@ fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()>
         })
     })?;
     scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn a_service_made_again_is_planned_again() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.kubectl(&["-n", NAMESPACE, "delete", SERVICE, "--cascade=foreground", "--timeout=60s"])?;
+    scene.until("its plans are gone", || scene.names("eennplans").is_ok_and(|names| names.is_empty()))?;
+    std::thread::sleep(Duration::from_secs(2));
+    scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn what_others_have_made_is_left_alone() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.kubectl(&["-n", NAMESPACE, "create", "service", "clusterip", "camera", "--tcp=80:80"])?;
+    scene.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "create",
+        "secret",
+        "generic",
+        "camera-certificates",
+        "--from-literal=password=x",
+    ])?;
+    scene.apply_all()?;
+    for (kind, name) in [("secret", "camera-certificates"), ("service", "camera")] {
+        scene.wait_for(SERVICE, "Placed", "False", "NotApplied")?;
+        scene.until("it says what is in the way", || {
+            let said = scene.condition(SERVICE, "Placed").map(|(_, _, message)| message.to_lowercase());
+            said.is_ok_and(|said| said.contains(&format!("{kind} {name} is there already")))
+        })?;
+        let there = scene.get(&format!("{kind}/{name}"))?;
+        ensure!(there["metadata"]["ownerReferences"].is_null(), "{there:#}");
+        ensure!(
+            there["data"]["tls.key"].is_null() && there["spec"]["selector"]["eenn.dev/service"].is_null(),
+            "{there:#}"
+        );
+        scene.kubectl(&["-n", NAMESPACE, "delete", kind, name])?;
+    }
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
