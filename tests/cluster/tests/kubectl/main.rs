@@ -294,11 +294,17 @@ fn who_may_see_less_is_shown_less() -> anyhow::Result<()> {
     holds(&text, &["camera waits for gateways camera-1", "Not shown: cannot list devicepools: "])?;
     let refused = plugin.refusal(&[&["explain", "camera"], &as_ann[..]].concat())?;
     ensure!(refused.contains("cannot get DevicePool edge"), "{refused}");
-    patch(&scene, r#"{"spec": {"planning": "Manual"}}"#)?;
-    scene.until("the plan waits", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["proposedPlanRef"]["name"] == "camera-1")
+    patch(
+        &scene,
+        r#"{"spec": {"planning": "Manual", "placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,
+    )?;
+    scene.until("a plan waits, and the one before stays in force", || {
+        scene.get(SERVICE).is_ok_and(|service| {
+            let name = |field: &str| service["status"][field]["name"].clone();
+            name("proposedPlanRef") == "camera-2" && name("planRef") == "camera-1"
+        })
     })?;
     let said = plugin.say(&[&["approve", "camera", "--yes"], &as_ann[..]].concat())?.refused()?;
-    ensure!(said.contains("cannot approve camera-1") && said.contains("cannot patch resource"), "{said}");
+    ensure!(said.contains("cannot approve camera-2") && said.contains("cannot patch resource"), "{said}");
     Ok(())
 }
