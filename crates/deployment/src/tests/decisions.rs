@@ -63,6 +63,7 @@ fn what_an_object_holds_is_planned_on_from() {
     // Also where manifests say nothing of these chains any more.
     let mut manifests = example();
     manifests.services[0].spec.placement.pinned.truncate(1);
+    manifests.services[0].spec.placement.pinned[0].probability = None;
     let chains = [("camera".to_owned(), spec.chains.clone())].into();
     assert_eq!(read_back(&deployed(&with_chains(&manifests, &chains)), &[&spec]).unwrap(), *plan);
     let error = read_back(&deployed(&manifests), &[&spec]).unwrap_err().to_string();
@@ -96,7 +97,7 @@ fn without_a_node_jobs_go_where_others_went() {
         by_present: vec![],
     };
     document.default = vec![choice("left", 0.5), choice("right", 0.25), choice("right", 0.25)];
-    for row in &mut document.rates.as_mut().unwrap().rows {
+    for row in document.rates.iter_mut().flat_map(|table| &mut table.rows) {
         row.default = vec![choice("left", 1.0)];
     }
     spec.policy = serde_json::to_string(&document).unwrap();
@@ -106,7 +107,8 @@ fn without_a_node_jobs_go_where_others_went() {
     assert_eq!((left.chains.clone(), left.predicted.len()), (spec.chains.clone(), 0), "nothing is moved");
     let document: PolicyDocument = serde_json::from_str(&left.policy).unwrap();
     assert_eq!(document.default.len(), 2);
-    assert!(document.rates.unwrap().rows.iter().all(|row| row.default.iter().all(|one| one.chain == "right")));
+    let rows = document.rates.iter().flat_map(|table| &table.rows);
+    assert!(rows.into_iter().all(|row| row.default.iter().all(|one| one.chain == "right")));
     assert_eq!(without_nodes(&left, 6, 6, &[nodes[0].clone()].into()).unwrap(), None, "no jobs go there");
     assert_eq!(without("elsewhere"), None);
     assert_eq!(without_nodes(&spec, 6, 6, &nodes.iter().cloned().collect()).unwrap(), None, "nothing else is left");

@@ -153,6 +153,9 @@ fn comparable(state: &Value) -> Value {
             None => name.clone(),
         };
         let mut object = object.clone();
+        if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+            status.remove("lastPlanGeneration");
+        }
         without_counts(&mut object, &in_force);
         kept.insert(name, object);
     }
