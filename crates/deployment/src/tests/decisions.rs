@@ -64,10 +64,10 @@ fn what_an_object_holds_is_planned_on_from() {
     let mut manifests = example();
     manifests.services[0].spec.placement.pinned.truncate(1);
     manifests.services[0].spec.placement.pinned[0].probability = None;
-    let chains = [("camera".to_owned(), spec.chains.clone())].into();
+    let chains = [(deployment.services[0].name.clone(), spec.chains.clone())].into();
     assert_eq!(read_back(&deployed(&with_chains(&manifests, &chains)), &[&spec]).unwrap(), *plan);
     let error = read_back(&deployed(&manifests), &[&spec]).unwrap_err().to_string();
-    assert!(error.starts_with("the policy of plan 7 of service \"camera\": its chains are not"), "{error}");
+    assert!(error.contains("the policy of plan 7 of service") && error.contains("its chains are not"), "{error}");
     let mut faster = spec.clone();
     faster.forecast[0].rate = "170".parse().unwrap();
     assert_eq!(with_forecast(problem.clone(), &[&faster]).services[0].sources[0].rate.get(), 170.0);
@@ -88,7 +88,7 @@ fn shares(spec: &EENNPlanSpec) -> std::collections::BTreeMap<String, f64> {
 fn without_a_node_jobs_go_where_others_went() {
     let mut spec = object(&planned(), "because");
     let mut document: PolicyDocument = serde_json::from_str(&spec.policy).unwrap();
-    let nodes: Vec<String> = spec.chains.iter().map(|chain| chain.fragments.last().unwrap().node.to_string()).collect();
+    let nodes: Vec<String> = spec.chains.iter().map(|chain| chain.fragments[0].node.to_string()).collect();
     // A mixture of both, and rows that take one only.
     let choice = |chain: &str, probability: f64| wire::document::ChoiceDocument {
         probability,
