@@ -146,7 +146,7 @@ fn check(what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &
     let object = failed.what.trim_end_matches("/status").rsplit('/').next().expect("a path");
     let named = failure.to_string();
     let is_created = failed.what.starts_with("POST");
-    assert!(named.contains(object) || is_created && named.contains("EENNPlan camera-1"), "{what}: {named}");
+    assert!(named.contains(object) || is_created && named.contains(" camera"), "{what}: {named}");
     assert_eq!(failure.refusal().is_some(), users_must_know, "{what}: {named}");
     let again = if users_must_know { Outcome::Failed } else { Outcome::Interrupted };
     assert_eq!(failure.outcome(), again, "{what}: {named}");
