@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 const EENN: &str = "/apis/eenn.dev/v1alpha1";
 const NAMESPACE: &str = "crowd";
+/// Where the operator has its own objects.
+const HOME: &str = "eenn-system";
 /// Services of a pool.
 const PER_POOL: usize = 20;
 /// A fragment and a gateway.
@@ -22,7 +24,9 @@ impl<'a> Crowd<'a> {
     pub(crate) fn gather(plane: &'a ControlPlane, services: usize) -> anyhow::Result<Self> {
         let crowd = Self { api: plane.api(), services };
         crowd.definitions(plane)?;
-        crowd.api.post("/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}}))?;
+        for namespace in [HOME, NAMESPACE] {
+            crowd.api.post("/api/v1/namespaces", &json!({"metadata": {"name": namespace}}))?;
+        }
         crowd.api.post(&crowd.path("/api/v1", "configmaps"), &exit_table()?)?;
         crowd.api.post(&crowd.path(EENN, "eennmodels"), &model())?;
         for pool in 0..services.div_ceil(PER_POOL) {
@@ -65,20 +69,20 @@ impl<'a> Crowd<'a> {
         Ok(here + list["metadata"]["remainingItemCount"].as_u64().unwrap_or_default() as usize)
     }
 
-    /// Whether the last children of all services are there.
-    pub(crate) fn all_applied(&self) -> anyhow::Result<bool> {
-        Ok(self.count("/apis/apps/v1", "deployments")? >= DEPLOYMENTS * self.services)
+    /// How many of the last children of all services are there, and of how many.
+    pub(crate) fn all_applied(&self) -> anyhow::Result<(usize, usize)> {
+        Ok((self.count("/apis/apps/v1", "deployments")?, DEPLOYMENTS * self.services))
     }
 
-    /// Whether pods of all services are ready.
-    pub(crate) fn all_ready(&self) -> anyhow::Result<bool> {
+    /// Of how many services pods are ready, and of how many.
+    pub(crate) fn all_ready(&self) -> anyhow::Result<(usize, usize)> {
         let list = self.api.get(&self.path(EENN, "eennservices"))?;
         let services = list["items"].as_array().context("a list has items")?;
         let is_ready = |service: &Value| {
             let conditions = service["status"]["conditions"].as_array();
             conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Placed" && one["status"] == "True"))
         };
-        Ok(services.iter().all(is_ready))
+        Ok((services.iter().filter(|service| is_ready(service)).count(), self.services))
     }
 
     /// Objects that the operator makes for one service; its plan is one of them.

@@ -24,6 +24,7 @@ const USER: &str = "measured";
 const EDITS: usize = 40;
 /// Generous: what is too slow is to be measured, not given up on.
 const PATIENCE: Duration = Duration::from_secs(900);
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     if let Some(reason) = unavailable(&Binary::ALL) {
@@ -59,10 +60,10 @@ fn run(services: usize) -> anyhow::Result<bool> {
 }
 
 fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyhow::Result<Vec<Measured>> {
-    operator.until("all children are there", || crowd.all_applied())?;
+    operator.until("Deployments are there", || crowd.all_applied())?;
     let applied = operator.began.elapsed();
     say(&format!("all Deployments after {:.1} s", applied.as_secs_f64()));
-    operator.until("all services are ready", || crowd.all_ready())?;
+    operator.until("services are placed", || crowd.all_ready())?;
     let ready = operator.began.elapsed();
     let log = operator.log();
     let count = |what: &str| log.matches(what).count();
@@ -136,12 +137,24 @@ impl Operator {
         Ok(Self { child, began: Instant::now(), folder })
     }
 
-    fn until(&self, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-        while !holds()? {
-            ensure!(self.began.elapsed() < PATIENCE, "not in {} s: {what}", PATIENCE.as_secs());
+    /// Waits until all are there; `there` tells how many of how many are.
+    fn until(&mut self, what: &str, mut there: impl FnMut() -> anyhow::Result<(usize, usize)>) -> anyhow::Result<()> {
+        let mut said = Instant::now();
+        loop {
+            let (some, all) = there()?;
+            if some >= all {
+                return Ok(());
+            }
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                say(&format!("{:.0} s: {some} of {all} {what}", self.began.elapsed().as_secs_f64()));
+            }
+            let log = self.log();
+            let end: Vec<&str> = log.lines().rev().take(5).collect();
+            ensure!(self.child.try_wait()?.is_none(), "the operator has ended; its log, last first: {end:#?}");
+            ensure!(self.began.elapsed() < PATIENCE, "{some} of {all} {what}; the operator's log, last first: {end:#?}");
             std::thread::sleep(Duration::from_secs(1));
         }
-        Ok(())
     }
 
     /// Whatever is unusual there explains a slow run.
