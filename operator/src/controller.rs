@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// An object is looked at for so long at most: an API server that does not answer must not hold it for ever.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -86,7 +87,13 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
             while running.len() < workers {
                 let Some((key, waited)) = self.queue().pop(clock::now()) else { break };
                 self.metrics.started(self.name, waited);
-                let span = tracing::info_span!("reconcile", controller = self.name, object = ?key);
+                let span = tracing::info_span!(
+                    "reconcile",
+                    controller = self.name,
+                    object = ?key,
+                    outcome = Empty,
+                    otel.status_code = Empty
+                );
                 running.spawn(Arc::clone(&self).work(key.clone(), reconcile(key)).instrument(span));
             }
             self.show();
@@ -113,18 +120,22 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         let bounded = tokio::time::timeout(DEADLINE, reconcile).map(|done| done.unwrap_or(Err(Failure::Deadline)));
         let outcome = match AssertUnwindSafe(bounded).catch_unwind().await {
             Ok(Ok(later)) => {
-                self.metrics.finished(self.name, if later.is_some() { "requeue_after" } else { "success" });
+                let outcome = if later.is_some() { "requeue_after" } else { "success" };
+                self.metrics.finished(self.name, outcome);
+                Span::current().record("outcome", outcome);
                 Outcome::Done(later.map(|later| later.as_secs_f64()))
             }
             Ok(Err(failure)) => {
                 tracing::warn!("{failure}; tried again later");
                 self.metrics.finished(self.name, "error");
+                Span::current().record("outcome", "error").record("otel.status_code", "ERROR");
                 failure.outcome()
             }
             // The panic hook has said where. One object must not take the others with it.
             Err(_) => {
                 tracing::error!("stopped by a panic; tried again later");
                 self.metrics.panicked(self.name);
+                Span::current().record("outcome", "panic").record("otel.status_code", "ERROR");
                 Outcome::Failed
             }
         };

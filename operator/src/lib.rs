@@ -8,6 +8,7 @@
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
 //! * [`pool`], [`model`], [`target`], [`service`]: the reconcilers.
 //! * [`measure`]: Jobs that find out what is not known of models.
+//! * [`telemetry`]: log lines, and spans for a collector.
 //! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
 
 pub mod applied;
@@ -37,6 +38,7 @@ pub mod run;
 mod scripted;
 pub mod service;
 pub mod target;
+pub mod telemetry;
 
 use api::DevicePool;
 use applied::Applied;

@@ -39,6 +39,11 @@ struct ByPool {
     reached: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
 type Times<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All counters of the process.
@@ -63,6 +68,7 @@ pub struct Metrics {
     heard: Mutex<BTreeMap<&'static str, f64>>,
     pods: Family<ByPool, Gauge>,
     drift_plans: Counter,
+    spans: Family<ByOutcome, Counter>,
 }
 
 impl Default for Metrics {
@@ -87,6 +93,7 @@ impl Default for Metrics {
             heard: Mutex::default(),
             pods: Family::default(),
             drift_plans: Counter::default(),
+            spans: Family::default(),
         };
         metrics.register();
         metrics
@@ -115,6 +122,7 @@ impl Metrics {
             "Plans made because loads, devices or inputs have changed",
             self.drift_plans.clone(),
         );
+        r.register("eenn_operator_spans", "Spans for the collector, by what became of them", self.spans.clone());
         r.register("leader_election_master_status", "1 while this process leads", self.leader.clone());
     }
 
@@ -191,6 +199,16 @@ impl Metrics {
 
     pub(crate) fn replanned(&self, services: usize) {
         self.drift_plans.inc_by(services as u64);
+    }
+
+    /// What became of spans: `sent`, `failed` or `dropped`.
+    pub(crate) fn spans(&self, outcome: &'static str, count: usize) {
+        self.spans.get_or_create(&ByOutcome { outcome }).inc_by(count as u64);
+    }
+
+    /// Spans that ended with what became of them.
+    pub(crate) fn spans_so_far(&self, outcome: &'static str) -> u64 {
+        self.spans.get(&ByOutcome { outcome }).map_or(0, |count| count.get())
     }
 
     pub(crate) fn leads(&self, leads: bool) {

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::lease::election::Timing;
+use crate::telemetry::LogFormat;
 use clap::Parser;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -35,6 +36,11 @@ pub struct Options {
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDR")]
     pub listen: SocketAddr,
 
+    /// How log lines on stderr look; RUST_LOG has their level: error, warn, info, debug or trace [default: info].
+    /// Spans go to the collector of OpenTelemetry that OTEL_EXPORTER_OTLP_ENDPOINT names
+    #[arg(long, env = "EENN_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
     /// Lead without a lease, for clusters whose storage is slow: never start a second operator then
     #[arg(long)]
     pub no_leader_election: bool,
@@ -66,6 +72,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Who this process is: what was given, or something that no other has.
+    pub fn identity(&mut self) -> &str {
+        let name = &self.name;
+        self.identity.get_or_insert_with(|| format!("{name}-{:08x}", rand::random::<u32>()))
+    }
+
     /// Times of the lease: a leader that could not renew for two thirds of its time writes nothing any more.
     pub fn timing(&self) -> Result<Timing, String> {
         let lasts = Duration::from_secs(self.lease_seconds);

@@ -4,7 +4,6 @@ use crate::caches::{Caches, Controllers, Scope};
 use crate::cluster::Cluster;
 use crate::gateways::address::Addresses;
 use crate::health::{self, Health};
-use crate::lease::election::Timing;
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -22,12 +21,13 @@ fn lease_name(options: &Options) -> String {
 }
 
 /// Runs until a signal, or until another operator leads.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub async fn run(mut options: Options, metrics: Arc<Metrics>) -> anyhow::Result<()> {
+    let me = options.identity().to_owned();
     // Options first: what is wrong with them is wrong on every cluster.
     let timing = options.timing().map_err(anyhow::Error::msg)?;
     let config =
         Config::infer().await.context("no way to the API server: neither in a cluster nor with a kubeconfig")?;
-    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    let health = Arc::new(Health::default());
     health.beat();
     tokio::spawn(health::listen(options.listen, Arc::clone(&health), Arc::clone(&metrics)).await?);
     let beating = Arc::clone(&health);
@@ -45,7 +45,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             () = stopped => Ok(()),
         };
     }
-    lead(&options, timing, config, &metrics, &health, stopped).await
+    let candidate = Candidate::new(
+        config.clone(),
+        &options.lease_namespace,
+        &lease_name(&options),
+        me,
+        timing,
+        Arc::clone(&metrics),
+    )?;
+    lead(&options, candidate, config, &metrics, &health, stopped).await
 }
 
 /// Ends with the first signal to stop.
@@ -63,16 +71,12 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 /// Works while it holds the lease, and gives it up at the end.
 async fn lead(
     options: &Options,
-    timing: Timing,
+    mut candidate: Candidate,
     config: Config,
     metrics: &Arc<Metrics>,
     health: &Arc<Health>,
     stopped: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let me = options.identity.clone().unwrap_or_else(|| format!("{}-{:08x}", options.name, rand::random::<u32>()));
-    let name = lease_name(options);
-    let mut candidate =
-        Candidate::new(config.clone(), &options.lease_namespace, &name, me, timing, Arc::clone(metrics))?;
     // A standby is as ready as it can be.
     health.ready();
     let mut stopped = std::pin::pin!(stopped);

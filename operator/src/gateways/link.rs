@@ -5,6 +5,8 @@ use crate::cache::Key;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use transport::client::{ClientError, FragmentClient, GatewayClient, Pushed};
 use transport::tls::Connector;
 use wire::document::{DeviceTelemetry, GatewayTelemetry, PolicyDocument, PolicyVersion};
@@ -108,7 +110,17 @@ impl Link {
         if let Reading::Gateway(telemetry) = &reading {
             self.follows = Some((now, telemetry.policy));
             if let Some(wanted) = wanted.filter(|wanted| wanted.version > telemetry.policy) {
-                self.tell(&book.hops(wanted), now).await;
+                let (transitions, generation) = (wanted.version.transitions, wanted.version.generation);
+                let span = tracing::info_span!(
+                    "push policy",
+                    service = %self.target.service,
+                    pod = self.target.pod,
+                    transitions,
+                    generation,
+                    outcome = Empty,
+                    otel.status_code = Empty
+                );
+                self.tell(&book.hops(wanted), now).instrument(span).await;
             }
         }
         Some(reading)
@@ -117,7 +129,14 @@ impl Link {
     async fn tell(&mut self, policy: &PolicyDocument, now: f64) {
         let Client::Gateway(gateway) = &self.client else { return };
         match timeout(TAKE_WITHIN, gateway.push(policy)).await {
-            Ok(Ok(Pushed::Applied(version) | Pushed::Stale(version))) => self.follows = Some((now, version)),
+            Ok(Ok(pushed)) => {
+                let (outcome, version) = match pushed {
+                    Pushed::Applied(version) => ("applied", version),
+                    Pushed::Stale(version) => ("stale", version),
+                };
+                Span::current().record("outcome", outcome);
+                self.follows = Some((now, version));
+            }
             Ok(Err(error)) => self.refused(&in_words(&error)),
             Err(_) => self.refused("no answer"),
         }
@@ -125,6 +144,7 @@ impl Link {
 
     /// It will be told again with the next look.
     fn refused(&mut self, why: &str) {
+        Span::current().record("outcome", "refused").record("otel.status_code", "ERROR");
         let trouble = format!("the gateway on {} has not taken its policy: {why}", self.target.node);
         if self.trouble.as_ref() != Some(&trouble) {
             tracing::warn!(service = %self.target.service, pod = self.target.pod, "{trouble}");

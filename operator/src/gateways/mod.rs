@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{Id, JoinSet};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
 use wire::document::{DeviceTelemetry, GatewayTelemetry};
 
 /// Time between two looks.
@@ -216,8 +217,17 @@ impl Follower {
         let observation = mind.observation(gateways, &fragments);
         let (mind, found) = thought(mind, now, observation).await;
         self.mind = mind;
+        if found.messages.is_empty() && found.renewed.is_empty() {
+            return Ok(());
+        }
+        let span = tracing::info_span!("drift", pool = %round.pool, plans = found.renewed.len());
+        self.follow_up(context, found).instrument(span).await
+    }
+
+    /// Says what was decided, and stores it.
+    async fn follow_up(&mut self, context: &Context, found: Found) -> Result<(), Failure> {
         for message in &found.messages {
-            tracing::info!(pool = %round.pool, "{message}");
+            tracing::info!("{message}");
         }
         context.metrics.replanned(found.renewed.len());
         for renewed in found.renewed {

@@ -34,6 +34,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use think::{Effort, Thought};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 /// Time for the search of a pool's policies; rows for other rates take as long again.
 const BUDGET: Duration = Duration::from_millis(300);
@@ -69,7 +71,11 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
-    let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    let span =
+        tracing::info_span!("plan", pool = pool.name_any(), services = inputs.services.len(), reason, plans = Empty);
+    let (thought, inputs) = thought(inputs, tables, &newest, reason).instrument(span.clone()).await;
+    span.record("plans", thought.plans.len());
+    drop(span);
     let mut failure = None;
     for (name, key) in &inputs.services {
         let mut note = note(&thought, name);
