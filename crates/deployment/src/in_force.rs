@@ -1,7 +1,7 @@
 //! Plans that are in force, read back from EENNPlans: what somebody has decided before, maybe another process.
 
-use crate::{Deployment, Refused};
-use api::{EENNPlanSpec, Manifests, PinnedChain, PinnedFragment, PlannedChain};
+use crate::{Deployment, Refused, ServicePlan};
+use api::{EENNPlanSpec, Manifests, PinnedChain, PinnedFragment, PlannedChain, ResolvedScheduler};
 use domain::{PerSecond, Plan, Policy, Problem};
 use std::collections::BTreeMap;
 use wire::document::PolicyDocument;
@@ -34,21 +34,32 @@ pub fn read_back(deployment: &Deployment, specs: &[&EENNPlanSpec]) -> Result<Pla
     if specs.len() != deployment.services.len() {
         return Err(Refused(format!("{} plans for {} services", specs.len(), deployment.services.len())));
     }
-    let policies = deployment.services.iter().zip(specs).map(|(service, spec)| {
-        let wrong = |why: &dyn std::fmt::Display| {
-            Refused(format!("the policy of plan {} of service {:?}: {why}", spec.generation, service.name))
-        };
-        let document: PolicyDocument = serde_json::from_str(&spec.policy).map_err(|error| wrong(&error))?;
-        let segments = service.resolved.model.model.cuts.len() + 1;
-        let read = policy::read(&document, service.exits.len(), segments).map_err(|error| wrong(&error))?;
-        let names = |policy: &Policy| policy.chains.iter().map(|chain| chain.name.clone()).collect::<Vec<_>>();
-        let chains: Vec<String> = service.resolved.chains.iter().map(|chain| chain.name.clone()).collect();
-        if names(&read.policy) != chains {
-            return Err(wrong(&format_args!("its chains are not {}", chains.join(", "))));
-        }
-        Ok(read.policy)
-    });
+    let policies = deployment.services.iter().zip(specs).map(|(service, spec)| policy_of(service, spec));
     Ok(Plan { policies: policies.collect::<Result<_, _>>()? })
+}
+
+/// Has a service keep the policy of its plan, whatever scheduler its manifest asks for.
+///
+/// # Errors
+/// As [`read_back`].
+pub fn keep(service: &mut ServicePlan, spec: &EENNPlanSpec) -> Result<(), Refused> {
+    service.resolved.scheduler = ResolvedScheduler::Given(policy_of(service, spec)?);
+    Ok(())
+}
+
+fn policy_of(service: &ServicePlan, spec: &EENNPlanSpec) -> Result<Policy, Refused> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Refused(format!("the policy of plan {} of service {:?}: {why}", spec.generation, service.name))
+    };
+    let document: PolicyDocument = serde_json::from_str(&spec.policy).map_err(|error| wrong(&error))?;
+    let segments = service.resolved.model.model.cuts.len() + 1;
+    let read = policy::read(&document, service.exits.len(), segments).map_err(|error| wrong(&error))?;
+    let names = |policy: &Policy| policy.chains.iter().map(|chain| chain.name.clone()).collect::<Vec<_>>();
+    let chains: Vec<String> = service.resolved.chains.iter().map(|chain| chain.name.clone()).collect();
+    if names(&read.policy) != chains {
+        return Err(wrong(&format_args!("its chains are not {}", chains.join(", "))));
+    }
+    Ok(read.policy)
 }
 
 /// The problem with the arrival rates that EENNPlans were made for, one for each service in its order.

@@ -30,7 +30,7 @@ mod tests;
 
 pub use decide::{Ask, Clock, Found, Replanned, Undecided, decide, replan, retune, tracks_confidence};
 pub use deploy::{Deployment, ServicePlan, SourcePlan, deploy};
-pub use in_force::{read_back, with_chains, with_forecast};
+pub use in_force::{keep, read_back, with_chains, with_forecast};
 pub use lost::without_nodes;
 pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};

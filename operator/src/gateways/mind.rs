@@ -90,12 +90,15 @@ impl PoolMind {
     /// Plans that do not fit what is there by now: those will be made anew.
     pub fn new(gathered: &Gathered, wanted: &BTreeMap<Key, Wanted>) -> Result<Option<Self>, Refused> {
         let inputs = &gathered.inputs;
-        let served: BTreeMap<&String, &Wanted> =
-            inputs.services.iter().filter_map(|(name, key)| Some((name, wanted.get(key)?))).collect();
+        // Those that are paused go on with what they have: it is known, although nothing new is made for them.
+        let kept = inputs.kept.iter().map(|(name, kept)| (name, (&kept.key, &kept.plan.spec)));
+        let followed =
+            inputs.services.iter().filter_map(|(name, key)| Some((name, (key, &wanted.get(key)?.plan.spec))));
+        let served: BTreeMap<&String, (&Key, &EENNPlanSpec)> = followed.chain(kept).collect();
         let mut manifests = inputs.manifests.clone();
         manifests.services.retain(|service| served.contains_key(&service.name));
         let chains: BTreeMap<String, Vec<PlannedChain>> =
-            served.iter().map(|(name, wanted)| ((*name).clone(), wanted.plan.spec.chains.clone())).collect();
+            served.iter().map(|(name, (_, plan))| ((*name).clone(), plan.chains.clone())).collect();
         let manifests = sound(deployment::with_chains(&manifests, &chains));
         let resolved = manifests.resolve().map_err(|errors| Refused(errors.to_string()))?;
         if resolved.services.is_empty() {
@@ -106,13 +109,13 @@ impl PoolMind {
         let models = deployment::cluster::models(models_served, &manifests, &gathered.tables)?;
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(&resolved, &names.map(|name| (name, FILE.to_owned())).collect());
-        let plans: Vec<&Wanted> = deployed.services.iter().map(|service| served[&service.name]).collect();
-        let specs: Vec<&EENNPlanSpec> = plans.iter().map(|wanted| &wanted.plan.spec).collect();
+        let specs: Vec<&EENNPlanSpec> = deployed.services.iter().map(|service| served[&service.name].1).collect();
         let problem = deployment::with_forecast(deployment::problem(&deployed, &models)?, &specs);
         let plan = deployment::read_back(&deployed, &specs)?;
         let of = |service: &deployment::ServicePlan| {
             let name = service.name.clone();
-            (name.clone(), inputs.services[&name].clone(), served[&name].plan.spec.generation)
+            let (key, plan) = served[&name];
+            (name, key.clone(), plan.generation)
         };
         let services = deployed.services.iter().map(of).collect();
         let mind = Mind::new(problem, plan, deployed, PolicyVersion::default(), SEED);

@@ -4,7 +4,7 @@ use crate::cache::Key;
 use crate::measure::known;
 use crate::service::labels;
 use crate::service::references::References;
-use api::{DevicePool, EENNService, Manifests};
+use api::{DevicePool, EENNPlan, EENNService, Manifests, ReoptimizationMode};
 use deployment::cluster::{self, Member, Place};
 use k8s_openapi::api::core::v1::Node;
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ pub struct Candidate {
     pub service: Arc<EENNService>,
     /// What it names.
     pub found: References,
+    /// Its plan in force, if that stays whatever is planned for others: it is paused, and goes on serving.
+    pub kept: Option<Arc<EENNPlan>>,
 }
 
 impl Candidate {
@@ -30,10 +32,21 @@ impl Candidate {
 pub struct Inputs {
     /// As `eenn plan` would read them.
     pub manifests: Manifests,
-    /// Services by their names in the manifests.
+    /// Services that are planned for, by their names in the manifests.
     pub services: BTreeMap<String, Key>,
+    /// Services that are in the manifests with what they do, which stays.
+    pub kept: BTreeMap<String, Kept>,
     /// Models by their names in the manifests.
     pub models: BTreeMap<String, Key>,
+}
+
+/// A service that takes its share of devices, and is not planned for.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The service.
+    pub key: Key,
+    /// What it does.
+    pub plan: Arc<EENNPlan>,
 }
 
 /// Collects what is planned with.
@@ -46,7 +59,33 @@ pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) 
     let keys = |places: BTreeMap<String, Place>| {
         places.into_iter().map(|(name, (namespace, there))| (name, Key::new(namespace, there))).collect()
     };
-    Inputs { manifests: all.manifests, services: keys(all.services), models: keys(all.models) }
+    let mut services: BTreeMap<String, Key> = keys(all.services);
+    let plans = candidates.iter().filter_map(|one| Some((Key::of(&*one.service), Arc::clone(one.kept.as_ref()?))));
+    let plans: BTreeMap<Key, Arc<EENNPlan>> = plans.collect();
+    let kept = services.iter().filter_map(|(name, key)| {
+        let plan = Arc::clone(plans.get(key)?);
+        Some((name.clone(), Kept { key: key.clone(), plan }))
+    });
+    let kept: BTreeMap<String, Kept> = kept.collect();
+    services.retain(|name, _| !kept.contains_key(name));
+    Inputs { manifests: with_kept(&all.manifests, &kept), services, kept, models: keys(all.models) }
+}
+
+/// The manifests with chains and rates of plans that stay. The drift loop leaves their policies alone as well.
+fn with_kept(manifests: &Manifests, kept: &BTreeMap<String, Kept>) -> Manifests {
+    let chains = kept.iter().map(|(name, kept)| (name.clone(), kept.plan.spec.chains.clone())).collect();
+    let mut manifests = deployment::with_chains(manifests, &chains);
+    for service in &mut manifests.services {
+        let Some(Kept { plan, .. }) = kept.get(&service.name) else { continue };
+        service.spec.reoptimization.mode = ReoptimizationMode::Disabled;
+        for source in &mut service.spec.sources {
+            let forecast = plan.spec.forecast.iter().find(|one| one.source == source.name);
+            if let Some(rate) = forecast.and_then(|one| one.rate.to_string().parse().ok()) {
+                source.expected_rate = rate;
+            }
+        }
+    }
+    manifests
 }
 
 impl Inputs {
@@ -58,7 +97,11 @@ impl Inputs {
         let targets: Vec<_> = m.targets.iter().map(|one| (&one.name, &one.spec)).collect();
         let pools: Vec<_> = m.pools.iter().map(|one| (&one.name, &one.spec)).collect();
         let nodes: Vec<_> = m.nodes.iter().map(|one| (&one.name, &one.spec)).collect();
-        labels::hash(&serde_json::to_string(&(services, models, targets, pools, nodes, tables)).unwrap_or_default())
+        let mut all = serde_json::to_string(&(services, models, targets, pools, nodes, tables)).unwrap_or_default();
+        for kept in self.kept.values() {
+            all.push_str(&kept.plan.spec.policy);
+        }
+        labels::hash(&all)
     }
 }
 

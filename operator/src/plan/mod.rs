@@ -8,6 +8,8 @@ mod lost;
 mod notes;
 mod same;
 mod tables;
+#[cfg(test)]
+mod tests;
 pub mod think;
 mod tried;
 
@@ -123,7 +125,7 @@ pub struct Gathered {
 /// Collects what a pool is planned with; `None` where there is nothing to plan, or not yet.
 pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathered>, Failure> {
     let candidates = candidates(context, pool);
-    if candidates.is_empty() {
+    if candidates.iter().all(|candidate| candidate.kept.is_some()) {
         return Ok(None);
     }
     let inputs = inputs::inputs(pool, &context.caches.nodes.all(), &candidates);
@@ -140,19 +142,29 @@ pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathe
     Ok(Some(Gathered { inputs, tables, hash }))
 }
 
-/// Services of a pool that can be planned for.
+/// Services of a pool that can be planned for, and those that go on with what they have.
 fn candidates(context: &Context, pool: &DevicePool) -> Vec<Candidate> {
     let name = pool.name_any();
     let mut services = context.caches.services.all();
     services.retain(|service| {
         let here = service.spec.device_pool_ref.name.as_str() == name;
-        here && service.metadata.deletion_timestamp.is_none() && !is_paused(service)
+        here && service.metadata.deletion_timestamp.is_none()
     });
     let found = services.into_iter().filter_map(|service| {
         let found: References = references::find(context, &service).ok()?;
-        model_ready(&found).is_true().then_some(Candidate { service, found })
+        let kept = match is_paused(&service) {
+            // Without a plan it serves nothing.
+            true => Some(in_force(context, &service)?),
+            false => None,
+        };
+        model_ready(&found).is_true().then_some(Candidate { service, found, kept })
     });
     found.collect()
+}
+
+fn in_force(context: &Context, service: &EENNService) -> Option<Arc<EENNPlan>> {
+    let plans = choice::own(service, context.caches.plans.within(&service.namespace()?));
+    choice::choose(service, &plans).in_force
 }
 
 fn newest(context: &Context, inputs: &Inputs) -> Newest {

@@ -40,7 +40,7 @@ const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
 
-/// Plans for all services of a pool together. `incumbent`: the plans that services have now.
+/// Plans for all services of a pool together, but for those that keep theirs. `incumbent`: the plans that services have now.
 pub fn think(
     inputs: &Inputs,
     tables: &BTreeMap<String, ExitTable>,
@@ -50,6 +50,10 @@ pub fn think(
     clock: Clock<'_>,
 ) -> Thought {
     let mut thought = Thought::default();
+    let kept = inputs.kept.iter().map(|(name, kept)| (name.clone(), kept.plan.spec.clone()));
+    let mut incumbent = incumbent.clone();
+    incumbent.extend(kept);
+    let incumbent = &incumbent;
     let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
     let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
@@ -64,7 +68,8 @@ pub fn think(
         Err(note) => return thought.none(&manifests, &note),
     };
     let Some((manifests, resolved)) = thought.resolved(manifests) else { return thought };
-    if let Err(note) = thought.decide(&resolved, &models, incumbent, reason, effort, clock) {
+    let keeps = |service: &str| inputs.kept.contains_key(service);
+    if let Err(note) = thought.decide(&resolved, &models, (incumbent, &keeps), reason, effort, clock) {
         return thought.none(&manifests, &note);
     }
     thought
@@ -177,13 +182,19 @@ impl Thought {
         &mut self,
         resolved: &Resolved,
         models: &Models,
-        incumbent: &BTreeMap<String, EENNPlanSpec>,
+        (incumbent, keeps): (&BTreeMap<String, EENNPlanSpec>, &dyn Fn(&str) -> bool),
         reason: &str,
         effort: &Effort,
         clock: Clock<'_>,
     ) -> Result<(), String> {
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
-        let deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
+        let mut deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
+        for service in deployed.services.iter_mut().filter(|service| keeps(&service.name)) {
+            // Where its chains are no longer all there, nobody knows what it does by now: as well as it can.
+            if let Some(plan) = incumbent.get(&service.name) {
+                let _ = deployment::keep(service, plan);
+            }
+        }
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
         let before = in_force(&deployed, incumbent);
         let found = deployment::decide(&problem, &deployed, &effort.ask, before.as_ref(), clock)
@@ -191,7 +202,7 @@ impl Thought {
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
         let decided =
             Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
-        for (index, service) in deployed.services.iter().enumerate() {
+        for (index, service) in deployed.services.iter().enumerate().filter(|(_, service)| !keeps(&service.name)) {
             match deployment::spec(&decided, index, 1, reason) {
                 Ok(spec) => {
                     self.plans.insert(service.name.clone(), spec);

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("definitions_are_those_of_the_repository", definitions_are_those_of_the_repository),
     ("one_namespace_needs_one_cluster_role", one_namespace_needs_one_cluster_role),
     ("images_come_from_the_given_registry", images_come_from_the_given_registry),
+    ("a_collector_is_told_to_the_operator_and_can_be_reached", a_collector_is_told_to_the_operator_and_can_be_reached),
     ("dashboard_asks_for_metrics_that_there_are", dashboard_asks_for_metrics_that_there_are),
 ];
 
@@ -50,6 +51,12 @@ fn wrong_values_are_refused_with_what_would_be_right() -> anyhow::Result<()> {
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("scope=Everything", "at '/scope': value must be one of 'Cluster', 'Namespace'"),
         ("logLevel=loud", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug', 'trace'"),
+        ("logFormat=xml", "at '/logFormat': value must be one of 'text', 'json'"),
+        (
+            "telemetry.otlpEndpoint=otel-collector:4317",
+            "at '/telemetry/otlpEndpoint': 'otel-collector:4317' does not match pattern",
+        ),
+        ("telemetry.environment.RUST_LOG=debug", "at '/telemetry/environment': invalid propertyName 'RUST_LOG'"),
         ("registry=https://ghcr.io", "at '/registry': 'https://ghcr.io' does not match pattern"),
         ("image.digest=sha256:12", "at '/image/digest': 'sha256:12' does not match pattern"),
         ("operatorName=Edge", "at '/operatorName': 'Edge' does not match pattern"),
@@ -153,6 +160,26 @@ fn images_come_from_the_given_registry() -> anyhow::Result<()> {
     ensure!(
         pinned.contains(&format!("image: registry.example.org:5000/mirror/eenn-operator/eenn-operator@sha256:{zeros}"))
     );
+    Ok(())
+}
+
+fn a_collector_is_told_to_the_operator_and_can_be_reached() -> anyhow::Result<()> {
+    let tools = helm()?;
+    let without = rendered(&tools, &[])?.ok()?;
+    ensure!(!without.contains("OTEL_") && !without.contains("collector"), "nobody asked for it: {without}");
+    for (endpoint, more, port) in [
+        ("http://otel-collector.monitoring:4318", "", "4318"),
+        ("https://collector.example.org/otlp", "", "443"),
+        ("http://collector.lan/otlp", "", "80"),
+        ("http://otel-collector.monitoring:4318", ",networkPolicy.collectorPorts={14318}", "14318"),
+    ] {
+        let all = rendered(&tools, &[format!("--set=telemetry.otlpEndpoint={endpoint}{more}")])?.ok()?;
+        let variable = format!("- name: OTEL_EXPORTER_OTLP_ENDPOINT\n              value: \"{endpoint}\"\n");
+        ensure!(all.contains(&variable), "{endpoint}: {all}");
+        let rule =
+            format!("# The collector of spans.\n    - ports:\n        - port: {port}\n          protocol: TCP\n    #");
+        ensure!(all.contains(&rule), "{endpoint}: {all}");
+    }
     Ok(())
 }
 

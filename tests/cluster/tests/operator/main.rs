@@ -1,5 +1,6 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod collector;
 mod failpoints;
 mod faults;
 mod measurements;
@@ -9,9 +10,11 @@ mod proxy;
 mod rights;
 mod scene;
 mod stage;
+mod telemetry;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
+use collector::Collector;
 use control_plane::Binary;
 use processes::{Processes, send};
 use scene::{NAMESPACE, Scene};
@@ -49,7 +52,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS].concat();
+    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS, telemetry::TESTS].concat();
     run("tests of the operator", &Binary::ALL, &tests)
 }
 
@@ -332,7 +335,10 @@ fn templates(scene: &Scene) -> anyhow::Result<Vec<(String, u64)>> {
 fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let book = scene.path("addresses.json");
-    let operator = scene.operator("operator", &["--pod-addresses", &book.display().to_string()])?;
+    let collector = Collector::start()?;
+    let endpoint = collector.endpoint();
+    let told = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+    let operator = scene.operator_told("operator", &["--pod-addresses", &book.display().to_string()], &told)?;
     scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     scene.wait_for(SERVICE, "Ready", "False", "PolicyNotAcknowledged")?;
     let mut processes = Processes::start(&scene, &book)?;
@@ -358,7 +364,14 @@ fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
     // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
     processes.another_gateway(&book)?;
-    scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)
+    scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)?;
+    scene.until("a collector knows of the decision, and of what gateways were told", || {
+        let spans = collector.spans();
+        let decided = spans.iter().any(|one| one.is("drift", "plans", "1") && one.attributes["pool"] == "edge");
+        let pushed =
+            |one: &collector::Span| one.is("push policy", "generation", "2") && one.is(&one.name, "outcome", "applied");
+        decided && spans.iter().any(pushed)
+    })
 }
 
 fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {

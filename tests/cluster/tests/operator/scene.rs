@@ -104,21 +104,42 @@ impl Scene {
 
     /// Starts an operator as a user with all rights.
     pub(crate) fn operator(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
+        self.operator_told(name, arguments, &[])
+    }
+
+    /// The same, with more variables of its environment.
+    pub(crate) fn operator_told(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Operator> {
         let user = self
             .plane
             .kubeconfig_for(name, Some("system:masters"))
             .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-        self.operator_with(name, &user, arguments)
+        self.spawn(name, &user, arguments, environment)
     }
 
     /// Starts an operator with a kubeconfig.
     pub(crate) fn operator_with(&self, name: &str, user: &str, arguments: &[&str]) -> anyhow::Result<Operator> {
+        self.spawn(name, user, arguments, &[])
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        user: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Operator> {
         let kubeconfig = self.folder.path().join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, user)?;
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(beside("eenn-operator")?);
         command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--identity", name]).args(arguments);
+        command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
         Ok(Operator { child, log })
     }

@@ -1,0 +1,129 @@
+//! What services that share a device are planned with.
+
+use super::inputs::{Candidate, Inputs, inputs};
+use super::think::{Effort, Thought, think};
+use crate::service::references::References;
+use api::{DevicePool, EENNModel, EENNPlan, EENNPlanSpec, EENNService, QoSTarget};
+use deployment::{Ask, Look};
+use domain::ExitTable;
+use k8s_openapi::api::core::v1::Node;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+fn read<T: DeserializeOwned>(object: Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(object).expect("it is well formed"))
+}
+
+/// A device that serves about 19 jobs in a second, if they take all exits.
+fn pool() -> Arc<DevicePool> {
+    let class =
+        json!({ "name": "all", "tier": "Gateway", "cores": "1", "memoryBudget": "256Ki", "speedFactor": "0.016" });
+    read(json!({ "metadata": { "name": "edge" }, "spec": { "classes": [class] } }))
+}
+
+fn node() -> Arc<Node> {
+    read(json!({
+        "metadata": { "name": "pi", "labels": { "kubernetes.io/arch": "arm64" } },
+        "status": {
+            "capacity": { "cpu": "4", "memory": "4Gi" }, "allocatable": { "cpu": "4", "memory": "3Gi" },
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    }))
+}
+
+fn model() -> Arc<EENNModel> {
+    let exits = (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") }));
+    let cuts = (1..=5).map(|cut| json!({ "tensor": format!("cut{cut}"), "bytes": 9408 }));
+    let times = ["111.8", "84.9", "89.0", "100.6", "169.2", "281.5"];
+    let segments = times.map(|mean| json!({ "meanMicroseconds": mean, "scv": "0.03" }));
+    read(json!({
+        "metadata": { "name": "fashion-mnist", "namespace": "edge" },
+        "spec": {
+            "artifact": { "uri": "https://example.com/m.onnx", "sha256": "0".repeat(64), "size": "4Mi" },
+            "input": { "name": "input", "shape": [1, 28, 28] },
+            "exits": exits.collect::<Vec<_>>(), "cuts": cuts.collect::<Vec<_>>(), "profile": { "segments": segments },
+        },
+    }))
+}
+
+fn service(name: &str, rate: &str) -> Candidate {
+    let fragment = json!({ "node": "pi", "firstSegment": 1, "lastSegment": 6 });
+    let service: Arc<EENNService> = read(json!({
+        "metadata": { "name": name, "namespace": "edge", "uid": name },
+        "spec": {
+            "modelRef": { "name": "fashion-mnist" }, "devicePoolRef": { "name": "edge" }, "qosTargetRef": { "name": "few-lost" },
+            "sources": [{ "name": name, "node": "pi", "expectedRate": rate }],
+            "placement": { "strategy": "Pinned", "pinned": [{ "chain": "pi", "fragments": [fragment] }] },
+            "runtime": { "memoryBudget": "64Ki" },
+        },
+    }));
+    let target: Arc<QoSTarget> =
+        read(json!({ "metadata": { "name": "few-lost", "namespace": "edge" }, "spec": { "maxLossRatio": "0.01" } }));
+    Candidate { service, found: References { model: model(), pool: pool(), target: Some(target) }, kept: None }
+}
+
+fn tables() -> BTreeMap<String, ExitTable> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fashion-mnist/exit-table.safetensors");
+    let bytes = std::fs::read(&path).expect("the example has its table");
+    let (table, _) = api::exit_table::parse(&path, &bytes).expect("it can be read");
+    BTreeMap::from([("fashion-mnist".to_owned(), table)])
+}
+
+/// As far as a number of steps leads: the same on every machine.
+fn thought(inputs: &Inputs) -> Thought {
+    let effort = Effort {
+        ask: Ask { budget: Duration::from_millis(300), threads: 1, ..Ask::default() },
+        placements: 50,
+        look: Look { arrivals: 20_000, ..Look::default() },
+    };
+    let steps = AtomicU64::new(0);
+    let clock = || Duration::from_millis(steps.fetch_add(1, Ordering::Relaxed));
+    think(inputs, &tables(), &BTreeMap::new(), "a test", &effort, &clock)
+}
+
+fn of(candidates: &[Candidate]) -> Inputs {
+    inputs(&pool(), &[node()], candidates)
+}
+
+/// What a service does that was planned for alone, at a rate that leaves little for others.
+fn busy() -> EENNPlanSpec {
+    let thought = thought(&of(&[service("camera", "14")]));
+    thought.plans.get("camera").unwrap_or_else(|| panic!("{:?}", thought.notes)).clone()
+}
+
+fn paused(name: &str, rate: &str, plan: EENNPlanSpec) -> Candidate {
+    Candidate { kept: Some(Arc::new(EENNPlan::new("camera-1", plan))), ..service(name, rate) }
+}
+
+#[test]
+fn a_paused_service_is_planned_with_and_not_for() {
+    let door = |thought: &Thought| {
+        let plan = thought.plans.get("door").unwrap_or_else(|| panic!("{:?}", thought.notes)).clone();
+        let latency = plan.predicted[0].mean_latency_milliseconds.expect("jobs are answered");
+        (plan.choices, latency)
+    };
+    let (alone, alone_takes) = door(&thought(&of(&[service("door", "4")])));
+    // Its spec expects next to nothing: what counts is what it does.
+    let inputs = of(&[paused("camera", "0.1", busy()), service("door", "4")]);
+    let together = thought(&inputs);
+    let (beside, takes) = door(&together);
+    assert_eq!(together.plans.keys().collect::<Vec<_>>(), ["door"], "nothing is made for what is paused");
+    assert_eq!(inputs.services.keys().collect::<Vec<_>>(), ["door"], "nothing is stored or said of it");
+    assert_ne!(alone, beside, "the device is shared");
+    assert!(takes > alone_takes, "{takes} ms beside it, {alone_takes} ms alone");
+}
+
+#[test]
+fn what_is_planned_with_differs_where_a_paused_service_does_something_else() {
+    let hash = |plan: EENNPlanSpec| of(&[paused("camera", "0.1", plan), service("door", "4")]).hash(&BTreeMap::new());
+    let plan = busy();
+    let other = EENNPlanSpec { policy: plan.policy.replace("0.", "0.0"), ..plan.clone() };
+    let renamed = EENNPlanSpec { reason: "another".to_owned(), ..plan.clone() };
+    assert_ne!(hash(plan.clone()), hash(other));
+    assert_eq!(hash(plan), hash(renamed), "what is said of a plan changes nothing");
+}
