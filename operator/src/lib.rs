@@ -7,6 +7,7 @@
 //! * [`queue`], [`controller`]: who looks at which object when.
 //! * [`cluster`]: every write, only while [`lease`] says that this process leads.
 //! * [`pool`], [`model`], [`target`], [`service`]: the reconcilers.
+//! * [`room`]: whether old and new pods have room side by side.
 //! * [`measure`]: Jobs that find out what is not known of models.
 //! * [`telemetry`]: log lines, and spans for a collector.
 //! * [`identity`]: who processes are. [`gateways`]: what they are told, and what follows from what they tell.
@@ -33,6 +34,7 @@ pub mod plan;
 pub mod pods;
 pub mod pool;
 pub mod queue;
+pub mod room;
 pub mod run;
 #[cfg(test)]
 mod scripted;

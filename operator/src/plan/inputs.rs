@@ -4,10 +4,10 @@ use crate::cache::Key;
 use crate::measure::known;
 use crate::service::labels;
 use crate::service::references::References;
-use api::{DevicePool, EENNPlan, EENNService, Manifests, ReoptimizationMode};
+use api::{DevicePool, EENNPlan, EENNService, Manifests, PlannedChain, ReoptimizationMode};
 use deployment::cluster::{self, Member, Place};
 use k8s_openapi::api::core::v1::Node;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A service to plan for, with what it names.
@@ -34,6 +34,8 @@ pub struct Inputs {
     pub manifests: Manifests,
     /// Services that are planned for, by their names in the manifests.
     pub services: BTreeMap<String, Key>,
+    /// Of those, the ones whose old pods may go before new ones are ready.
+    pub breaks_first: BTreeSet<String>,
     /// Services that are in the manifests with what they do, which stays.
     pub kept: BTreeMap<String, Kept>,
     /// Models by their names in the manifests.
@@ -68,7 +70,11 @@ pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) 
     });
     let kept: BTreeMap<String, Kept> = kept.collect();
     services.retain(|name, _| !kept.contains_key(name));
-    Inputs { manifests: with_kept(&all.manifests, &kept), services, kept, models: keys(all.models) }
+    let breaking = candidates.iter().filter(|one| labels::breaks_first(&one.service));
+    let breaking: BTreeSet<Key> = breaking.map(|one| Key::of(&*one.service)).collect();
+    let breaks_first =
+        services.iter().filter(|(_, key)| breaking.contains(key)).map(|(name, _)| name.clone()).collect();
+    Inputs { manifests: with_kept(&all.manifests, &kept), services, breaks_first, kept, models: keys(all.models) }
 }
 
 /// The manifests with chains and rates of plans that stay. The drift loop leaves their policies alone as well.
@@ -89,6 +95,11 @@ fn with_kept(manifests: &Manifests, kept: &BTreeMap<String, Kept>) -> Manifests 
 }
 
 impl Inputs {
+    /// The same with services that stay on these chains.
+    pub fn holding(&self, chains: &BTreeMap<String, Vec<PlannedChain>>) -> Self {
+        Self { manifests: deployment::with_chains(&self.manifests, chains), ..self.clone() }
+    }
+
     /// Differs where something differs that plans depend on. `tables`: what the exit tables are.
     pub fn hash(&self, tables: &BTreeMap<String, String>) -> String {
         let m = &self.manifests;
@@ -101,6 +112,8 @@ impl Inputs {
         for kept in self.kept.values() {
             all.push_str(&kept.plan.spec.policy);
         }
+        // A placement that had no room to move to may have it now.
+        self.breaks_first.iter().for_each(|name| all.push_str(name));
         labels::hash(&all)
     }
 }

@@ -11,6 +11,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 pub mod think;
+mod transition;
 mod tried;
 
 pub use notes::{Note, Notes};
@@ -75,7 +76,7 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let span =
         tracing::info_span!("plan", pool = pool.name_any(), services = inputs.services.len(), reason, plans = Empty);
-    let (thought, inputs) = thought(inputs, tables, &newest, reason).instrument(span.clone()).await;
+    let (thought, inputs) = settled(context, inputs, tables, &newest, reason).instrument(span.clone()).await;
     span.record("plans", thought.plans.len());
     drop(span);
     let mut failure = None;
@@ -186,6 +187,35 @@ fn reason(inputs: &Inputs, newest: &Newest) -> String {
         true => "services, models, targets, nodes or the pool have changed".to_owned(),
         false => "another service of the pool is new, and is planned with it".to_owned(),
     }
+}
+
+/// Thinks, and thinks again where something would move by choice to where there is no room for old and new pods: that stays. Plans say what
+/// their transition takes.
+async fn settled(
+    context: &Context,
+    inputs: Inputs,
+    tables: BTreeMap<String, domain::ExitTable>,
+    newest: &Newest,
+    reason: String,
+) -> (Thought, Inputs) {
+    let (mut found, inputs) = thought(inputs, tables.clone(), newest, reason.clone()).await;
+    let mut crowded = transition::crowded(context, &inputs, &found);
+    let before = |name: &str| newest.get(name).map(|plan| plan.spec.chains.clone());
+    let held = transition::held(&found, &crowded, before);
+    let mut stays = BTreeMap::new();
+    if !held.is_empty() {
+        stays = crowded;
+        stays.retain(|name, _| held.contains_key(name));
+        (found, _) = thought(inputs.holding(&held), tables, newest, reason).await;
+        crowded = transition::crowded(context, &inputs, &found);
+    }
+    let plans = std::mem::take(&mut found.plans).into_iter();
+    let told = plans.map(|(name, spec)| {
+        let spec = transition::told(spec, crowded.get(&name), stays.get(&name));
+        (name, spec)
+    });
+    found.plans = told.collect();
+    (found, inputs)
 }
 
 /// Thinks on a thread of its own. A panic there costs the plan, not the operator: what is in force stays.

@@ -29,6 +29,8 @@ pub struct Thought {
     pub notes: BTreeMap<String, String>,
     /// Devices that services do not use, and why, per service.
     pub left_out: LeftOut,
+    /// Services that move although where they were would do, because it is better.
+    pub moved: BTreeSet<String>,
 }
 
 /// Devices and reasons, per service.
@@ -137,6 +139,7 @@ impl Thought {
         };
         let placements = placement::place(unplaced, &request).map_err(|refused| refused.0)?;
         self.take(&placements, manifests);
+        self.moved = by_choice(&placements, incumbent);
         Ok(placements.settled(manifests))
     }
 
@@ -220,6 +223,24 @@ impl Thought {
 fn in_force(deployed: &Deployment, incumbent: &BTreeMap<String, EENNPlanSpec>) -> Option<Plan> {
     let specs = deployed.services.iter().map(|service| incumbent.get(&service.name));
     deployment::read_back(deployed, &specs.collect::<Option<Vec<_>>>()?).ok()
+}
+
+/// Services whose chains are other ones only because those are better.
+fn by_choice(placements: &Placements, incumbent: &BTreeMap<String, Vec<PlannedChain>>) -> BTreeSet<String> {
+    let better = placements.pools.values().filter(|pool| matches!(pool.verdict, placement::Change::Better { .. }));
+    let fragments = |chains: &[api::PinnedChain]| -> BTreeSet<_> {
+        let all = chains.iter().flat_map(|chain| &chain.fragments);
+        all.map(|one| (one.node.clone(), one.first_segment, one.last_segment)).collect()
+    };
+    let before = |chains: &[PlannedChain]| -> BTreeSet<_> {
+        let all = chains.iter().flat_map(|chain| &chain.fragments);
+        all.map(|one| (one.node.clone(), one.first_segment, one.last_segment)).collect()
+    };
+    let moves = |(name, chains): &(&String, &Vec<api::PinnedChain>)| {
+        // What only goes needs no room.
+        incumbent.get(*name).is_some_and(|there| !fragments(chains).is_subset(&before(there)))
+    };
+    better.flat_map(|pool| &pool.chains).filter(moves).map(|(name, _)| name.clone()).collect()
 }
 
 /// Why a service has no place, and what would help.

@@ -8,6 +8,7 @@ use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::controller::Failure;
 use crate::pods;
+use crate::room::{self, Pods};
 use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -39,6 +40,8 @@ pub struct Standing {
     pub waiting: Vec<String>,
     /// Deployments of before that stay until these are ready.
     pub in_the_way: usize,
+    /// Nodes that have no room for both, and what helps.
+    pub crowded: Option<String>,
     /// When to look again.
     pub again: Option<Duration>,
     /// What the API server refused, and why: not all is there then.
@@ -121,6 +124,7 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
         standing.again = clear(context, service, &key, &current, &wanted).await?;
     } else {
         standing.in_the_way = make_way(context, service, &current).await?;
+        standing.crowded = if standing.in_the_way > 0 { crowded(context, service, &deployments) } else { None };
     }
     Ok(standing)
 }
@@ -128,6 +132,21 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
 /// Those of fragments and gateways.
 pub fn deployments(children: &Children) -> Vec<&Deployment> {
     children.fragments.iter().chain(&children.gateways).collect()
+}
+
+/// Nodes that have no room for old and new pods of a service, in words.
+fn crowded(context: &Context, service: &EENNService, deployments: &[&Deployment]) -> Option<String> {
+    let (there, nodes) = (context.caches.deployments.all(), context.caches.nodes.all());
+    let own: BTreeSet<String> = owned(&context.caches.deployments, service).iter().map(|one| one.name_any()).collect();
+    let namespace = service.namespace();
+    let is_own = |one: &Deployment| one.namespace() == namespace && own.contains(&one.name_any());
+    // Its new ones may be there already: what they need beside the old ones is asked.
+    let new: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
+    let old = there.iter().filter(|one| !(is_own(one) && new.contains(&one.name_any())));
+    let others = there.iter().filter(|one| !is_own(one)).filter_map(|one| Pods::of(one));
+    let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(one))).collect();
+    let old: Vec<Pods> = old.filter_map(|one| Pods::of(one)).collect();
+    room::in_words(&room::crowded(&room::allocatable(nodes.iter().map(AsRef::as_ref)), &old, &wanted))
 }
 
 /// Old pods of a service whose new ones wait. Where its owner does not mind that jobs are lost meanwhile, they go at once. Returns how many

@@ -173,6 +173,9 @@ fn placed(standing: Option<&Standing>) -> Finding {
 
 /// Where there is not room for old and new pods at a time.
 fn way_out(standing: &Standing) -> String {
+    if let Some(crowded) = &standing.crowded {
+        return format!("; {} Deployments of before serve until then; {crowded}", standing.in_the_way);
+    }
     let no_room = standing.waiting.iter().any(|waiting| waiting.contains("Insufficient"));
     match no_room && standing.in_the_way > 0 {
         true => format!(

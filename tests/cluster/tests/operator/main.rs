@@ -433,7 +433,10 @@ fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()>
     with_size("481Mi")?;
     scene.until("it says that there is no room", || {
         scene.condition(SERVICE, "Placed").is_ok_and(|(_, _, message)| {
-            message.contains("Insufficient memory") && message.contains("eenn.dev/replacement=BreakBeforeMake")
+            let counted = message.contains("old and new pods on") && message.contains("and it has 3072 MiB");
+            counted
+                && message.contains("Insufficient memory")
+                && message.contains("eenn.dev/replacement=BreakBeforeMake")
         })
     })?;
     scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;

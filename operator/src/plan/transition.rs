@@ -1,0 +1,168 @@
+//! What a new placement needs while old pods still serve: known before anything is stored, so that nothing moves by choice to where there
+//! is no room for both, and whoever approves a plan knows what it takes.
+
+use super::inputs::Inputs;
+use super::think::Thought;
+use crate::Context;
+use crate::cache::Key;
+use crate::room::{self, Crowded, Pods};
+use crate::service::build::{self, Blueprint, Operator};
+use crate::service::references::{self, References};
+use crate::service::{apply, labels};
+use api::{EENNPlan, EENNPlanSpec, EENNService};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// As long as the reason of a plan may be.
+const LONGEST_REASON: usize = 1024;
+
+/// Nodes without room for old and new pods, by the names of services in the manifests: of those whose old pods stay until new ones are
+/// ready.
+pub(super) fn crowded(context: &Context, inputs: &Inputs, thought: &Thought) -> BTreeMap<String, Vec<Crowded>> {
+    let deployments = context.caches.deployments.all();
+    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::of(one)).collect();
+    let owner = |key: &Key| {
+        let own = deployments.iter().filter(|one| {
+            let service = one.metadata.labels.as_ref().and_then(|labels| labels.get(labels::SERVICE));
+            one.metadata.namespace.as_deref() == Some(&key.namespace) && service == Some(&key.name)
+        });
+        own.filter_map(|one| Pods::of(one)).map(|pods| pods.name).collect::<BTreeSet<_>>()
+    };
+    let planned = thought.plans.iter().filter_map(|(name, spec)| {
+        let key = inputs.services.get(name)?;
+        let service = context.caches.services.get(key)?;
+        Some((name.clone(), owner(key), pods(context, &service, spec)?))
+    });
+    let planned: Vec<_> = planned.collect();
+    let allocatable = room::allocatable(context.caches.nodes.all().iter().map(AsRef::as_ref));
+    let mut crowded = of_services(&allocatable, &there, &planned);
+    crowded.retain(|name, _| !inputs.breaks_first.contains(name));
+    crowded
+}
+
+/// The pods of a service as its plan wants them.
+fn pods(context: &Context, service: &Arc<EENNService>, spec: &EENNPlanSpec) -> Option<Vec<Pods>> {
+    let References { model, pool, .. } = references::find(context, service).ok()?;
+    let blueprint = Blueprint {
+        service,
+        model: &model,
+        pool: &pool,
+        plan: &EENNPlan::new("next", spec.clone()),
+        image: &context.runtime_image,
+        version: Default::default(),
+        operator: Operator { name: &context.operator_name, namespace: &context.namespace },
+    };
+    let children = build::children(&blueprint);
+    Some(apply::deployments(&children).into_iter().filter_map(Pods::of).collect())
+}
+
+/// Per service: its name, those of its pods that are there, and all that it is going to have. All services change at a time.
+fn of_services(
+    allocatable: &BTreeMap<String, u64>,
+    there: &[Pods],
+    services: &[(String, BTreeSet<String>, Vec<Pods>)],
+) -> BTreeMap<String, Vec<Crowded>> {
+    let replaced: BTreeSet<&String> = services.iter().flat_map(|(_, own, _)| own).collect();
+    let stays = there.iter().filter(|one| !replaced.contains(&one.name)).cloned();
+    let wanted: Vec<Pods> = stays.chain(services.iter().flat_map(|(_, _, wanted)| wanted.clone())).collect();
+    let crowded = room::crowded(allocatable, there, &wanted);
+    let of = |(name, own, wanted): &(String, BTreeSet<String>, Vec<Pods>)| {
+        let is_new = |node: &str| wanted.iter().any(|one| one.node == node && !own.contains(&one.name));
+        let mine: Vec<Crowded> = crowded.iter().filter(|one| is_new(&one.node)).cloned().collect();
+        // First plans replace nothing.
+        (!mine.is_empty() && !own.is_empty()).then(|| (name.clone(), mine))
+    };
+    services.iter().filter_map(of).collect()
+}
+
+/// Chains of services that move by choice, where at least one of them has no room to: they are to stay.
+pub(super) fn held(
+    thought: &Thought,
+    crowded: &BTreeMap<String, Vec<Crowded>>,
+    before: impl Fn(&str) -> Option<Vec<api::PlannedChain>>,
+) -> BTreeMap<String, Vec<api::PlannedChain>> {
+    match thought.moved.iter().any(|name| crowded.contains_key(name)) {
+        true => thought.moved.iter().filter_map(|name| Some((name.clone(), before(name)?))).collect(),
+        false => BTreeMap::new(),
+    }
+}
+
+/// A plan that says what its transition takes, or why there is none.
+pub(super) fn told(spec: EENNPlanSpec, crowded: Option<&Vec<Crowded>>, stays: Option<&Vec<Crowded>>) -> EENNPlanSpec {
+    let words = |crowded: &Vec<Crowded>| room::in_words(crowded);
+    let note = match (crowded.and_then(words), stays.and_then(words)) {
+        (Some(note), _) => note,
+        (None, Some(note)) => format!("another placement would be better, but {note}"),
+        (None, None) => return spec,
+    };
+    let reason = format!("{}; {note}", spec.reason).chars().take(LONGEST_REASON).collect();
+    EENNPlanSpec { reason, ..spec }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pods(name: &str, node: &str, bytes: u64) -> Pods {
+        Pods { name: name.into(), node: node.into(), bytes }
+    }
+
+    fn service(name: &str, own: &[&str], wanted: &[Pods]) -> (String, BTreeSet<String>, Vec<Pods>) {
+        (name.to_owned(), own.iter().map(|&name| name.to_owned()).collect(), wanted.to_vec())
+    }
+
+    #[test]
+    fn whoever_starts_pods_where_there_is_no_room_for_both_is_told() {
+        let nodes = BTreeMap::from([("pi".to_owned(), 100), ("box".to_owned(), 100)]);
+        let there = [pods("a-old", "pi", 60), pods("b", "box", 50), pods("foreign", "pi", 10)];
+        let moves = service("a", &["a-old"], &[pods("a-new", "box", 60)]);
+        let swaps = service("b", &["b"], &[pods("b-new", "pi", 50)]);
+        let names = |services: &[(String, BTreeSet<String>, Vec<Pods>)]| {
+            of_services(&nodes, &there, services).into_iter().map(|(name, it)| (name, it[0].need)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(std::slice::from_ref(&moves)), [], "110 do not fit, with and without old ones");
+        let both = [("a".to_owned(), 110), ("b".to_owned(), 120)];
+        assert_eq!(names(&[moves.clone(), swaps]), both, "each has room only once the other has left");
+        let grows = service("a", &["a-old"], &[pods("a-new", "pi", 61)]);
+        assert_eq!(names(&[grows.clone()]), [("a".to_owned(), 131)]);
+        let first = service("c", &[], &[pods("c", "pi", 40)]);
+        assert_eq!(names(&[grows, first]), [], "61, 40 and 10 never fit on the node");
+    }
+
+    fn crowded() -> Vec<Crowded> {
+        vec![Crowded { node: "pi".into(), need: 2 << 20, allocatable: 1 << 20 }]
+    }
+
+    #[test]
+    fn what_moves_by_choice_stays_where_one_has_no_room() {
+        let chain = |_: &str| Some(vec![]);
+        let moved =
+            |names: &[&str]| Thought { moved: names.iter().map(|&name| name.into()).collect(), ..Thought::default() };
+        let short = BTreeMap::from([("a".to_owned(), crowded())]);
+        let names = |moves: &[&str]| held(&moved(moves), &short, chain).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&["a", "b"]), ["a", "b"], "they were placed for each other");
+        assert!(names(&["b"]).is_empty(), "the one without room has to move");
+        assert!(names(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_plan_says_what_its_transition_takes() {
+        let spec: EENNPlanSpec = serde_json::from_value(json!({
+            "serviceRef": { "name": "a" }, "generation": 1, "reason": "the pool has changed", "policy": "", "choices": [],
+            "forecast": [], "predicted": [], "chains": [],
+        }))
+        .expect("it is a plan");
+        let reason =
+            |crowded: Option<&Vec<Crowded>>, stays: Option<&Vec<Crowded>>| told(spec.clone(), crowded, stays).reason;
+        assert_eq!(reason(None, None), "the pool has changed");
+        let note = "old and new pods on pi ask for 2 MiB together, and it has 1 MiB";
+        assert!(reason(Some(&crowded()), None).starts_with(&format!("the pool has changed; {note}: the annotation")));
+        assert!(
+            reason(None, Some(&crowded()))
+                .starts_with(&format!("the pool has changed; another placement would be better, but {note}"))
+        );
+        let many = vec![crowded().remove(0); 100];
+        assert_eq!(reason(Some(&many), None).chars().count(), LONGEST_REASON);
+    }
+}
