@@ -152,7 +152,10 @@ impl Operator {
             let log = self.log();
             let end: Vec<&str> = log.lines().rev().take(5).collect();
             ensure!(self.child.try_wait()?.is_none(), "the operator has ended; its log, last first: {end:#?}");
-            ensure!(self.began.elapsed() < PATIENCE, "{some} of {all} {what}; the operator's log, last first: {end:#?}");
+            ensure!(
+                self.began.elapsed() < PATIENCE,
+                "{some} of {all} {what}; the operator's log, last first: {end:#?}"
+            );
             std::thread::sleep(Duration::from_secs(1));
         }
     }
