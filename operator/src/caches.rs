@@ -1,21 +1,22 @@
 //! What of the cluster the operator looks at, and who has to look when something changes.
 
+use crate::applied::HASH;
 use crate::cache::{self, Cache, Change, Head, Key, Watch, Watched};
 use crate::controller::Controller;
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
+use crate::outline::{Deployment, Job, Pod};
 use crate::plan::Tried;
 use crate::pods;
-use crate::service::labels;
+use crate::service::{apply, labels};
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -34,19 +35,19 @@ pub struct Caches {
     pub plans: Arc<Cache<EENNPlan>>,
     /// Every node, without what changes with every heartbeat.
     pub nodes: Arc<Cache<Node>>,
-    /// Deployments of ours, without their templates.
+    /// Deployments of ours.
     pub deployments: Arc<Cache<Deployment>>,
     /// Pods of ours: where they are, and what they do.
     pub pods: Arc<Cache<Pod>>,
-    /// Jobs of ours, without their templates.
+    /// Jobs of ours.
     pub jobs: Arc<Cache<Job>>,
     /// ConfigMaps of users that models name, and of ours, without their data.
     pub config_maps: Arc<Cache<Head<ConfigMap>>>,
-    /// Services of Kubernetes that are ours.
+    /// Services of Kubernetes; like all that people may have made by the same names, also those that are not ours.
     pub endpoints: Arc<Cache<Head<Service>>>,
-    /// ServiceAccounts of ours.
+    /// ServiceAccounts.
     pub accounts: Arc<Cache<Head<ServiceAccount>>>,
-    /// NetworkPolicies of ours.
+    /// NetworkPolicies.
     pub network_policies: Arc<Cache<Head<NetworkPolicy>>>,
     /// PodDisruptionBudgets of ours.
     pub budgets: Arc<Cache<Head<PodDisruptionBudget>>>,
@@ -101,17 +102,19 @@ impl Caches {
         self.watch_services(controllers, &mut start);
         self.watch_plans(controllers, &mut start);
         self.watch_config_maps(controllers, &mut start);
-        let services = &controllers.services;
-        start.children::<DeserializeGuard<Deployment>>("Deployment", &self.deployments, prune_deployment, services);
-        start.children::<PartialObjectMeta<Service>>("Service", &self.endpoints, |_| {}, services);
-        start.children::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", &self.accounts, |_| {}, services);
-        start.children::<PartialObjectMeta<NetworkPolicy>>("NetworkPolicy", &self.network_policies, |_| {}, services);
-        start.children::<PartialObjectMeta<PodDisruptionBudget>>(
-            "PodDisruptionBudget",
-            &self.budgets,
-            without_version,
+        let (services, ours) = (&controllers.services, Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR)));
+        start.children::<DeserializeGuard<Deployment>>(
+            ("Deployment", &self.deployments),
+            &ours,
+            prune_deployment,
             services,
         );
+        start.children::<PartialObjectMeta<Service>>(("Service", &self.endpoints), &None, slim, services);
+        start.children::<PartialObjectMeta<ServiceAccount>>(("ServiceAccount", &self.accounts), &None, slim, services);
+        let policies = ("NetworkPolicy", &self.network_policies);
+        start.children::<PartialObjectMeta<NetworkPolicy>>(policies, &None, slim, services);
+        let budgets = ("PodDisruptionBudget", &self.budgets);
+        start.children::<PartialObjectMeta<PodDisruptionBudget>>(budgets, &ours, without_version, services);
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
         let (within, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
         let services = Arc::clone(services);
@@ -212,7 +215,7 @@ impl Caches {
     /// Those of users, too: models name them.
     fn watch_config_maps(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, models, api) = (controllers.clone(), Arc::clone(&self.models), start.within());
-        start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None, |_| {}), &self.config_maps, move |change| {
+        start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None, slim), &self.config_maps, move |change| {
             owner(&change).into_iter().for_each(|service| c.services.add(service));
             models.within(&key(&change).namespace).iter().for_each(|model| c.models.add(Key::of(&**model)));
         });
@@ -271,17 +274,16 @@ impl Start<'_> {
         }
     }
 
-    /// Objects of ours: whoever owns one looks at it.
+    /// Objects that are made for services: whoever owns one looks at it.
     fn children<W: Watched<Scope = NamespaceResourceScope>>(
         &mut self,
-        kind: &'static str,
-        cache: &Arc<Cache<W::Kept>>,
+        (kind, cache): (&'static str, &Arc<Cache<W::Kept>>),
+        labels: &Option<String>,
         prune: fn(&mut W::Kept),
         services: &Arc<Controller<Key>>,
     ) {
         let services = Arc::clone(services);
-        let ours = Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
-        self.watch::<W>((kind, self.within(), ours, prune), cache, move |change| {
+        self.watch::<W>((kind, self.within(), labels.clone(), prune), cache, move |change| {
             owner(&change).into_iter().for_each(|service| services.add(service));
         });
     }
@@ -328,19 +330,41 @@ fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using
     }
 }
 
-/// Generation, readiness and the hash of what was applied: templates are as large as all else together.
+/// Of thousands of objects every label counts: whose it is, its version, and the hash of what was applied.
+fn slim<K: Resource>(object: &mut K) {
+    let metadata = object.meta_mut();
+    metadata.creation_timestamp = None;
+    metadata.generation = None;
+    keep(&mut metadata.labels, &[labels::SERVICE, labels::MODEL]);
+    keep(&mut metadata.annotations, &[HASH]);
+}
+
+fn keep(map: &mut Option<BTreeMap<String, String>>, keys: &[&str]) {
+    *map = map.take().map(|mut map| {
+        map.retain(|key, _| keys.contains(&key.as_str()));
+        map
+    });
+    map.take_if(|map| map.is_empty());
+}
+
+/// Generation, readiness and the hash of what was applied.
 fn prune_deployment(deployment: &mut Deployment) {
-    deployment.metadata.resource_version = None;
-    deployment.spec.template = Default::default();
+    without_version(deployment);
+    let Some(status) = &mut deployment.status else { return };
+    // Nothing is said of conditions that are as they should be.
+    let conditions = status.conditions.take().into_iter().flatten();
+    status.conditions = Some(conditions.filter(apply::is_trouble).collect());
 }
 
 /// Whose it is, what it is about, and how far it is.
 fn prune_job(job: &mut Job) {
     job.metadata.resource_version = None;
-    job.spec = None;
 }
 
 /// The version changes with every pod; the generation tells what is wanted.
 fn without_version<K: Resource>(object: &mut K) {
-    object.meta_mut().resource_version = None;
+    let metadata = object.meta_mut();
+    metadata.resource_version = None;
+    metadata.creation_timestamp = None;
+    keep(&mut metadata.annotations, &[HASH]);
 }

@@ -3,13 +3,15 @@
 use crate::controller::Failure;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
-use axum::http::Request;
+use axum::http::Request as HttpRequest;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{PartialObjectMeta, Request};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt::Debug;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -79,50 +81,42 @@ impl Cluster {
     }
 
     /// Creates an object, or sets the fields that it names.
-    pub async fn apply<K>(&self, api: &Api<K>, object: &K) -> Result<K, Failure>
+    pub async fn apply<K>(&self, api: &Api<K>, object: &K) -> Result<PartialObjectMeta<K>, Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Resource<DynamicType = ()> + Serialize,
     {
         self.apply_as(api, object, &PatchParams::apply(MANAGER).force()).await
     }
 
     /// As [`Cluster::apply`], unless somebody else has set one of these fields to something else: for objects that users may have
     /// made, and whose content must not be lost.
-    pub async fn apply_unless_taken<K>(&self, api: &Api<K>, object: &K) -> Result<K, Failure>
+    pub async fn apply_unless_taken<K>(&self, api: &Api<K>, object: &K) -> Result<PartialObjectMeta<K>, Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Resource<DynamicType = ()> + Serialize,
     {
         self.apply_as(api, object, &PatchParams::apply(MANAGER)).await
     }
 
-    async fn apply_as<K>(&self, api: &Api<K>, object: &K, params: &PatchParams) -> Result<K, Failure>
+    async fn apply_as<K>(&self, api: &Api<K>, object: &K, params: &PatchParams) -> Result<PartialObjectMeta<K>, Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Resource<DynamicType = ()> + Serialize,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
-        let typed = with_type(object);
-        let applied = api.patch(&name, params, &Patch::Apply(&typed)).await;
+        let request = to(api).patch(&name, params, &Patch::Apply(&with_type(object)));
+        let applied = self.send(request).await;
         self.written(applied, || format!("apply {kind} {name}"))
     }
 
-    /// Refuses a name that somebody else has taken. Nothing is written.
-    pub async fn check_free<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-    {
-        let (kind, name) = (kind::<K>(), object.name_any());
-        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
-        match api.create(&params, object).await {
-            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-                Err(Failure::Taken { kind: kind.to_owned(), name })
+    /// Sets the content of a Secret of ours, which nobody may read, or creates it: first, where it is thought to be new. One with
+    /// another owner is left alone.
+    pub async fn put_secret(&self, namespace: &str, secret: &Secret, is_new: bool) -> Result<(), Failure> {
+        if is_new {
+            match self.create(&self.api::<Secret>(namespace), secret).await {
+                Err(Failure::Api { source, .. }) if already_exists(&source) => {}
+                created => return created,
             }
-            answer => answer.map(drop).map_err(Failure::api(format!("create {kind} {name}"))),
         }
-    }
-
-    /// Sets the content of a Secret of ours, which nobody may read, or creates it. One with another owner is left alone.
-    pub async fn put_secret(&self, namespace: &str, secret: &Secret) -> Result<(), Failure> {
         let name = secret.name_any();
         self.may_write("Secret")?;
         let action = || format!("set Secret {name}");
@@ -132,10 +126,9 @@ impl Cluster {
             { "op": "add", "path": "/data", "value": secret.data },
         ]);
         let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={MANAGER}");
-        let request = Request::patch(path).header("content-type", "application/json-patch+json");
-        let request = request.body(patch.to_string().into_bytes());
-        let request = request.map_err(|error| Failure::api(action())(kube::Error::Service(error.into())))?;
-        match self.client.request::<Secret>(request).await {
+        let request = HttpRequest::patch(path).header(CONTENT_TYPE, "application/json-patch+json");
+        let request = request.body(patch.to_string().into_bytes()).map_err(kube::core::request::Error::BuildRequest);
+        match self.send::<Secret>(request).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 match self.create(&self.api::<Secret>(namespace), secret).await {
                     Err(Failure::Api { source, .. }) if already_exists(&source) => {
@@ -155,44 +148,44 @@ impl Cluster {
     /// Puts an object in the place of the version that it was read at.
     pub async fn replace<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Resource<DynamicType = ()> + Serialize,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let replaced = api.replace(&name, &params, object).await;
+        let replaced = self.send::<K>(to(api).replace(&name, &params, in_bytes(object))).await;
         self.written(replaced, || format!("replace {kind} {name}")).map(drop)
     }
 
     /// Creates an object that must not be there yet.
     pub async fn create<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Resource<DynamicType = ()> + Serialize,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let created = api.create(&params, object).await;
+        let created = self.send::<K>(to(api).create(&params, in_bytes(object))).await;
         self.written(created, || format!("create {kind} {name}")).map(drop)
     }
 
     /// Sets one annotation of an object.
     pub async fn annotate<K>(&self, api: &Api<K>, object: &K, key: &str, value: &str) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: Resource<DynamicType = ()>,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": { key: value } } });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+        let patched = self.send::<K>(to(api).patch(&name, &params, &Patch::Merge(&patch))).await;
         self.written(patched, || format!("annotate {kind} {name}")).map(drop)
     }
 
     /// Sets the status of an object.
     pub async fn set_status<K>(&self, api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: Resource<DynamicType = ()>,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
@@ -200,7 +193,7 @@ impl Cluster {
         let metadata = serde_json::json!({ "uid": object.uid() });
         let document = serde_json::json!({ "apiVersion": K::api_version(&()), "kind": kind, "metadata": metadata, "status": status });
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        match api.patch_status(&name, &params, &Patch::Apply(&document)).await {
+        match self.send::<K>(to(api).patch_subresource("status", &name, &params, &Patch::Apply(&document))).await {
             // Deleted since: nobody is left to tell.
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             set => self.written(set, || format!("set status of {kind} {name}")).map(drop),
@@ -210,13 +203,19 @@ impl Cluster {
     /// Deletes exactly the object that was looked at, not one that has since been made in its place.
     pub async fn delete<K>(&self, api: &Api<K>, object: &impl ResourceExt) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: Resource<DynamicType = ()>,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
         let preconditions = Preconditions { uid: object.uid(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        match api.delete(&name, &params).await {
+        let request = to(api).delete(&name, &params).map_err(kube::Error::BuildRequest);
+        let deleted = match request {
+            // What is there now, or how it went: neither matters.
+            Ok(request) => self.client.request_text(request).await,
+            Err(error) => Err(error),
+        };
+        match deleted {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             deleted => self.written(deleted, || format!("delete {kind} {name}")).map(drop),
         }
@@ -259,6 +258,23 @@ impl Cluster {
         Api::all(self.client.clone())
     }
 
+    /// What the API server would make of an object. Nothing is written.
+    pub async fn try_out<K: Resource<DynamicType = ()>>(&self, api: &Api<K>, object: &Value) -> kube::Result<Value> {
+        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
+        let request = to(api).create(&params, object.to_string().into_bytes()).map_err(kube::Error::BuildRequest)?;
+        self.client.request(request).await
+    }
+
+    /// Of what was written only the metadata comes back: nobody reads the rest, which the watches bring.
+    async fn send<K: Resource<DynamicType = ()>>(
+        &self,
+        request: Result<HttpRequest<Vec<u8>>, kube::core::request::Error>,
+    ) -> kube::Result<PartialObjectMeta<K>> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(METADATA));
+        self.client.request(request).await
+    }
+
     /// What came of a write; `action` names it where it failed.
     fn written<T>(&self, outcome: kube::Result<T>, action: impl FnOnce() -> String) -> Result<T, Failure> {
         let written = outcome.map_err(|error| Failure::api(action())(error))?;
@@ -276,6 +292,18 @@ impl Cluster {
     }
 }
 
+/// As the API server names objects without everything but their metadata.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Requests about objects that an API is for.
+fn to<K: Resource<DynamicType = ()>>(api: &Api<K>) -> Request {
+    Request::new(api.resource_url())
+}
+
+fn in_bytes<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Vec<u8> {
+    with_type(object).to_string().into_bytes()
+}
+
 fn already_exists(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
 }
@@ -289,7 +317,7 @@ fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
 }
 
 /// What the API server wants to read in front of an object that is applied.
-fn with_type<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> serde_json::Value {
+fn with_type<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Value {
     let mut typed = serde_json::to_value(object).expect("objects have no keys but text");
     typed["apiVersion"] = K::api_version(&()).into();
     typed["kind"] = K::kind(&()).into();

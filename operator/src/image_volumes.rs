@@ -1,14 +1,14 @@
 //! Whether the cluster can mount images as volumes, which `oci://` needs: asked of the API server, since versions only say what it
 //! does by default.
 
+use crate::cluster::Cluster;
 use crate::service::build::delivery;
 use crate::service::labels;
 use crate::{Context, clock};
 use api::EENNModel;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt};
-use serde_json::json;
+use kube::ResourceExt;
+use serde_json::{Value, json};
 use std::sync::Mutex;
 
 /// An answer holds for so many seconds: clusters are upgraded while the operator runs.
@@ -24,7 +24,7 @@ impl ImageVolumes {
         let files = [Some(&model.spec.artifact), crate::measure::known::elsewhere(&model.spec)];
         let Some(image) = files.into_iter().flatten().find(|file| delivery::is_image(file)) else { return Ok(()) };
         let namespace = model.namespace().unwrap_or_default();
-        match self.are_there(&context.cluster.api(&namespace)).await {
+        match self.are_there(&context.cluster, &namespace).await {
             true => Ok(()),
             false => Err(format!(
                 "{:?} needs volumes that are images, which this cluster has not: Kubernetes has them from 1.35 on, and 1.33 and 1.34 \
@@ -34,7 +34,7 @@ impl ImageVolumes {
         }
     }
 
-    async fn are_there(&self, deployments: &Api<Deployment>) -> bool {
+    async fn are_there(&self, cluster: &Cluster, namespace: &str) -> bool {
         let now = clock::now();
         let known = *self.0.lock().expect("nothing panics while it holds an answer");
         if let Some((answer, at)) = known
@@ -42,8 +42,7 @@ impl ImageVolumes {
         {
             return answer;
         }
-        let params = PostParams { dry_run: true, ..PostParams::default() };
-        let answer = match deployments.create(&params, &probe()).await {
+        let answer = match cluster.try_out(&cluster.api::<Deployment>(namespace), &probe()).await {
             Err(kube::Error::Api(status)) if status.code == 422 => false,
             Ok(made) => has_image(&made),
             // Not an answer: pods that cannot be made will say why.
@@ -58,16 +57,17 @@ impl ImageVolumes {
 }
 
 /// Whether the API server has kept the volume.
-fn has_image(made: &Deployment) -> bool {
-    let spec = made.spec.template.spec.as_ref();
-    spec.and_then(|spec| spec.volumes.as_ref()).is_some_and(|volumes| volumes.iter().any(|one| one.image.is_some()))
+fn has_image(made: &Value) -> bool {
+    let volumes = made["spec"]["template"]["spec"]["volumes"].as_array();
+    volumes.is_some_and(|volumes| volumes.iter().any(|one| one.get("image").is_some()))
 }
 
 /// What is asked about. An API server that has image volumes turned off leaves the volume out; one that does not know of them
 /// refuses a volume that is nothing.
-fn probe() -> Deployment {
+fn probe() -> Value {
     let labels = labels::of_operator();
-    let deployment = json!({
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": { "name": "eenn-operator-probe", "labels": labels },
         "spec": {
             "replicas": 0, "selector": { "matchLabels": labels },
@@ -76,8 +76,7 @@ fn probe() -> Deployment {
                 "volumes": [{ "name": "image", "image": { "reference": "probe" } }],
             } },
         },
-    });
-    serde_json::from_value(deployment).expect("it is a Deployment")
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +87,7 @@ mod tests {
     fn a_volume_that_was_left_out_is_noticed() {
         let mut made = probe();
         assert!(has_image(&made));
-        made.spec.template.spec.as_mut().expect("it has pods").volumes = None;
+        made["spec"]["template"]["spec"]["volumes"].take();
         assert!(!has_image(&made));
     }
 }

@@ -24,12 +24,12 @@ pub mod health;
 pub mod identity;
 pub mod image_volumes;
 pub mod lease;
-pub mod made;
 pub mod manifests;
 pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod options;
+pub mod outline;
 pub mod plan;
 pub mod pods;
 pub mod pool;
@@ -72,8 +72,6 @@ pub struct Context {
     pub runtime_image: String,
     /// What was applied.
     pub applied: Applied,
-    /// What was made.
-    pub made: made::Made,
     /// What takes no new jobs any more.
     pub drains: Drains,
     /// Exit tables.

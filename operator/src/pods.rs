@@ -1,7 +1,8 @@
 //! What is kept of pods: where they are, and what keeps them from running. Pure.
 
+use crate::outline::Pod;
 use crate::service::labels;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use kube::ResourceExt;
 
 /// Longest text that is kept of what is wrong with a pod.
@@ -17,7 +18,6 @@ pub fn prune(pod: &mut Pod) {
     if let Some(annotations) = &mut pod.metadata.annotations {
         annotations.retain(|key, _| key == labels::NODE);
     }
-    pod.spec = None;
     let status = pod.status.take().unwrap_or_default();
     let kept = PodStatus { phase: status.phase, pod_ip: status.pod_ip, message, ..PodStatus::default() };
     pod.status = Some(match pod.labels().contains_key(labels::MODEL) {

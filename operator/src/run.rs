@@ -120,7 +120,6 @@ async fn work(
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
         applied: Default::default(),
-        made: Default::default(),
         drains: Drains::lasting(Duration::from_secs(options.drain_seconds)),
         plan_notes: Default::default(),
         tables: Default::default(),

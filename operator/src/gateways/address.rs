@@ -1,8 +1,8 @@
 //! Where pods are reached.
 
+use crate::outline::Pod;
 use crate::service::build::documents::CONTROL_PORT;
 use crate::service::labels;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -16,12 +16,12 @@ pub mod standing;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
+use crate::outline::Pod;
 use crate::plan::{self, Gathered};
 use crate::service::labels;
 use crate::{Context, clock};
 use address::Book;
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::{Link, Reading, Role, Target};
 use mind::{Basis, Found, PoolMind};

@@ -9,7 +9,7 @@ use wire::document::{PolicyDocument, PolicyVersion};
 
 /// A gateway that has said nothing for so long, in seconds, is not there.
 const SILENT: f64 = 15.0;
-/// So long after a change, in seconds, gateways that followed the policy before count as following.
+/// So long after a change, in seconds, gateways that followed the policy before count as following, and new ones may be silent.
 const GRACE: f64 = 15.0;
 
 /// So long, in seconds, the first reason for which gateways could not be told is the one that is said.
@@ -40,7 +40,7 @@ pub struct Heard {
 /// Whether gateways follow the plan in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// Nobody has been asked yet.
+    /// Nobody has been asked yet, or has had time to answer.
     NotAsked,
     /// So many of so many do.
     Some(usize, usize),
@@ -57,6 +57,10 @@ struct Entry {
     gateways: BTreeMap<String, Option<Heard>>,
     /// Why gateways could not be told, and since when that is said.
     trouble: Option<(String, f64)>,
+    /// Since when there are these gateways.
+    there_since: f64,
+    /// What was news last.
+    told: Option<Following>,
     /// Whether one has ever followed anything.
     followed: bool,
     /// The highest generation that one has followed.
@@ -110,12 +114,18 @@ impl Standings {
     ) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(service) else { return false };
-        let before = entry.following(now);
         entry.followed |= gateways.values().any(Option::is_some);
         let ahead = entry.catch_up(&gateways);
+        if !gateways.keys().eq(entry.gateways.keys()) {
+            entry.there_since = now;
+        }
         (entry.gateways, entry.asked) = (gateways, true);
         entry.trouble(trouble, now);
-        ahead || entry.following(now) != before
+        // Time alone can make it so.
+        let following = entry.following(now);
+        let news = entry.told.as_ref().unwrap_or(&Following::NotAsked) != &following;
+        entry.told = Some(following);
+        ahead || news
     }
 
     /// What versions of a service have to have in front at least.
@@ -169,6 +179,10 @@ impl Entry {
         let in_time = self.followed && now - self.since < GRACE;
         if count > 0 || (in_time && present().next().is_some()) {
             return Following::Some(count.max(1), self.gateways.len());
+        }
+        // Pods that have just started are no bad news.
+        if !self.followed && now - self.since.max(self.there_since) < GRACE {
+            return Following::NotAsked;
         }
         let nobody = || match self.gateways.len() {
             _ if present().next().is_some() => "gateways follow another one, and are being told".to_owned(),

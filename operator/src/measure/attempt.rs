@@ -1,8 +1,8 @@
 //! How far the Jobs of a measurement are. Pure.
 
+use crate::outline::{Job, Pod};
 use crate::service::labels;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::ContainerStatus;
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -182,23 +182,23 @@ fn arguments(blueprint: &Blueprint<'_>, model: &Delivery, table: Option<&Deliver
 }
 
 /// Metadata of what a Job needs, which goes with it.
-fn of_job(job: &Job) -> ObjectMeta {
+fn of_job<J: Resource<DynamicType = ()>>(job: &J) -> ObjectMeta {
     ObjectMeta {
-        name: job.metadata.name.clone(),
+        name: Some(job.name_any()),
         namespace: job.namespace(),
-        labels: job.metadata.labels.clone(),
+        labels: Some(job.labels().clone()),
         owner_references: job.controller_owner_ref(&()).map(|owner| vec![owner]),
         ..ObjectMeta::default()
     }
 }
 
 /// The certificate of a Job.
-pub fn secret(job: &Job, pem: &Pem) -> Secret {
+pub fn secret<J: Resource<DynamicType = ()>>(job: &J, pem: &Pem) -> Secret {
     identity::of_pods(of_job(job), pem)
 }
 
 /// Nobody but the operator reaches its pod.
-pub fn network_policy(job: &Job, operator_namespace: &str) -> NetworkPolicy {
+pub fn network_policy<J: Resource<DynamicType = ()>>(job: &J, operator_namespace: &str) -> NetworkPolicy {
     let workload = BTreeMap::from([(labels::WORKLOAD.to_owned(), job.name_any())]);
     NetworkPolicy {
         metadata: of_job(job),

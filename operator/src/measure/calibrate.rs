@@ -11,13 +11,14 @@ use crate::cache::Key;
 use crate::conditions::Finding;
 use crate::controller::Failure;
 use crate::measure::build;
+use crate::outline::Job;
 use crate::pool::survey::{Survey, USABLE};
 use crate::service::build::Operator;
 use crate::service::{labels, references};
 use crate::{Context, clock, identity};
 use api::status::ClassStatus;
 use api::{Decimal, DeviceClass, DevicePool, EENNModel, EENNService, Name, Profile};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1 as batch;
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +126,10 @@ pub async fn bring(context: &Context, pool: &Arc<DevicePool>, survey: &Survey) -
                 return waits(classes, failed(context, &job, attempt, &why), wait);
             }
             let note = start(context, model, &place, &what, attempt + 1).await?;
-            context.cluster.delete(&context.cluster.api::<Job>(&job.namespace().unwrap_or_default()), &*job).await?;
+            context
+                .cluster
+                .delete(&context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default()), &*job)
+                .await?;
             waits(classes, note, ASK_EVERY)
         }
         Standing::Runs(job) => {

@@ -18,6 +18,7 @@ mod tests;
 
 use crate::cache::Key;
 use crate::controller::Failure;
+use crate::outline::{Job, Pod};
 use crate::service::build::Operator;
 use crate::service::{labels, references};
 use crate::{Context, clock, identity};
@@ -25,8 +26,8 @@ use api::status::EENNModelStatus;
 use api::{DevicePool, EENNModel, EENNService};
 use attempt::{Standing, Trouble};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use known::Missing;
 use kube::core::ObjectMeta;
@@ -138,7 +139,7 @@ pub async fn bring(context: &Context, model: &EENNModel) -> Result<Brought, Fail
             let brought = start(context, model, missing, &what, attempt + 1).await?;
             // The new one is there; where there is no node for it, the old one still says how often it was tried.
             if brought.again == Some(ASK_EVERY) {
-                let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
+                let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
                 context.cluster.delete(&api, &*job).await?;
             }
             Ok(brought)
@@ -178,7 +179,7 @@ fn jobs_of(context: &Context, model: &EENNModel) -> Vec<Arc<Job>> {
 async fn clear(context: &Context, jobs: &[Arc<Job>], what: Option<&str>) -> Result<(), Failure> {
     let current = |job: &Job| job.annotations().get(labels::MEASURES).map(String::as_str) == what;
     for job in jobs.iter().filter(|job| !current(job)) {
-        let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
+        let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
         context.cluster.delete(&api, &**job).await?;
         context.certified.forget(&Key::of(&**job));
     }
@@ -222,8 +223,8 @@ async fn start(
 }
 
 /// Makes a Job that is not there yet.
-async fn create(context: &Context, job: &Job) -> Result<(), Failure> {
-    let api = context.cluster.api::<Job>(&job.namespace().unwrap_or_default());
+async fn create(context: &Context, job: &batch::Job) -> Result<(), Failure> {
+    let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
     match context.cluster.create(&api, job).await {
         // The watch has not brought it yet.
         Err(Failure::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 409) => {
@@ -240,12 +241,12 @@ fn failed(context: &Context, job: &Job, attempt: u32, why: &str) -> Note {
     Note { reason: "MeasurementFailed", message }
 }
 
-fn being_measured(job: &Job) -> Note {
+fn being_measured(job: &impl ResourceExt) -> Note {
     let message = format!("it is being inspected on {} (Job {})", node_of(job), job.name_any());
     Note { reason: "BeingMeasured", message }
 }
 
-fn node_of(job: &Job) -> &str {
+fn node_of(job: &impl ResourceExt) -> &str {
     job.annotations().get(labels::NODE).map_or("?", String::as_str)
 }
 
@@ -338,7 +339,7 @@ async fn equip(context: &Context, model: &EENNModel, job: &Job) -> Result<(), Fa
     let hash = labels::hash_of(&[&pem.certificate[..], &pem.key, &pem.authorities].concat());
     if context.certified.is_due(&key, &hash, LOOK_EVERY, clock::now()) {
         let secret = build::secret(job, &pem);
-        context.cluster.put_secret(namespace, &secret).await?;
+        context.cluster.put_secret(namespace, &secret, true).await?;
         let policy = build::network_policy(job, &context.namespace);
         context.cluster.apply(&context.cluster.api::<NetworkPolicy>(namespace), &policy).await?;
         context.certified.given(key, hash, clock::now());

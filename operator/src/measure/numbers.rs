@@ -8,7 +8,6 @@ use api::{Decimal, EENNModel, Profile, Ratio, ServiceTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::ExitTable;
-use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use std::path::Path;
 use wire::document::TimeDocument;
@@ -32,7 +31,7 @@ pub struct Numbers {
 pub fn numbers(
     model: &EENNModel,
     missing: Missing,
-    job: &Job,
+    job: &impl ResourceExt,
     document: &MeasurementDocument,
     now: &str,
 ) -> Result<Numbers, String> {
@@ -75,7 +74,7 @@ pub fn numbers(
 
 fn measured(
     spec: &api::EENNModelSpec,
-    job: &Job,
+    job: &impl ResourceExt,
     document: &MeasurementDocument,
     now: &str,
 ) -> Result<MeasuredStatus, String> {

@@ -80,7 +80,7 @@ fn place() -> Place {
     Place { pool, node: "pi-3.local".to_owned(), class: "slow".to_owned(), speed_factor: 0.5 }
 }
 
-fn built(model: &EENNModel, missing: Missing, attempt: u32) -> Job {
+fn built(model: &EENNModel, missing: Missing, attempt: u32) -> batch::Job {
     let (place, operator) = (place(), Operator { name: "eenn", namespace: "eenn-system" });
     let pull_secrets = ["registry".to_owned()];
     let (what, image, pull_secrets) = ("w", "runtime:1", &pull_secrets[..]);
@@ -309,9 +309,8 @@ impl ExitTableFile {
     }
 }
 
-fn with_condition(mut job: Job, condition: Option<Value>) -> Arc<Job> {
-    job.status = condition.map(|condition| read(json!({ "conditions": [condition] })));
-    Arc::new(job)
+fn with_condition(job: batch::Job, condition: Option<Value>) -> Arc<Job> {
+    Arc::new(Job::new(job.metadata, condition.map(|condition| read(json!({ "conditions": [condition] })))))
 }
 
 #[test]

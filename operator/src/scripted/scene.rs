@@ -38,7 +38,6 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         metrics: Default::default(),
         runtime_image: "runtime:1".to_owned(),
         applied: Default::default(),
-        made: Default::default(),
         drains: Default::default(),
         tables: Default::default(),
         tried: Default::default(),

@@ -7,11 +7,12 @@ use crate::applied::HASH;
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::controller::Failure;
+use crate::outline;
 use crate::pods;
 use crate::room::{self, Pods};
 use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -230,7 +231,7 @@ fn owned<K: Resource>(cache: &Cache<K>, service: &EENNService) -> Vec<Arc<K>> {
 
 async fn ensure_all<K, C>(context: &Context, cache: &Cache<C>, desired: &[K]) -> Result<(), Failure>
 where
-    C: Resource,
+    C: Resource<DynamicType = ()>,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
 {
     for object in desired {
@@ -242,7 +243,7 @@ where
 /// Applies an object unless it is there as it was last applied.
 async fn ensure<K, C>(context: &Context, cache: &Cache<C>, desired: &K) -> Result<(), Failure>
 where
-    C: Resource,
+    C: Resource<DynamicType = ()>,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
 {
     let hash = labels::hash(&serde_json::to_string(desired).unwrap_or_default());
@@ -251,23 +252,18 @@ where
     if there.as_ref().is_some_and(|there| context.applied.is_current(&**there, &hash)) {
         return Ok(());
     }
-    match &there {
-        Some(there) if !same_owner(&**there, desired) => {
-            return Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: key.name });
-        }
-        Some(_) => {}
-        None if context.made.has(&K::kind(&()), &key) => {}
-        // Names with a hash are nobody else's.
-        None if !labels::has_hash(&key.name) => {
-            context.cluster.check_free(&context.cluster.api::<K>(&key.namespace), desired).await?;
-        }
-        None => {}
+    if there.as_ref().is_some_and(|there| !same_owner(&**there, desired)) {
+        return Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: key.name });
     }
     let mut desired = desired.clone();
     desired.annotations_mut().insert(HASH.to_owned(), hash);
-    let there = context.cluster.apply(&context.cluster.api::<K>(&key.namespace), &desired).await?;
+    let api = context.cluster.api::<K>(&key.namespace);
+    let there = match there {
+        // Somebody may have made one that the watch has not told of yet. Names with a hash are nobody else's.
+        None if !labels::has_hash(&key.name) => context.cluster.apply_unless_taken(&api, &desired).await?,
+        _ => context.cluster.apply(&api, &desired).await?,
+    };
     context.applied.remember(&there);
-    context.made.add(&K::kind(&()), &key);
     Ok(())
 }
 
@@ -299,7 +295,7 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
     Standing { ready, fragments_ready, waiting, ..Standing::default() }
 }
 
-fn is_ready(there: &Deployment, desired: &Deployment) -> bool {
+fn is_ready(there: &outline::Deployment, desired: &Deployment) -> bool {
     let wanted = desired.spec.replicas.unwrap_or(1);
     let Some(status) = &there.status else { return false };
     let seen = status.observed_generation >= there.metadata.generation;
@@ -308,13 +304,15 @@ fn is_ready(there: &Deployment, desired: &Deployment) -> bool {
 }
 
 /// What the Deployment says is wrong.
-fn why(deployment: &Deployment) -> Option<String> {
+fn why(deployment: &outline::Deployment) -> Option<String> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    let failed = conditions.iter().filter(|one| {
-        let (type_, status) = (as_text(&one.type_), as_text(&one.status));
-        (type_ == "ReplicaFailure" && status == "True") || (type_ == "Progressing" && status == "False")
-    });
-    failed.filter_map(|one| one.message.clone()).next()
+    conditions.iter().filter(|one| is_trouble(one)).filter_map(|one| one.message.clone()).next()
+}
+
+/// Whether a condition of a Deployment tells that something is wrong.
+pub(crate) fn is_trouble(one: &DeploymentCondition) -> bool {
+    let (type_, status) = (as_text(&one.type_), as_text(&one.status));
+    (type_ == "ReplicaFailure" && status == "True") || (type_ == "Progressing" && status == "False")
 }
 
 /// Optional in newer versions of Kubernetes.

@@ -51,7 +51,8 @@ pub async fn certify(context: &Context, service: &EENNService, waiting: bool, no
     if !context.certified.is_due(&key, &hash, if waiting { SOON } else { AGAIN }, now) {
         return Ok(());
     }
-    context.cluster.put_secret(&key.namespace, &access::certificates(service, &pem)).await?;
+    let is_new = service.status.as_ref().is_none_or(|status| status.last_plan_generation == 0);
+    context.cluster.put_secret(&key.namespace, &access::certificates(service, &pem), is_new).await?;
     context.certified.given(key, hash, now);
     Ok(())
 }

@@ -86,7 +86,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         observed: observed.as_ref(),
         paused,
     };
-    report::report(context, &service, &seen).await?;
+    let early = report::report(context, &service, &seen).await?;
     in_force::report(context, &plans, &choice).await?;
     if let Some(failure) = failure {
         return Err(failure);
@@ -96,7 +96,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     }
     let waits = standing.as_ref().is_some_and(|standing| !standing.waiting.is_empty());
     let certificates = if waits { certified::SOON } else { certified::AGAIN };
-    Ok(standing.and_then(|standing| standing.again).or(Some(certificates)))
+    Ok(early.or(standing.and_then(|standing| standing.again)).or(Some(certificates)))
 }
 
 /// A service is gone, or no longer ours.
@@ -105,7 +105,6 @@ fn forget(context: &Context, key: &Key) {
     context.standings.forget(key);
     context.certified.forget(key);
     context.plan_notes.forget(key);
-    context.made.forget(&key.namespace, &key.name);
 }
 
 /// Builds and applies what the plan in force says; of what is paused it only looks how far it is.

@@ -16,6 +16,7 @@ use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The reason why a service is not ready whose gateways do not take its policy.
 const NOT_FOLLOWED: &str = "PolicyNotAcknowledged";
@@ -37,43 +38,53 @@ pub struct Seen<'a> {
     pub paused: bool,
 }
 
-/// Writes the status if it differs, and tells of what has changed.
-pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<(), Failure> {
+/// A service that is new waits so long for its first plan before anything is said of it.
+const SOON: f64 = 10.0;
+
+/// Writes the status if it differs, and tells of what has changed. Returns when to look again, where it is too early to say anything.
+pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<Option<Duration>, Failure> {
     let note = context.plan_notes.of(service);
     let status = status(service, seen, note.as_ref(), &clock::timestamp());
     if service.status.as_ref() == Some(&status) {
-        return Ok(());
+        return Ok(None);
+    }
+    let left = context.plan_notes.known_since(service, clock::now()) + SOON - clock::now();
+    if service.status.is_none() && left > 0.0 && says_nothing(&status) {
+        return Ok(Some(Duration::from_secs_f64(left)));
     }
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    let told = |condition: &&Condition| match condition.r#type.as_str() {
-        // Its reason is told by the condition that it is of.
-        "Ready" => condition.status == ConditionStatus::True || condition.reason == NOT_FOLLOWED,
-        "Active" => before.iter().any(|old| old.r#type == "Active") || condition.status == ConditionStatus::False,
-        _ => true,
-    };
-    for condition in status.conditions.iter().filter(told).filter(|condition| has_changed(before, condition)) {
+    for condition in status.conditions.iter().filter(|condition| is_news(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
         context.cluster.tell(service, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
     }
-    Ok(())
+    Ok(None)
 }
 
-/// News: another status or reason. Not that nothing is known yet, nor that all is well from the beginning, nor that pods are starting:
-/// with a thousand services that would be thousands of events.
-fn has_changed(before: &[Condition], condition: &Condition) -> bool {
+/// Whether a status says only that nothing is known yet and nothing is wrong.
+fn says_nothing(status: &EENNServiceStatus) -> bool {
+    let known = |one: &&Condition| !["Active", "Accepted", "ModelReady"].contains(&one.r#type.as_str());
+    status.conditions.iter().all(|one| one.status != ConditionStatus::False)
+        && status.conditions.iter().filter(known).all(|one| one.status == ConditionStatus::Unknown)
+}
+
+/// News: another status or reason. Not the steps on the way to the first `Ready`, as long as they are taken: conditions tell them, and
+/// with a thousand services they would be thousands of events.
+fn is_news(before: &[Condition], condition: &Condition) -> bool {
     let old = before.iter().find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
     let was = old.map(|old| old.status).filter(|was| *was != ConditionStatus::Unknown);
-    let expected = match condition.status {
-        ConditionStatus::Unknown => true,
-        ConditionStatus::True => {
-            was.is_none() && ["Accepted", "ModelReady", "QoSMet"].contains(&condition.r#type.as_str())
-        }
-        ConditionStatus::False => was.is_none() && condition.reason == "PodsNotReady",
+    let is = |status: ConditionStatus| condition.status == status;
+    let told = match condition.r#type.as_str() {
+        // Its reason is told by the condition that it is of.
+        "Ready" => is(ConditionStatus::True) || condition.reason == NOT_FOLLOWED,
+        "Active" => old.is_some() || is(ConditionStatus::False),
+        // That pods are ready is told by `Ready`.
+        "Placed" => is(ConditionStatus::False) && (was.is_some() || condition.reason != "PodsNotReady"),
+        _ => was.is_some() || is(ConditionStatus::False),
     };
-    !same && !expected
+    told && !same && !is(ConditionStatus::Unknown)
 }
 
 /// The status of a service. `note`: why there is no plan. Pure.
@@ -221,6 +232,6 @@ fn not_asked(before: &[Condition]) -> Finding {
     match known.map(|condition| (condition.reason.as_str(), condition)) {
         Some(("Ready", condition)) => Finding::holds("Ready", "Ready", condition.message.clone()),
         Some((NOT_FOLLOWED, condition)) => Finding::fails("Ready", NOT_FOLLOWED, condition.message.clone()),
-        _ => Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not been asked yet what they follow"),
+        _ => Finding::unknown("Ready", "GatewaysNotAsked", "gateways have not said yet what they follow"),
     }
 }
