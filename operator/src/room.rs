@@ -1,9 +1,8 @@
 //! Whether old and new pods have room side by side, for as long as the old ones serve until the new ones do. Pure.
 //!
-//! What counts is what the scheduler counts: the memory that pods ask for, and what nodes have to give. Pods of others are not known.
+//! What counts is what the scheduler counts: the memory that pods ask for, as Deployments say it, and what nodes have to give. Pods of others are not known.
 
 use crate::service::labels;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,17 +31,12 @@ pub struct Crowded {
 
 impl Pods {
     /// What a Deployment says of itself; `None` where that is no Deployment of ours.
-    pub fn of(deployment: &Deployment) -> Option<Self> {
-        let template = deployment.spec.template.spec.as_ref()?;
-        let asks = |container: &k8s_openapi::api::core::v1::Container| {
-            let requests = container.resources.as_ref()?.requests.as_ref()?;
-            Some(requests.get("memory")?.0.parse::<api::Quantity>().ok()?.bytes().0)
-        };
-        let each: u64 = template.containers.iter().filter_map(asks).sum();
+    pub fn of(deployment: &impl ResourceExt) -> Option<Self> {
+        let annotations = deployment.annotations();
         Some(Self {
             name: format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any()),
-            node: deployment.annotations().get(labels::NODE)?.clone(),
-            bytes: each.saturating_mul(deployment.spec.replicas.unwrap_or(1).unsigned_abs().into()),
+            node: annotations.get(labels::NODE)?.clone(),
+            bytes: annotations.get(labels::MEMORY)?.parse().ok()?,
         })
     }
 }
@@ -94,6 +88,7 @@ pub fn in_words(crowded: &[Crowded]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outline::Deployment;
     use serde_json::json;
 
     fn pods(all: &[(&str, &str, u64)]) -> Vec<Pods> {
@@ -121,21 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn deployments_ask_for_the_memory_of_all_their_pods() {
-        let deployment = |replicas: Option<i32>| -> Deployment {
-            let container =
-                json!({ "name": "fragment", "resources": { "requests": { "memory": "64Mi", "cpu": "50m" } } });
-            serde_json::from_value(json!({
-                "metadata": { "name": "camera-1", "namespace": "edge", "annotations": { labels::NODE: "pi" } },
-                "spec": { "replicas": replicas, "selector": {}, "template": { "spec": { "containers": [container] } } },
-            }))
-            .expect("it is a Deployment")
+    fn deployments_say_what_all_their_pods_ask_for() {
+        let of = |annotations: serde_json::Value| {
+            let metadata = json!({ "name": "camera-1", "namespace": "edge", "annotations": annotations });
+            let deployment: Result<Deployment, _> = serde_json::from_value(json!({ "metadata": metadata }));
+            Pods::of(&deployment.expect("it is a Deployment"))
         };
-        let of = |replicas| Pods::of(&deployment(replicas));
-        let pods = |bytes| Some(Pods { name: "edge/camera-1".into(), node: "pi".into(), bytes });
-        assert_eq!((of(None), of(Some(3))), (pods(64 << 20), pods(192 << 20)));
-        let foreign = Deployment { metadata: Default::default(), ..deployment(None) };
-        assert_eq!(Pods::of(&foreign), None);
+        let pods = Pods { name: "edge/camera-1".into(), node: "pi".into(), bytes: 64 << 20 };
+        assert_eq!(of(json!({ labels::NODE: "pi", labels::MEMORY: "67108864" })), Some(pods));
+        assert_eq!(of(json!({ labels::NODE: "pi" })), None);
+        assert_eq!(of(json!({})), None);
     }
 
     #[test]

@@ -20,13 +20,13 @@ const LONGEST_REASON: usize = 1024;
 /// ready.
 pub(super) fn crowded(context: &Context, inputs: &Inputs, thought: &Thought) -> BTreeMap<String, Vec<Crowded>> {
     let deployments = context.caches.deployments.all();
-    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::of(one)).collect();
+    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::of(&**one)).collect();
     let owner = |key: &Key| {
         let own = deployments.iter().filter(|one| {
             let service = one.metadata.labels.as_ref().and_then(|labels| labels.get(labels::SERVICE));
             one.metadata.namespace.as_deref() == Some(&key.namespace) && service == Some(&key.name)
         });
-        own.filter_map(|one| Pods::of(one)).map(|pods| pods.name).collect::<BTreeSet<_>>()
+        own.filter_map(|one| Pods::of(&**one)).map(|pods| pods.name).collect::<BTreeSet<_>>()
     };
     let planned = thought.plans.iter().filter_map(|(name, spec)| {
         let key = inputs.services.get(name)?;

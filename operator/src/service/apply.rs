@@ -140,13 +140,13 @@ fn crowded(context: &Context, service: &EENNService, deployments: &[&Deployment]
     let (there, nodes) = (context.caches.deployments.all(), context.caches.nodes.all());
     let own: BTreeSet<String> = owned(&context.caches.deployments, service).iter().map(|one| one.name_any()).collect();
     let namespace = service.namespace();
-    let is_own = |one: &Deployment| one.namespace() == namespace && own.contains(&one.name_any());
+    let is_own = |one: &outline::Deployment| one.namespace() == namespace && own.contains(&one.name_any());
     // Its new ones may be there already: what they need beside the old ones is asked.
     let new: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
     let old = there.iter().filter(|one| !(is_own(one) && new.contains(&one.name_any())));
-    let others = there.iter().filter(|one| !is_own(one)).filter_map(|one| Pods::of(one));
-    let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(one))).collect();
-    let old: Vec<Pods> = old.filter_map(|one| Pods::of(one)).collect();
+    let others = there.iter().filter(|one| !is_own(one)).filter_map(|one| Pods::of(&**one));
+    let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(*one))).collect();
+    let old: Vec<Pods> = old.filter_map(|one| Pods::of(&**one)).collect();
     room::in_words(&room::crowded(&room::allocatable(nodes.iter().map(AsRef::as_ref)), &old, &wanted))
 }
 

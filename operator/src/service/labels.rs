@@ -25,6 +25,8 @@ pub const MEASURES: &str = "eenn.dev/measures";
 pub const ATTEMPT: &str = "eenn.dev/attempt";
 /// Annotation: the node that pods are pinned to; its name may be longer than a label.
 pub const NODE: &str = "eenn.dev/node";
+/// Annotation: memory that all pods of a Deployment ask for, in bytes.
+pub const MEMORY: &str = "eenn.dev/memory-bytes";
 /// Annotation: hash of what was planned for, of plans.
 pub const INPUTS: &str = "eenn.dev/inputs";
 /// Annotation with which users stop the operator from changing anything of a service or pool.

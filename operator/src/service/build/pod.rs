@@ -52,6 +52,8 @@ pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
     metadata.labels = Some(labels.clone());
     metadata.annotations = Some(BTreeMap::from([(labels::NODE.to_owned(), pod.node.clone())]));
     let template = ObjectMeta { labels: Some(labels), annotations: metadata.annotations.clone(), ..Default::default() };
+    // Not of the template: pods need not start anew for it.
+    metadata.annotations.get_or_insert_default().insert(labels::MEMORY.to_owned(), memory(&pod).to_string());
     let spec = with_configuration(spec, &name);
     Deployment {
         metadata,
@@ -66,6 +68,13 @@ pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
         },
         status: None,
     }
+}
+
+/// Memory that all pods ask for, in bytes.
+fn memory(pod: &Pod) -> u64 {
+    let requests = pod.container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let each = requests.and_then(|requests| requests.get("memory")?.0.parse::<u64>().ok()).unwrap_or_default();
+    each.saturating_mul(pod.replicas.unsigned_abs().into())
 }
 
 fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {

@@ -175,6 +175,13 @@ fn pods_may_do_nothing_but_their_work() {
             let memory = [&resources.requests, &resources.limits].map(|list| list.as_ref().map(|list| &list["memory"]));
             assert!(memory[0].is_some() && memory[0] == memory[1], "{}: {memory:?}", container.name);
         }
+        let told = deployment.annotations()[labels::MEMORY].parse::<u64>().expect("it is a number");
+        let asked = pod.containers[0].resources.as_ref().and_then(|it| it.requests.as_ref()).expect("it asks for some");
+        let replicas = deployment.spec.replicas.expect("it says how many").unsigned_abs();
+        assert_eq!(
+            told.to_string(),
+            (asked["memory"].0.parse::<u64>().expect("bytes") * u64::from(replicas)).to_string()
+        );
         let tolerated: Vec<_> = pod.tolerations.iter().flatten().filter_map(|one| one.key.as_deref()).collect();
         assert_eq!(tolerated, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "edge"]);
     }
