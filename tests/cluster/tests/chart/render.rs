@@ -56,7 +56,10 @@ fn wrong_values_are_refused_with_what_would_be_right() -> anyhow::Result<()> {
             "telemetry.otlpEndpoint=otel-collector:4317",
             "at '/telemetry/otlpEndpoint': 'otel-collector:4317' does not match pattern",
         ),
-        ("telemetry.environment.RUST_LOG=debug", "at '/telemetry/environment': invalid propertyName 'RUST_LOG'"),
+        (
+            "telemetry.environment.RUST_LOG=debug",
+            "at '/telemetry/environment': additional properties 'RUST_LOG' not allowed",
+        ),
         ("registry=https://ghcr.io", "at '/registry': 'https://ghcr.io' does not match pattern"),
         ("image.digest=sha256:12", "at '/image/digest': 'sha256:12' does not match pattern"),
         ("operatorName=Edge", "at '/operatorName': 'Edge' does not match pattern"),
