@@ -202,19 +202,15 @@ async fn settled(
     let mut crowded = transition::crowded(context, &inputs, &found);
     let before = |name: &str| newest.get(name).map(|plan| plan.spec.chains.clone());
     let held = transition::held(&found, &crowded, before);
-    let mut stays = BTreeMap::new();
     if !held.is_empty() {
-        stays = crowded;
-        stays.retain(|name, _| held.contains_key(name));
+        let (first, short) = (found, crowded);
         (found, _) = thought(inputs.holding(&held), tables, newest, reason).await;
+        transition::stays(&mut found, first, &short, &held);
         crowded = transition::crowded(context, &inputs, &found);
     }
-    let plans = std::mem::take(&mut found.plans).into_iter();
-    let told = plans.map(|(name, spec)| {
-        let spec = transition::told(spec, crowded.get(&name), stays.get(&name));
-        (name, spec)
-    });
-    found.plans = told.collect();
+    for (name, spec) in &mut found.plans {
+        transition::tell(spec, crowded.get(name).map_or(&[], Vec::as_slice));
+    }
     (found, inputs)
 }
 

@@ -107,9 +107,9 @@ fn a_paused_service_is_planned_with_and_not_for() {
         let latency = plan.predicted[0].mean_latency_milliseconds.expect("jobs are answered");
         (plan.choices, latency)
     };
-    let (alone, alone_takes) = door(&thought(&of(&[service("door", "4")])));
+    let (alone, alone_takes) = door(&thought(&of(&[service("door", "8")])));
     // Its spec expects next to nothing: what counts is what it does.
-    let inputs = of(&[paused("camera", "0.1", busy()), service("door", "4")]);
+    let inputs = of(&[paused("camera", "0.1", busy()), service("door", "8")]);
     let together = thought(&inputs);
     let (beside, takes) = door(&together);
     assert_eq!(together.plans.keys().collect::<Vec<_>>(), ["door"], "nothing is made for what is paused");
@@ -120,7 +120,7 @@ fn a_paused_service_is_planned_with_and_not_for() {
 
 #[test]
 fn what_is_planned_with_differs_where_a_paused_service_does_something_else() {
-    let hash = |plan: EENNPlanSpec| of(&[paused("camera", "0.1", plan), service("door", "4")]).hash(&BTreeMap::new());
+    let hash = |plan: EENNPlanSpec| of(&[paused("camera", "0.1", plan), service("door", "8")]).hash(&BTreeMap::new());
     let plan = busy();
     let other = EENNPlanSpec { policy: plan.policy.replace("0.", "0.0"), ..plan.clone() };
     let renamed = EENNPlanSpec { reason: "another".to_owned(), ..plan.clone() };

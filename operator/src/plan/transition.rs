@@ -9,9 +9,12 @@ use crate::room::{self, Crowded, Pods};
 use crate::service::build::{self, Blueprint, Operator};
 use crate::service::references::{self, References};
 use crate::service::{apply, labels};
-use api::{EENNPlan, EENNPlanSpec, EENNService};
+use api::{EENNPlan, EENNPlanSpec, EENNService, PlannedChain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Chains of services, by their names in the manifests.
+type Chains = BTreeMap<String, Vec<PlannedChain>>;
 
 /// As long as the reason of a plan may be.
 const LONGEST_REASON: usize = 1024;
@@ -79,24 +82,32 @@ fn of_services(
 pub(super) fn held(
     thought: &Thought,
     crowded: &BTreeMap<String, Vec<Crowded>>,
-    before: impl Fn(&str) -> Option<Vec<api::PlannedChain>>,
-) -> BTreeMap<String, Vec<api::PlannedChain>> {
+    before: impl Fn(&str) -> Option<Vec<PlannedChain>>,
+) -> Chains {
     match thought.moved.iter().any(|name| crowded.contains_key(name)) {
         true => thought.moved.iter().filter_map(|name| Some((name.clone(), before(name)?))).collect(),
         false => BTreeMap::new(),
     }
 }
 
-/// A plan that says what its transition takes, or why there is none.
-pub(super) fn told(spec: EENNPlanSpec, crowded: Option<&Vec<Crowded>>, stays: Option<&Vec<Crowded>>) -> EENNPlanSpec {
-    let words = |crowded: &Vec<Crowded>| room::in_words(crowded);
-    let note = match (crowded.and_then(words), stays.and_then(words)) {
-        (Some(note), _) => note,
-        (None, Some(note)) => format!("another placement would be better, but {note}"),
-        (None, None) => return spec,
-    };
-    let reason = format!("{}; {note}", spec.reason).chars().take(LONGEST_REASON).collect();
-    EENNPlanSpec { reason, ..spec }
+/// Has services that stay say why, and which devices they do not use. `first`: what was thought before that, with what was `short`.
+pub(super) fn stays(found: &mut Thought, first: Thought, short: &BTreeMap<String, Vec<Crowded>>, held: &Chains) {
+    for (name, chains) in held {
+        if let Some(note) = short.get(name).and_then(|short| room::in_words(short)) {
+            found.notes.entry(name.clone()).or_insert_with(|| format!("another placement would be better, but {note}"));
+        }
+        let used: BTreeSet<&str> = chains.iter().flat_map(|one| &one.fragments).map(|one| one.node.as_str()).collect();
+        let mut left_out = first.left_out.get(name).cloned().unwrap_or_default();
+        left_out.retain(|(device, _)| !used.contains(device.as_str()));
+        found.left_out.entry(name.clone()).or_default().extend(left_out);
+    }
+}
+
+/// Has a plan say what its transition takes.
+pub(super) fn tell(spec: &mut EENNPlanSpec, crowded: &[Crowded]) {
+    if let Some(note) = room::in_words(crowded) {
+        spec.reason = format!("{}; {note}", spec.reason).chars().take(LONGEST_REASON).collect();
+    }
 }
 
 #[cfg(test)]
@@ -153,16 +164,33 @@ mod tests {
             "forecast": [], "predicted": [], "chains": [],
         }))
         .expect("it is a plan");
-        let reason =
-            |crowded: Option<&Vec<Crowded>>, stays: Option<&Vec<Crowded>>| told(spec.clone(), crowded, stays).reason;
-        assert_eq!(reason(None, None), "the pool has changed");
-        let note = "old and new pods on pi ask for 2 MiB together, and it has 1 MiB";
-        assert!(reason(Some(&crowded()), None).starts_with(&format!("the pool has changed; {note}: the annotation")));
+        let reason = |crowded: &[Crowded]| {
+            let mut told = spec.clone();
+            tell(&mut told, crowded);
+            told.reason
+        };
+        assert_eq!(reason(&[]), "the pool has changed");
+        let note =
+            "the pool has changed; old and new pods on pi ask for 2 MiB together, and it has 1 MiB: the annotation";
+        assert!(reason(&crowded()).starts_with(note), "{}", reason(&crowded()));
+        assert_eq!(reason(&vec![crowded().remove(0); 100]).chars().count(), LONGEST_REASON);
+    }
+
+    #[test]
+    fn what_stays_says_why_and_which_devices_it_does_not_use() {
+        let chain = json!([{ "name": "pi", "fragments": [{ "node": "pi", "firstSegment": 1, "lastSegment": 6 }] }]);
+        let held = BTreeMap::from([("a".to_owned(), serde_json::from_value(chain).expect("it is a chain"))]);
+        let left_out = |device: &str| (device.to_owned(), "it is slow".to_owned());
+        let first = Thought {
+            left_out: BTreeMap::from([("a".to_owned(), vec![left_out("pi"), left_out("box")])]),
+            ..Thought::default()
+        };
+        let mut found = Thought::default();
+        stays(&mut found, first, &BTreeMap::from([("a".to_owned(), crowded())]), &held);
         assert!(
-            reason(None, Some(&crowded()))
-                .starts_with(&format!("the pool has changed; another placement would be better, but {note}"))
+            found.notes["a"].starts_with("another placement would be better, but old and new pods on pi"),
+            "{found:?}"
         );
-        let many = vec![crowded().remove(0); 100];
-        assert_eq!(reason(Some(&many), None).chars().count(), LONGEST_REASON);
+        assert_eq!(found.left_out["a"], [left_out("box")]);
     }
 }
