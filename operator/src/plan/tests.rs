@@ -26,9 +26,24 @@ fn pool() -> Arc<DevicePool> {
     read(json!({ "metadata": { "name": "edge" }, "spec": { "classes": [class] } }))
 }
 
-fn node() -> Arc<Node> {
+/// With another device that is fifty times as fast, and near.
+fn fast_pool() -> Arc<DevicePool> {
+    let class = |name: &str, tier: &str, speed: &str| {
+        json!({
+            "name": name, "matchLabels": { "kubernetes.io/hostname": name }, "tier": tier, "cores": "1", "memoryBudget": "256Ki",
+            "speedFactor": speed,
+        })
+    };
+    let link = json!({
+        "from": { "tier": "Gateway" }, "to": { "tier": "NearEdge" }, "bytesPerSecond": "100M", "latencyMicroseconds": 100,
+    });
+    let classes = [class("pi", "Gateway", "0.016"), class("box", "NearEdge", "0.8")];
+    read(json!({ "metadata": { "name": "edge" }, "spec": { "classes": classes, "links": [link] } }))
+}
+
+fn node(name: &str) -> Arc<Node> {
     read(json!({
-        "metadata": { "name": "pi", "labels": { "kubernetes.io/arch": "arm64" } },
+        "metadata": { "name": name, "labels": { "kubernetes.io/arch": "arm64", "kubernetes.io/hostname": name } },
         "status": {
             "capacity": { "cpu": "4", "memory": "4Gi" }, "allocatable": { "cpu": "4", "memory": "3Gi" },
             "conditions": [{ "type": "Ready", "status": "True" }],
@@ -75,7 +90,7 @@ fn tables() -> BTreeMap<String, ExitTable> {
 }
 
 /// As far as a number of steps leads: the same on every machine.
-fn thought(inputs: &Inputs) -> Thought {
+fn thought(inputs: &Inputs, incumbent: &BTreeMap<String, EENNPlanSpec>) -> Thought {
     let effort = Effort {
         ask: Ask { budget: Duration::from_millis(300), threads: 1, ..Ask::default() },
         placements: 50,
@@ -83,16 +98,16 @@ fn thought(inputs: &Inputs) -> Thought {
     };
     let steps = AtomicU64::new(0);
     let clock = || Duration::from_millis(steps.fetch_add(1, Ordering::Relaxed));
-    think(inputs, &tables(), &BTreeMap::new(), "a test", &effort, &clock)
+    think(inputs, &tables(), incumbent, "a test", &effort, &clock)
 }
 
 fn of(candidates: &[Candidate]) -> Inputs {
-    inputs(&pool(), &[node()], candidates)
+    inputs(&pool(), &[node("pi")], candidates)
 }
 
 /// What a service does that was planned for alone, at a rate that leaves little for others.
 fn busy() -> EENNPlanSpec {
-    let thought = thought(&of(&[service("camera", "14")]));
+    let thought = thought(&of(&[service("camera", "14")]), &BTreeMap::new());
     thought.plans.get("camera").unwrap_or_else(|| panic!("{:?}", thought.notes)).clone()
 }
 
@@ -107,10 +122,10 @@ fn a_paused_service_is_planned_with_and_not_for() {
         let latency = plan.predicted[0].mean_latency_milliseconds.expect("jobs are answered");
         (plan.choices, latency)
     };
-    let (alone, alone_takes) = door(&thought(&of(&[service("door", "8")])));
+    let (alone, alone_takes) = door(&thought(&of(&[service("door", "8")]), &BTreeMap::new()));
     // Its spec expects next to nothing: what counts is what it does.
     let inputs = of(&[paused("camera", "0.1", busy()), service("door", "8")]);
-    let together = thought(&inputs);
+    let together = thought(&inputs, &BTreeMap::new());
     let (beside, takes) = door(&together);
     assert_eq!(together.plans.keys().collect::<Vec<_>>(), ["door"], "nothing is made for what is paused");
     assert_eq!(inputs.services.keys().collect::<Vec<_>>(), ["door"], "nothing is stored or said of it");
@@ -126,4 +141,27 @@ fn what_is_planned_with_differs_where_a_paused_service_does_something_else() {
     let renamed = EENNPlanSpec { reason: "another".to_owned(), ..plan.clone() };
     assert_ne!(hash(plan.clone()), hash(other));
     assert_eq!(hash(plan), hash(renamed), "what is said of a plan changes nothing");
+}
+
+#[test]
+fn what_moves_because_it_is_better_is_known_and_can_be_held() {
+    let door = || {
+        let mut door = service("door", "8");
+        Arc::make_mut(&mut door.service).spec.placement = api::Placement::default();
+        door
+    };
+    let nodes = |thought: &Thought| -> Vec<String> {
+        let plan = thought.plans.get("door").unwrap_or_else(|| panic!("{:?}", thought.notes));
+        plan.chains.iter().flat_map(|chain| &chain.fragments).map(|one| one.node.to_string()).collect()
+    };
+    let first = thought(&of(&[door()]), &BTreeMap::new());
+    assert_eq!((nodes(&first), first.moved.len()), (vec!["pi".to_owned()], 0), "there is nothing else");
+    let before = first.plans;
+    let inputs = inputs(&fast_pool(), &[node("pi"), node("box")], &[door()]);
+    let better = thought(&inputs, &before);
+    assert!(nodes(&better).contains(&"box".to_owned()), "{:?}", nodes(&better));
+    assert_eq!(better.moved.iter().collect::<Vec<_>>(), ["door"]);
+    let held = BTreeMap::from([("door".to_owned(), before["door"].chains.clone())]);
+    let stays = thought(&inputs.holding(&held), &before);
+    assert_eq!((nodes(&stays), stays.moved.len()), (vec!["pi".to_owned()], 0));
 }
