@@ -4,13 +4,13 @@
 //! told of every change, deletions included, and also of those that went by while a watch was broken.
 
 use crate::clock;
+use crate::head::Head;
 use crate::metrics::Metrics;
 use futures::StreamExt;
-use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
@@ -128,25 +128,41 @@ impl<K> Cache<K> {
     }
 }
 
+/// What is kept of an object.
+pub trait Keep: Resource<DynamicType = ()> + Clone + fmt::Debug + Send + 'static {
+    /// Without what nobody reads: it would be there for every object.
+    type Kept: PartialEq + Send + Sync + 'static;
+
+    /// That.
+    fn keep(self) -> Self::Kept;
+}
+
 /// What a watch brings: an object, or why it cannot be read.
 pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static {
     /// What is kept of it.
-    type Kept: Resource<DynamicType = ()> + PartialEq + Send + Sync + 'static;
+    type Kept: PartialEq + Send + Sync + 'static;
 
     /// The object.
     fn read(self) -> Result<Self::Kept, String>;
 }
 
-impl<K> Watched for DeserializeGuard<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + PartialEq + Send + Sync + 'static,
-{
-    type Kept = K;
+impl<K: Keep + DeserializeOwned> Watched for DeserializeGuard<K> {
+    type Kept = K::Kept;
 
-    fn read(self) -> Result<K, String> {
-        self.0.map_err(|invalid| invalid.error)
+    fn read(self) -> Result<K::Kept, String> {
+        let mut object = self.0.map_err(|invalid| invalid.error)?;
+        let metadata = object.meta_mut();
+        metadata.managed_fields = None;
+        // As large as the object.
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        Ok(object.keep())
     }
 }
+
+/// What kubectl writes into every object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Of objects that are only made and compared the metadata is enough, and is all that is sent.
 impl<K> Watched for PartialObjectMeta<K>
@@ -156,46 +172,7 @@ where
     type Kept = Head<K>;
 
     fn read(self) -> Result<Head<K>, String> {
-        Ok(Head(self))
-    }
-}
-
-/// The metadata of an object.
-#[derive(Debug, Clone)]
-pub struct Head<K>(PartialObjectMeta<K>);
-
-impl<K> PartialEq for Head<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.metadata == other.0.metadata
-    }
-}
-
-impl<K: Resource<DynamicType = ()>> Resource for Head<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-
-    fn kind(_: &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group(_: &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version(_: &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural(_: &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.0.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.0.metadata
+        Ok(self.into())
     }
 }
 
@@ -207,8 +184,6 @@ pub struct Watch<W: Watched> {
     pub api: Api<W>,
     /// Which objects.
     pub labels: Option<String>,
-    /// Takes away what nobody reads: it would be kept for every object.
-    pub prune: fn(&mut W::Kept),
 }
 
 impl<W: Watched> fmt::Debug for Watch<W> {
@@ -226,14 +201,7 @@ pub async fn keep<W: Watched>(
 ) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let config = watch.labels.iter().fold(config, |config, labels| config.labels(labels));
-    let mut keeper = Keeper {
-        cache,
-        metrics,
-        kind: watch.kind,
-        prune: watch.prune,
-        listed: BTreeMap::new(),
-        invalid: BTreeMap::new(),
-    };
+    let mut keeper = Keeper { cache, metrics, kind: watch.kind, listed: BTreeMap::new(), invalid: BTreeMap::new() };
     keeper.metrics.heard(watch.kind, clock::now());
     loop {
         let mut events = std::pin::pin!(watcher(watch.api.clone(), config.clone()).default_backoff());
@@ -256,14 +224,13 @@ struct Keeper<K> {
     cache: Arc<Cache<K>>,
     metrics: Arc<Metrics>,
     kind: &'static str,
-    prune: fn(&mut K),
     /// What a list has brought so far.
     listed: BTreeMap<Key, Arc<K>>,
     /// Objects that cannot be read, and why.
     invalid: BTreeMap<Key, String>,
 }
 
-impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
+impl<K: PartialEq> Keeper<K> {
     fn take<W: Watched<Kept = K>>(&mut self, event: watcher::Event<W>, changed: &impl Fn(Change<'_, K>)) {
         match event {
             watcher::Event::Init => self.listed.clear(),
@@ -311,10 +278,8 @@ impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
 
     fn read<W: Watched<Kept = K>>(&mut self, key: &Key, object: W) -> Option<Arc<K>> {
         match object.read() {
-            Ok(mut object) => {
+            Ok(object) => {
                 self.invalid.remove(key);
-                object.meta_mut().managed_fields = None;
-                (self.prune)(&mut object);
                 Some(Arc::new(object))
             }
             Err(error) => {
@@ -331,7 +296,16 @@ impl<K: Resource<DynamicType = ()> + PartialEq> Keeper<K> {
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::ObjectMeta;
     use std::cell::RefCell;
+
+    impl Keep for ConfigMap {
+        type Kept = Self;
+
+        fn keep(self) -> Self {
+            self
+        }
+    }
 
     fn object(name: &str, value: &str) -> ConfigMap {
         let metadata = ObjectMeta { name: Some(name.into()), namespace: Some("a".into()), ..Default::default() };
@@ -356,7 +330,6 @@ mod tests {
             cache: Arc::clone(&cache),
             metrics: Arc::default(),
             kind: "ConfigMap",
-            prune: |_| {},
             listed: BTreeMap::new(),
             invalid: BTreeMap::new(),
         };

@@ -1,22 +1,22 @@
 //! What of the cluster the operator looks at, and who has to look when something changes.
 
-use crate::applied::HASH;
-use crate::cache::{self, Cache, Change, Head, Key, Watch, Watched};
+use crate::cache::{self, Cache, Change, Keep, Key, Watch, Watched};
 use crate::controller::Controller;
+use crate::head::{Head, Rollout};
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
 use crate::outline::{Deployment, Job, Pod};
 use crate::plan::Tried;
 use crate::pods;
-use crate::service::{apply, labels};
+use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -36,7 +36,7 @@ pub struct Caches {
     /// Every node, without what changes with every heartbeat.
     pub nodes: Arc<Cache<Node>>,
     /// Deployments of ours.
-    pub deployments: Arc<Cache<Deployment>>,
+    pub deployments: Arc<Cache<Head<apps::Deployment, Rollout>>>,
     /// Pods of ours: where they are, and what they do.
     pub pods: Arc<Cache<Pod>>,
     /// Jobs of ours.
@@ -103,22 +103,15 @@ impl Caches {
         self.watch_plans(controllers, &mut start);
         self.watch_config_maps(controllers, &mut start);
         let (services, ours) = (&controllers.services, Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR)));
-        start.children::<DeserializeGuard<Deployment>>(
-            ("Deployment", &self.deployments),
-            &ours,
-            prune_deployment,
-            services,
-        );
-        start.children::<PartialObjectMeta<Service>>(("Service", &self.endpoints), &None, slim, services);
-        start.children::<PartialObjectMeta<ServiceAccount>>(("ServiceAccount", &self.accounts), &None, slim, services);
-        let policies = ("NetworkPolicy", &self.network_policies);
-        start.children::<PartialObjectMeta<NetworkPolicy>>(policies, &None, slim, services);
-        let budgets = ("PodDisruptionBudget", &self.budgets);
-        start.children::<PartialObjectMeta<PodDisruptionBudget>>(budgets, &ours, without_version, services);
+        start.children::<DeserializeGuard<Deployment>, _, _>("Deployment", &self.deployments, ours.clone(), services);
+        start.children::<PartialObjectMeta<_>, _, _>("Service", &self.endpoints, None, services);
+        start.children::<PartialObjectMeta<_>, _, _>("ServiceAccount", &self.accounts, None, services);
+        start.children::<PartialObjectMeta<_>, _, _>("NetworkPolicy", &self.network_policies, None, services);
+        start.children::<PartialObjectMeta<_>, _, _>("PodDisruptionBudget", &self.budgets, ours, services);
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
         let (within, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
         let services = Arc::clone(services);
-        start.watch::<DeserializeGuard<Pod>>(("Pod", within, ours, pods::prune), &self.pods, move |change| {
+        start.watch::<DeserializeGuard<Pod>>(("Pod", within, ours), &self.pods, move |change| {
             // Deployments tell when pods are ready; why they are not, pods have to tell.
             if change.old.and_then(pods::trouble) != change.new.and_then(pods::trouble) {
                 owner(&change).into_iter().for_each(|service| services.add(service));
@@ -132,14 +125,14 @@ impl Caches {
     fn watch_jobs(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (jobs, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
         let ours = Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
-        start.watch::<DeserializeGuard<Job>>(("Job", jobs, ours, prune_job), &self.jobs, move |change| {
+        start.watch::<DeserializeGuard<Job>>(("Job", jobs, ours), &self.jobs, move |change| {
             models_of(&c, &models, &change);
         });
     }
 
     fn watch_pools(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.of_cluster());
-        start.watch::<DeserializeGuard<_>>(("DevicePool", api, None, |_| {}), &self.pools, move |change| {
+        start.watch::<DeserializeGuard<DevicePool>>(("DevicePool", api, None), &self.pools, move |change| {
             let pool = key(&change);
             // Also of one that is gone, and of a new one in its place.
             services_of(&c, services.all(), |service| pool_of(service) == pool);
@@ -151,7 +144,7 @@ impl Caches {
     fn watch_nodes(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, api) = (controllers.clone(), start.of_cluster());
         let (pools, services) = (Arc::clone(&self.pools), Arc::clone(&self.services));
-        start.watch::<DeserializeGuard<_>>(("Node", api, None, prune_node), &self.nodes, move |_| {
+        start.watch::<DeserializeGuard<Node>>(("Node", api, None), &self.nodes, move |_| {
             for pool in pools.all() {
                 c.pools.add(Key::of(&*pool));
                 c.plans.add(Key::of(&*pool));
@@ -162,7 +155,7 @@ impl Caches {
 
     fn watch_models(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
-        start.watch::<DeserializeGuard<_>>(("EENNModel", api, None, |_| {}), &self.models, move |change| {
+        start.watch::<DeserializeGuard<EENNModel>>(("EENNModel", api, None), &self.models, move |change| {
             let model = key(&change);
             let using = |service: &EENNService| service.spec.model_ref.name.as_str() == model.name;
             let used = services.within(&model.namespace);
@@ -175,7 +168,7 @@ impl Caches {
 
     fn watch_targets(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
-        start.watch::<DeserializeGuard<_>>(("QoSTarget", api, None, |_| {}), &self.targets, move |change| {
+        start.watch::<DeserializeGuard<QoSTarget>>(("QoSTarget", api, None), &self.targets, move |change| {
             let target = key(&change);
             let using = |service: &EENNService| {
                 service.spec.qos_target_ref.as_ref().is_some_and(|named| named.name.as_str() == target.name)
@@ -187,7 +180,7 @@ impl Caches {
 
     fn watch_services(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, api) = (controllers.clone(), start.within());
-        start.watch::<DeserializeGuard<_>>(("EENNService", api, None, |_| {}), &self.services, move |change| {
+        start.watch::<DeserializeGuard<EENNService>>(("EENNService", api, None), &self.services, move |change| {
             c.services.add(key(&change));
             for service in [change.old, change.new].into_iter().flatten() {
                 // One that nobody uses is not measured.
@@ -200,7 +193,7 @@ impl Caches {
 
     fn watch_plans(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, services, api) = (controllers.clone(), Arc::clone(&self.services), start.within());
-        start.watch::<DeserializeGuard<_>>(("EENNPlan", api, None, |_| {}), &self.plans, move |change| {
+        start.watch::<DeserializeGuard<EENNPlan>>(("EENNPlan", api, None), &self.plans, move |change| {
             let Some(plan) = change.any() else { return };
             let service = Key::new(plan.namespace().unwrap_or_default(), plan.spec.service_ref.name.as_str());
             // A plan that is gone has to be made again.
@@ -215,9 +208,10 @@ impl Caches {
     /// Those of users, too: models name them.
     fn watch_config_maps(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, models, api) = (controllers.clone(), Arc::clone(&self.models), start.within());
-        start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None, slim), &self.config_maps, move |change| {
-            owner(&change).into_iter().for_each(|service| c.services.add(service));
-            models.within(&key(&change).namespace).iter().for_each(|model| c.models.add(Key::of(&**model)));
+        start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None), &self.config_maps, move |change| {
+            let Some(changed) = change.any() else { return };
+            changed.service().into_iter().for_each(|service| c.services.add(service));
+            models.within(&changed.key.namespace).iter().for_each(|model| c.models.add(Key::of(&**model)));
         });
     }
 
@@ -257,8 +251,8 @@ struct Start<'a> {
     tasks: JoinSet<()>,
 }
 
-/// Kind, place, labels, and what is taken away.
-type What<W> = (&'static str, Api<W>, Option<String>, fn(&mut <W as Watched>::Kept));
+/// Kind, place and labels.
+type What<W> = (&'static str, Api<W>, Option<String>);
 
 impl Start<'_> {
     /// Objects of the cluster.
@@ -275,26 +269,30 @@ impl Start<'_> {
     }
 
     /// Objects that are made for services: whoever owns one looks at it.
-    fn children<W: Watched<Scope = NamespaceResourceScope>>(
+    fn children<W, K, S>(
         &mut self,
-        (kind, cache): (&'static str, &Arc<Cache<W::Kept>>),
-        labels: &Option<String>,
-        prune: fn(&mut W::Kept),
+        kind: &'static str,
+        cache: &Arc<Cache<Head<K, S>>>,
+        labels: Option<String>,
         services: &Arc<Controller<Key>>,
-    ) {
+    ) where
+        W: Watched<Scope = NamespaceResourceScope, Kept = Head<K, S>>,
+        K: Resource<DynamicType = ()> + 'static,
+        S: Send + Sync + 'static,
+    {
         let services = Arc::clone(services);
-        self.watch::<W>((kind, self.within(), labels.clone(), prune), cache, move |change| {
-            owner(&change).into_iter().for_each(|service| services.add(service));
+        self.watch::<W>((kind, self.within(), labels), cache, move |change| {
+            change.any().and_then(Head::service).into_iter().for_each(|service| services.add(service));
         });
     }
 
     fn watch<W: Watched>(
         &mut self,
-        (kind, api, labels, prune): What<W>,
+        (kind, api, labels): What<W>,
         cache: &Arc<Cache<W::Kept>>,
         changed: impl Fn(Change<'_, W::Kept>) + Send + 'static,
     ) {
-        let watch = Watch { kind, api, labels, prune };
+        let watch = Watch { kind, api, labels };
         self.tasks.spawn(cache::keep(watch, Arc::clone(cache), Arc::clone(self.metrics), changed));
     }
 }
@@ -330,41 +328,52 @@ fn services_of(controllers: &Controllers, services: Vec<Arc<EENNService>>, using
     }
 }
 
-/// Of thousands of objects every label counts: whose it is, its version, and the hash of what was applied.
-fn slim<K: Resource>(object: &mut K) {
-    let metadata = object.meta_mut();
-    metadata.creation_timestamp = None;
-    metadata.generation = None;
-    keep(&mut metadata.labels, &[labels::SERVICE, labels::MODEL]);
-    keep(&mut metadata.annotations, &[HASH]);
+/// All of it.
+macro_rules! keep_all {
+    ($($kind:ty),*) => {$(
+        impl Keep for $kind {
+            type Kept = Self;
+
+            fn keep(self) -> Self {
+                self
+            }
+        }
+    )*};
 }
 
-fn keep(map: &mut Option<BTreeMap<String, String>>, keys: &[&str]) {
-    *map = map.take().map(|mut map| {
-        map.retain(|key, _| keys.contains(&key.as_str()));
-        map
-    });
-    map.take_if(|map| map.is_empty());
+keep_all!(DevicePool, EENNModel, QoSTarget, EENNService, EENNPlan);
+
+impl Keep for Node {
+    type Kept = Self;
+
+    fn keep(mut self) -> Self {
+        prune_node(&mut self);
+        self
+    }
 }
 
-/// Generation, readiness and the hash of what was applied.
-fn prune_deployment(deployment: &mut Deployment) {
-    without_version(deployment);
-    let Some(status) = &mut deployment.status else { return };
-    // Nothing is said of conditions that are as they should be.
-    let conditions = status.conditions.take().into_iter().flatten();
-    status.conditions = Some(conditions.filter(apply::is_trouble).collect());
+impl Keep for Pod {
+    type Kept = Self;
+
+    fn keep(mut self) -> Self {
+        pods::prune(&mut self);
+        self
+    }
 }
 
-/// Whose it is, what it is about, and how far it is.
-fn prune_job(job: &mut Job) {
-    job.metadata.resource_version = None;
+impl Keep for Job {
+    type Kept = Self;
+
+    fn keep(mut self) -> Self {
+        self.metadata.resource_version = None;
+        self
+    }
 }
 
-/// The version changes with every pod; the generation tells what is wanted.
-fn without_version<K: Resource>(object: &mut K) {
-    let metadata = object.meta_mut();
-    metadata.resource_version = None;
-    metadata.creation_timestamp = None;
-    keep(&mut metadata.annotations, &[HASH]);
+impl Keep for Deployment {
+    type Kept = Head<apps::Deployment, Rollout>;
+
+    fn keep(self) -> Self::Kept {
+        self.into()
+    }
 }

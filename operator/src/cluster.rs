@@ -1,6 +1,7 @@
 //! Writes to the API server: only while this process leads, only what has changed, and every one of them counted.
 
 use crate::controller::Failure;
+use crate::head::Head;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use axum::http::Request as HttpRequest;
@@ -205,9 +206,24 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()>,
     {
-        let (kind, name) = (kind::<K>(), object.name_any());
+        self.delete_one(api, object.name_any(), object.uid()).await
+    }
+
+    /// As [`Cluster::delete`].
+    pub async fn delete_known<K, S>(&self, api: &Api<K>, object: &Head<K, S>) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.delete_one(api, object.key.name.clone(), Some(object.uid.to_string())).await
+    }
+
+    async fn delete_one<K>(&self, api: &Api<K>, name: String, uid: Option<String>) -> Result<(), Failure>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let kind = kind::<K>();
         self.may_write(kind)?;
-        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
+        let preconditions = Preconditions { uid, resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         let request = to(api).delete(&name, &params).map_err(kube::Error::BuildRequest);
         let deleted = match request {

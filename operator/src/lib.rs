@@ -20,6 +20,7 @@ pub mod cluster;
 pub mod conditions;
 pub mod controller;
 pub mod gateways;
+pub mod head;
 pub mod health;
 pub mod identity;
 pub mod image_volumes;

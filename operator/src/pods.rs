@@ -12,11 +12,18 @@ const USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// Keeps name, labels, node, address, and in place of all conditions what is wrong ([`trouble`]); of measurements also what containers say.
 pub fn prune(pod: &mut Pod) {
+    /// The others say the same of all.
+    const TOLD: [&str; 4] = [labels::SERVICE, labels::ROLE, labels::WORKLOAD, labels::MODEL];
     let message = found(pod).map(|text| text.chars().take(LONGEST).collect());
     pod.metadata.resource_version = None;
     pod.metadata.owner_references = None;
+    pod.metadata.creation_timestamp = None;
+    pod.metadata.generate_name = None;
     if let Some(annotations) = &mut pod.metadata.annotations {
         annotations.retain(|key, _| key == labels::NODE);
+    }
+    if let Some(labels) = &mut pod.metadata.labels {
+        labels.retain(|key, _| TOLD.contains(&key.as_str()));
     }
     let status = pod.status.take().unwrap_or_default();
     let kept = PodStatus { phase: status.phase, pod_ip: status.pod_ip, message, ..PodStatus::default() };

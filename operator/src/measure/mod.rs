@@ -368,10 +368,8 @@ async fn store(context: &Context, model: &EENNModel, status: &EENNModelStatus, t
     let before = model.status.as_ref().and_then(|status| status.exit_table_ref.as_ref());
     let before = before.filter(|before| before.name != reference.name);
     let old = before.and_then(|before| context.caches.config_maps.get(&Key::new(&namespace, before.name.as_str())));
-    if let Some(old) =
-        old.filter(|old| old.owner_references().iter().any(|owner| Some(&owner.uid) == model.uid().as_ref()))
-    {
-        context.cluster.delete(&api, &*old).await?;
+    if let Some(old) = old.filter(|old| old.is_owned_by(model.uid().as_deref())) {
+        context.cluster.delete_known(&api, &old).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::Context;
 use crate::cache::Key;
 use crate::controller::Failure;
+use crate::head;
 use crate::measure::known;
 use api::EENNModel;
 use domain::ExitTable;
@@ -26,7 +27,7 @@ pub struct Table {
 pub struct Tables(Mutex<BTreeMap<(Key, String), Kept>>);
 
 /// A table, or why there is none, and the version of its ConfigMap.
-type Kept = (String, Result<Arc<Table>, String>);
+type Kept = (Option<u64>, Result<Arc<Table>, String>);
 
 impl Tables {
     /// The table of a model; the inner error is for its owner.
@@ -38,7 +39,7 @@ impl Tables {
         let namespace = model.namespace().unwrap_or_default();
         let place = (Key::new(namespace.clone(), name), key.to_owned());
         let cached = context.caches.config_maps.get(&place.0);
-        let version = cached.and_then(|there| there.resource_version()).unwrap_or_default();
+        let version = cached.map(|there| there.version);
         if let Some((at, kept)) = self.0.lock().expect("nothing panics while it holds tables").get(&place)
             && *at == version
         {
@@ -49,7 +50,7 @@ impl Tables {
         let read =
             found.as_ref().ok_or_else(|| format!("there is no ConfigMap {name:?}")).and_then(|it| parse(it, key));
         let read = read.map(Arc::new);
-        let version = found.and_then(|found| found.resource_version()).unwrap_or_default();
+        let version = found.map(|found| head::version(&found));
         let mut tables = self.0.lock().expect("nothing panics while it holds tables");
         // Those of ConfigMaps that are gone would stay for ever.
         tables.retain(|(key, _), _| context.caches.config_maps.get(key).is_some());

@@ -1,16 +1,16 @@
 //! A service that is planned for, with what it names, as caches hold it.
 
 use super::server::{Server, Write};
-use crate::cache::{Cache, Key, Watched};
+use crate::cache::{Cache, Keep, Key, Watched};
 use crate::caches::Caches;
 use crate::cluster::Cluster;
 use crate::identity::Identity;
 use crate::lease::Leadership;
+use crate::outline;
 use crate::service::labels;
 use crate::{Context, clock};
 use api::EENNPlan;
 use k8s_openapi::ByteString;
-use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -44,11 +44,11 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         plan_notes: Default::default(),
     };
     let caches = &context.caches;
-    put(&caches.pools, pool());
-    put(&caches.models, model());
-    put(&caches.services, service());
+    put::<api::DevicePool>(&caches.pools, pool());
+    put::<api::EENNModel>(&caches.models, model());
+    put::<api::EENNService>(&caches.services, service());
     for node in nodes() {
-        put(&caches.nodes, node);
+        put::<k8s_openapi::api::core::v1::Node>(&caches.nodes, node);
     }
     head(&caches.config_maps, json!({ "name": "fashion-mnist", "namespace": "edge", "resourceVersion": "5" }));
     context
@@ -56,7 +56,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
 
 /// Plans of the service, from the first to the newest.
 pub(super) fn plans(context: &Context, count: i64) {
-    (1..=count).for_each(|generation| put(&context.caches.plans, plan(generation)));
+    (1..=count).for_each(|generation| put::<EENNPlan>(&context.caches.plans, plan(generation)));
 }
 
 /// What was written is there, pods are ready, and there are older ones that have been drained.
@@ -68,7 +68,7 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
             "Deployment" => {
                 object["status"] = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
                 object["metadata"]["generation"] = 1.into();
-                put(&caches.deployments, object);
+                put::<outline::Deployment>(&caches.deployments, object);
             }
             "ConfigMap" => head(&caches.config_maps, metadata),
             "Service" => head(&caches.endpoints, metadata),
@@ -81,7 +81,10 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
         })
     };
     let template = json!({ "metadata": {}, "spec": { "containers": [] } });
-    put(&caches.deployments, json!({ "metadata": old("old-pods"), "spec": { "selector": {}, "template": template } }));
+    put::<outline::Deployment>(
+        &caches.deployments,
+        json!({ "metadata": old("old-pods"), "spec": { "selector": {}, "template": template } }),
+    );
     head(&caches.config_maps, old("old-configuration"));
     head(&caches.endpoints, old("old-address"));
     head(&caches.budgets, old("old-budget"));
@@ -108,19 +111,19 @@ pub(super) fn config_map() -> Value {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": { "exit-table.safetensors": table } })
 }
 
-fn put<K: DeserializeOwned + ResourceExt>(cache: &Cache<K>, object: Value) {
+fn put<K: DeserializeOwned + Keep>(cache: &Cache<K::Kept>, object: Value) {
     let object: K = serde_json::from_value(object).expect("it is well formed");
-    cache.put(Key::of(&object), Some(Arc::new(object)));
+    cache.put(Key::of(&object), Some(Arc::new(object.keep())));
 }
 
-fn head<K>(cache: &Cache<crate::cache::Head<K>>, metadata: Value)
+fn head<K>(cache: &Cache<crate::head::Head<K>>, metadata: Value)
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
 {
     let partial: PartialObjectMeta<K> =
         serde_json::from_value(json!({ "metadata": metadata })).expect("it is well formed");
     let head = partial.read().expect("metadata can be read");
-    cache.put(Key::of(&head), Some(Arc::new(head)));
+    cache.put(head.key.clone(), Some(Arc::new(head)));
 }
 
 fn owner() -> Value {
@@ -210,6 +213,6 @@ pub(super) fn planned(context: &Context, writes: &[Write]) {
         let mut plan = write.body.clone();
         plan["metadata"]["annotations"][labels::INPUTS] = "other".into();
         plan["metadata"]["uid"] = "p1".into();
-        put(&context.caches.plans, plan);
+        put::<EENNPlan>(&context.caches.plans, plan);
     }
 }

@@ -7,20 +7,16 @@ use crate::applied::HASH;
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::controller::Failure;
-use crate::outline;
+use crate::head::{Head, Rollout};
 use crate::pods;
 use crate::room::{self, Pods};
 use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -154,13 +150,12 @@ fn crowded(context: &Context, service: &EENNService, deployments: &[&Deployment]
 /// are left.
 async fn make_way(context: &Context, service: &EENNService, current: &BTreeSet<String>) -> Result<usize, Failure> {
     let mut old = owned(&context.caches.deployments, service);
-    old.retain(|one| !current.contains(&one.name_any()));
+    old.retain(|one| !current.contains(&one.key.name));
     if !labels::breaks_first(service) {
         return Ok(old.len());
     }
     for deployment in &old {
-        context.cluster.delete::<Deployment>(&context.cluster.api(&Key::of(service).namespace), &**deployment).await?;
-        context.applied.forget(&**deployment);
+        delete(context, deployment).await?;
     }
     Ok(0)
 }
@@ -180,59 +175,62 @@ async fn clear(
     let caches = &context.caches;
     let deployments = owned(&caches.deployments, service);
     let old: BTreeSet<String> =
-        deployments.iter().map(|one| one.name_any()).filter(|name| !current.contains(name)).collect();
+        deployments.iter().map(|one| one.key.name.clone()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
     // A gateway that has not taken the new policy yet still sends jobs there.
     if !drained.is_empty() && context.standings.lags(key, clock::now()) {
         return Ok(Some(LAGGING));
     }
-    for deployment in deployments.iter().filter(|one| drained.contains(&one.name_any())) {
-        context.cluster.delete::<Deployment>(&context.cluster.api(&key.namespace), &**deployment).await?;
-        context.applied.forget(&**deployment);
+    for deployment in deployments.iter().filter(|one| drained.contains(&one.key.name)) {
+        delete(context, deployment).await?;
     }
     // Configuration and addresses of what still drains are still needed.
     let kept = |name: &str| wanted.contains(name) || (old.contains(name) && !drained.contains(name));
-    remove::<ConfigMap, _>(context, service, &caches.config_maps, kept).await?;
-    remove::<Service, _>(context, service, &caches.endpoints, kept).await?;
-    remove::<PodDisruptionBudget, _>(context, service, &caches.budgets, |name| current.contains(name)).await?;
+    remove(context, service, &caches.config_maps, kept).await?;
+    remove(context, service, &caches.endpoints, kept).await?;
+    remove(context, service, &caches.budgets, |name| current.contains(name)).await?;
     Ok(again)
 }
 
 /// Deletes those children whose names are not to be kept.
-async fn remove<K, C>(
+async fn remove<K>(
     context: &Context,
     service: &EENNService,
-    cache: &Cache<C>,
+    cache: &Cache<Head<K>>,
     kept: impl Fn(&str) -> bool,
 ) -> Result<(), Failure>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    C: Resource,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let namespace = service.namespace().unwrap_or_default();
-    for object in owned(cache, service).iter().filter(|object| !kept(&object.name_any())) {
-        context.cluster.delete(&context.cluster.api::<K>(&namespace), &**object).await?;
-        context.applied.forget(&**object);
+    for object in owned(cache, service).iter().filter(|object| !kept(&object.key.name)) {
+        delete(context, object).await?;
     }
     Ok(())
 }
 
+async fn delete<K, S>(context: &Context, object: &Head<K, S>) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    context.cluster.delete_known(&context.cluster.api::<K>(&object.key.namespace), object).await?;
+    context.applied.forget(object);
+    Ok(())
+}
+
 /// Objects of one kind that were made for a service.
-fn owned<K: Resource>(cache: &Cache<K>, service: &EENNService) -> Vec<Arc<K>> {
-    let uid = service.uid();
-    let name = service.name_any();
+fn owned<K, S>(cache: &Cache<Head<K, S>>, service: &EENNService) -> Vec<Arc<Head<K, S>>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let (uid, name) = (service.uid(), service.name_any());
     let mut objects = cache.within(&service.namespace().unwrap_or_default());
-    objects.retain(|object| {
-        let labelled = object.labels().get(labels::SERVICE).is_some_and(|label| *label == name);
-        labelled && object.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
-    });
+    objects.retain(|object| object.service.as_deref() == Some(&*name) && object.is_owned_by(uid.as_deref()));
     objects
 }
 
-async fn ensure_all<K, C>(context: &Context, cache: &Cache<C>, desired: &[K]) -> Result<(), Failure>
+async fn ensure_all<K, S>(context: &Context, cache: &Cache<Head<K, S>>, desired: &[K]) -> Result<(), Failure>
 where
-    C: Resource<DynamicType = ()>,
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize,
 {
     for object in desired {
         ensure(context, cache, object).await?;
@@ -241,18 +239,20 @@ where
 }
 
 /// Applies an object unless it is there as it was last applied.
-async fn ensure<K, C>(context: &Context, cache: &Cache<C>, desired: &K) -> Result<(), Failure>
+async fn ensure<K, S>(context: &Context, cache: &Cache<Head<K, S>>, desired: &K) -> Result<(), Failure>
 where
-    C: Resource<DynamicType = ()>,
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize,
 {
     let hash = labels::hash(&serde_json::to_string(desired).unwrap_or_default());
     let key = Key::of(desired);
     let there = cache.get(&key);
-    if there.as_ref().is_some_and(|there| context.applied.is_current(&**there, &hash)) {
+    if there.as_ref().is_some_and(|there| context.applied.is_current(there, &hash)) {
         return Ok(());
     }
-    if there.as_ref().is_some_and(|there| !same_owner(&**there, desired)) {
+    // Not one of a service of that name that was there before, either.
+    let is_owner = |owner: &OwnerReference, there: &Head<K, S>| there.is_owned_by(Some(&owner.uid));
+    let owners = desired.owner_references();
+    if there.as_ref().is_some_and(|there| !owners.iter().any(|owner| is_owner(owner, there))) {
         return Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: key.name });
     }
     let mut desired = desired.clone();
@@ -267,18 +267,12 @@ where
     Ok(())
 }
 
-/// Whether an object belongs to the service that it is made for; not to one of that name that was there before.
-fn same_owner<C: Resource, K: Resource>(there: &C, desired: &K) -> bool {
-    let owners = |uids: &[OwnerReference]| uids.iter().map(|owner| owner.uid.clone()).collect::<BTreeSet<_>>();
-    !owners(there.owner_references()).is_disjoint(&owners(desired.owner_references()))
-}
-
 /// Whose pods are ready.
 pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
     let (mut waiting, mut fragments_ready, mut pods_here) = (vec![], true, None);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
-        if !there.as_ref().is_some_and(|there| is_ready(there, desired)) {
+        if !there.as_ref().is_some_and(|there| is_ready(&there.status, desired)) {
             let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
             fragments_ready &= role != "fragment";
@@ -286,7 +280,7 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
             let pod = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
             let pod =
                 pod.iter().filter(|pod| pods::workload(pod) == Some(name.as_str())).find_map(|pod| pods::trouble(pod));
-            let why = pod.map(str::to_owned).or_else(|| there.as_ref().and_then(|there| why(there)));
+            let why = pod.map(str::to_owned).or_else(|| Some(there?.status.trouble.as_deref()?.to_owned()));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             waiting.push(format!("{role} on {node} ({name}){why}"));
         }
@@ -295,29 +289,10 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
     Standing { ready, fragments_ready, waiting, ..Standing::default() }
 }
 
-fn is_ready(there: &outline::Deployment, desired: &Deployment) -> bool {
+fn is_ready(there: &Rollout, desired: &Deployment) -> bool {
     let wanted = desired.spec.replicas.unwrap_or(1);
-    let Some(status) = &there.status else { return false };
-    let seen = status.observed_generation >= there.metadata.generation;
     // Of the template in force, not of the one before.
-    seen && status.available_replicas.unwrap_or(0) >= wanted && status.updated_replicas.unwrap_or(0) >= wanted
-}
-
-/// What the Deployment says is wrong.
-fn why(deployment: &outline::Deployment) -> Option<String> {
-    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().filter(|one| is_trouble(one)).filter_map(|one| one.message.clone()).next()
-}
-
-/// Whether a condition of a Deployment tells that something is wrong.
-pub(crate) fn is_trouble(one: &DeploymentCondition) -> bool {
-    let (type_, status) = (as_text(&one.type_), as_text(&one.status));
-    (type_ == "ReplicaFailure" && status == "True") || (type_ == "Progressing" && status == "False")
-}
-
-/// Optional in newer versions of Kubernetes.
-fn as_text(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or_default()
+    there.is_seen && there.available >= wanted && there.updated >= wanted
 }
 
 #[cfg(test)]

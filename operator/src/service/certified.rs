@@ -15,12 +15,22 @@ use std::time::Duration;
 
 /// A Secret that somebody has deleted is back after so long, at the latest.
 pub const AGAIN: Duration = Duration::from_secs(3600);
-/// And after so long where pods may be waiting for it.
+/// And where pods may be waiting for it after so long, then twice as long and so on.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// What services were given last: a hash of it, and when.
+/// What services were given last.
 #[derive(Debug, Default)]
-pub struct Certified(Mutex<BTreeMap<Key, (String, f64)>>);
+pub struct Certified(Mutex<BTreeMap<Key, Given>>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Given {
+    /// Hash of it.
+    hash: String,
+    /// When.
+    at: f64,
+    /// How often it was given again soon.
+    times: i32,
+}
 
 impl Certified {
     /// A service is gone.
@@ -30,13 +40,17 @@ impl Certified {
 
     /// Whether it should be given its certificate now.
     pub fn is_due(&self, service: &Key, hash: &str, wait: Duration, now: f64) -> bool {
-        let given = self.0.lock().expect("nothing panics while it holds times");
-        given.get(service).is_none_or(|(before, at)| before != hash || now - at >= wait.as_secs_f64())
+        let all = self.0.lock().expect("nothing panics while it holds times");
+        let wait = |given: &Given| (wait.as_secs_f64() * 2f64.powi(given.times)).min(AGAIN.as_secs_f64());
+        all.get(service).is_none_or(|given| given.hash != hash || now - given.at >= wait(given))
     }
 
     /// It was given one.
     pub fn given(&self, service: Key, hash: String, now: f64) {
-        self.0.lock().expect("nothing panics while it holds times").insert(service, (hash, now));
+        let mut all = self.0.lock().expect("nothing panics while it holds times");
+        let before = all.get(&service).filter(|given| given.hash == hash && now - given.at < AGAIN.as_secs_f64());
+        let times = before.map_or(0, |given| given.times.saturating_add(1));
+        all.insert(service, Given { hash, at: now, times });
     }
 }
 
@@ -68,6 +82,14 @@ mod tests {
         certified.given(key.clone(), "x".to_owned(), 0.0);
         assert!(!certified.is_due(&key, "x", AGAIN, 3599.0) && certified.is_due(&key, "x", AGAIN, 3600.0));
         assert!(certified.is_due(&key, "x", SOON, 60.0) && !certified.is_due(&key, "x", SOON, 59.0));
+        // Twice as long every time.
+        certified.given(key.clone(), "x".to_owned(), 60.0);
+        assert!(certified.is_due(&key, "x", SOON, 180.0) && !certified.is_due(&key, "x", SOON, 179.0));
+        certified.given(key.clone(), "x".to_owned(), 180.0);
+        assert!(certified.is_due(&key, "x", SOON, 420.0) && !certified.is_due(&key, "x", SOON, 419.0));
+        // It was well for an hour, and then it was not.
+        certified.given(key.clone(), "x".to_owned(), 4020.0);
+        assert!(certified.is_due(&key, "x", SOON, 4080.0));
         assert!(certified.is_due(&key, "y", AGAIN, 1.0));
         certified.forget(&key);
         assert!(certified.is_due(&key, "x", AGAIN, 1.0));
