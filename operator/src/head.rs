@@ -104,20 +104,30 @@ pub struct Rollout {
     pub updated: i32,
     /// What it says is wrong.
     pub trouble: Option<Box<str>>,
+    /// Its node, and the memory that its pods ask for, in bytes.
+    pub takes: Option<(Box<str>, u64)>,
 }
 
 impl Rollout {
     /// Of a Deployment.
     pub fn of(deployment: &outline::Deployment) -> Self {
-        let Some(status) = &deployment.status else { return Self::default() };
+        let takes = taken(&deployment.metadata);
+        let Some(status) = &deployment.status else { return Self { takes, ..Self::default() } };
         let conditions = status.conditions.iter().flatten();
         Self {
             is_seen: status.observed_generation >= deployment.metadata.generation,
             available: status.available_replicas.unwrap_or(0),
             updated: status.updated_replicas.unwrap_or(0),
             trouble: conditions.filter(|one| is_trouble(one)).find_map(|one| one.message.as_deref().map(Box::from)),
+            takes,
         }
     }
+}
+
+/// What annotations of a Deployment say of the room that it takes.
+pub fn taken(metadata: &ObjectMeta) -> Option<(Box<str>, u64)> {
+    let annotations = metadata.annotations.as_ref()?;
+    Some((annotations.get(labels::NODE)?.as_str().into(), annotations.get(labels::MEMORY)?.parse().ok()?))
 }
 
 /// Whether a condition of a Deployment tells that something is wrong.
@@ -158,11 +168,23 @@ mod tests {
     #[test]
     fn a_deployment_tells_how_far_it_is_and_what_is_wrong() {
         let done = json!({ "observedGeneration": 2, "availableReplicas": 1, "updatedReplicas": 1 });
-        assert_eq!(rollout(done), Rollout { is_seen: true, available: 1, updated: 1, trouble: None });
+        assert_eq!(rollout(done), Rollout { is_seen: true, available: 1, updated: 1, ..Rollout::default() });
         assert!(!rollout(json!({ "observedGeneration": 1 })).is_seen);
         let with = |type_: &str, status: &str| json!({ "conditions": [{ "type": type_, "status": status, "message": "no quota" }] });
         assert_eq!(rollout(with("ReplicaFailure", "True")).trouble.as_deref(), Some("no quota"));
         assert_eq!(rollout(with("Progressing", "True")).trouble, None);
+    }
+
+    #[test]
+    fn a_deployment_tells_where_it_is_and_what_its_pods_ask_for() {
+        let takes = |annotations: Value| {
+            let deployment = json!({ "metadata": { "annotations": annotations } });
+            Rollout::of(&serde_json::from_value(deployment).expect("it is a Deployment")).takes
+        };
+        let both = json!({ labels::NODE: "pi", labels::MEMORY: "67108864" });
+        assert_eq!(takes(both), Some(("pi".into(), 64 << 20)));
+        assert_eq!(takes(json!({ labels::NODE: "pi" })), None);
+        assert_eq!(takes(json!({})), None);
     }
 
     #[test]

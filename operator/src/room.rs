@@ -2,7 +2,10 @@
 //!
 //! What counts is what the scheduler counts: the memory that pods ask for, as Deployments say it, and what nodes have to give. Pods of others are not known.
 
+use crate::cache::Key;
+use crate::head::{self, Head, Rollout};
 use crate::service::labels;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,8 +13,8 @@ use std::fmt;
 /// The pods of a Deployment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pods {
-    /// Its namespace and name, by which it is told from others.
-    pub name: String,
+    /// The Deployment.
+    pub name: Key,
     /// The node that they are on.
     pub node: String,
     /// Memory that all of them ask for, in bytes.
@@ -30,21 +33,23 @@ pub struct Crowded {
 }
 
 impl Pods {
-    /// What a Deployment says of itself; `None` where that is no Deployment of ours.
-    pub fn of(deployment: &impl ResourceExt) -> Option<Self> {
-        let annotations = deployment.annotations();
-        Some(Self {
-            name: format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any()),
-            node: annotations.get(labels::NODE)?.clone(),
-            bytes: annotations.get(labels::MEMORY)?.parse().ok()?,
-        })
+    /// Those of a Deployment that is wanted; `None` where it does not say what they ask for.
+    pub fn of(deployment: &Deployment) -> Option<Self> {
+        let (node, bytes) = head::taken(&deployment.metadata)?;
+        Some(Self { name: Key::of(deployment), node: node.into(), bytes })
+    }
+
+    /// Those of a Deployment that is there.
+    pub fn there(head: &Head<Deployment, Rollout>) -> Option<Self> {
+        let (node, bytes) = head.status.takes.as_ref()?;
+        Some(Self { name: head.key.clone(), node: node.to_string(), bytes: *bytes })
     }
 }
 
 /// Nodes where what is `there` and what is `wanted` have no room at a time, although what is wanted has room by itself. What is in both counts
 /// once. `allocatable`: bytes per node; others are not known, and have room.
 pub fn crowded(allocatable: &BTreeMap<String, u64>, there: &[Pods], wanted: &[Pods]) -> Vec<Crowded> {
-    let has = |pods: &[Pods], name: &str| pods.iter().any(|one| one.name == name);
+    let has = |pods: &[Pods], name: &Key| pods.iter().any(|one| one.name == *name);
     let on = |pods: &[Pods], node: &str| pods.iter().filter(|one| one.node == node).map(|one| one.bytes).sum::<u64>();
     let new: Vec<Pods> = wanted.iter().filter(|one| !has(there, &one.name)).cloned().collect();
     let nodes: BTreeSet<&str> = new.iter().map(|one| one.node.as_str()).collect();
@@ -88,12 +93,10 @@ pub fn in_words(crowded: &[Crowded]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outline::Deployment;
-    use serde_json::json;
 
     fn pods(all: &[(&str, &str, u64)]) -> Vec<Pods> {
         all.iter()
-            .map(|(name, node, bytes)| Pods { name: (*name).into(), node: (*node).into(), bytes: *bytes })
+            .map(|(name, node, bytes)| Pods { name: Key::new("edge", *name), node: (*node).into(), bytes: *bytes })
             .collect()
     }
 
@@ -113,19 +116,6 @@ mod tests {
         assert_eq!(names(&with(("old", "pi", 50))), [], "nothing is new");
         assert_eq!(names(&with(("new", "pi", 81))), [], "it would not fit alone: nothing has to go for it");
         assert_eq!(names(&with(("new", "unknown", 1000))), []);
-    }
-
-    #[test]
-    fn deployments_say_what_all_their_pods_ask_for() {
-        let of = |annotations: serde_json::Value| {
-            let metadata = json!({ "name": "camera-1", "namespace": "edge", "annotations": annotations });
-            let deployment: Result<Deployment, _> = serde_json::from_value(json!({ "metadata": metadata }));
-            Pods::of(&deployment.expect("it is a Deployment"))
-        };
-        let pods = Pods { name: "edge/camera-1".into(), node: "pi".into(), bytes: 64 << 20 };
-        assert_eq!(of(json!({ labels::NODE: "pi", labels::MEMORY: "67108864" })), Some(pods));
-        assert_eq!(of(json!({ labels::NODE: "pi" })), None);
-        assert_eq!(of(json!({})), None);
     }
 
     #[test]

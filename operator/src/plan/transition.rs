@@ -8,7 +8,7 @@ use crate::cache::Key;
 use crate::room::{self, Crowded, Pods};
 use crate::service::build::{self, Blueprint, Operator};
 use crate::service::references::{self, References};
-use crate::service::{apply, labels};
+use crate::service::apply;
 use api::{EENNPlan, EENNPlanSpec, EENNService, PlannedChain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,13 +23,10 @@ const LONGEST_REASON: usize = 1024;
 /// ready.
 pub(super) fn crowded(context: &Context, inputs: &Inputs, thought: &Thought) -> BTreeMap<String, Vec<Crowded>> {
     let deployments = context.caches.deployments.all();
-    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::of(&**one)).collect();
+    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::there(one)).collect();
     let owner = |key: &Key| {
-        let own = deployments.iter().filter(|one| {
-            let service = one.metadata.labels.as_ref().and_then(|labels| labels.get(labels::SERVICE));
-            one.metadata.namespace.as_deref() == Some(&key.namespace) && service == Some(&key.name)
-        });
-        own.filter_map(|one| Pods::of(&**one)).map(|pods| pods.name).collect::<BTreeSet<_>>()
+        let own = deployments.iter().filter(|one| one.service().as_ref() == Some(key));
+        own.map(|one| one.key.clone()).collect::<BTreeSet<_>>()
     };
     let planned = thought.plans.iter().filter_map(|(name, spec)| {
         let key = inputs.services.get(name)?;
@@ -63,13 +60,13 @@ fn pods(context: &Context, service: &Arc<EENNService>, spec: &EENNPlanSpec) -> O
 fn of_services(
     allocatable: &BTreeMap<String, u64>,
     there: &[Pods],
-    services: &[(String, BTreeSet<String>, Vec<Pods>)],
+    services: &[(String, BTreeSet<Key>, Vec<Pods>)],
 ) -> BTreeMap<String, Vec<Crowded>> {
-    let replaced: BTreeSet<&String> = services.iter().flat_map(|(_, own, _)| own).collect();
+    let replaced: BTreeSet<&Key> = services.iter().flat_map(|(_, own, _)| own).collect();
     let stays = there.iter().filter(|one| !replaced.contains(&one.name)).cloned();
     let wanted: Vec<Pods> = stays.chain(services.iter().flat_map(|(_, _, wanted)| wanted.clone())).collect();
     let crowded = room::crowded(allocatable, there, &wanted);
-    let of = |(name, own, wanted): &(String, BTreeSet<String>, Vec<Pods>)| {
+    let of = |(name, own, wanted): &(String, BTreeSet<Key>, Vec<Pods>)| {
         let is_new = |node: &str| wanted.iter().any(|one| one.node == node && !own.contains(&one.name));
         let mine: Vec<Crowded> = crowded.iter().filter(|one| is_new(&one.node)).cloned().collect();
         // First plans replace nothing.
@@ -116,11 +113,11 @@ mod tests {
     use serde_json::json;
 
     fn pods(name: &str, node: &str, bytes: u64) -> Pods {
-        Pods { name: name.into(), node: node.into(), bytes }
+        Pods { name: Key::new("edge", name), node: node.into(), bytes }
     }
 
-    fn service(name: &str, own: &[&str], wanted: &[Pods]) -> (String, BTreeSet<String>, Vec<Pods>) {
-        (name.to_owned(), own.iter().map(|&name| name.to_owned()).collect(), wanted.to_vec())
+    fn service(name: &str, own: &[&str], wanted: &[Pods]) -> (String, BTreeSet<Key>, Vec<Pods>) {
+        (name.to_owned(), own.iter().map(|&name| Key::new("edge", name)).collect(), wanted.to_vec())
     }
 
     #[test]
@@ -129,7 +126,7 @@ mod tests {
         let there = [pods("a-old", "pi", 60), pods("b", "box", 50), pods("foreign", "pi", 10)];
         let moves = service("a", &["a-old"], &[pods("a-new", "box", 60)]);
         let swaps = service("b", &["b"], &[pods("b-new", "pi", 50)]);
-        let names = |services: &[(String, BTreeSet<String>, Vec<Pods>)]| {
+        let names = |services: &[(String, BTreeSet<Key>, Vec<Pods>)]| {
             of_services(&nodes, &there, services).into_iter().map(|(name, it)| (name, it[0].need)).collect::<Vec<_>>()
         };
         assert_eq!(names(std::slice::from_ref(&moves)), [], "110 do not fit, with and without old ones");

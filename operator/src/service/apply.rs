@@ -134,15 +134,13 @@ pub fn deployments(children: &Children) -> Vec<&Deployment> {
 /// Nodes that have no room for old and new pods of a service, in words.
 fn crowded(context: &Context, service: &EENNService, deployments: &[&Deployment]) -> Option<String> {
     let (there, nodes) = (context.caches.deployments.all(), context.caches.nodes.all());
-    let own: BTreeSet<String> = owned(&context.caches.deployments, service).iter().map(|one| one.name_any()).collect();
-    let namespace = service.namespace();
-    let is_own = |one: &outline::Deployment| one.namespace() == namespace && own.contains(&one.name_any());
+    let own: BTreeSet<Key> = owned(&context.caches.deployments, service).iter().map(|one| one.key.clone()).collect();
+    let new: BTreeSet<Key> = deployments.iter().map(|one| Key::of(*one)).collect();
     // Its new ones may be there already: what they need beside the old ones is asked.
-    let new: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
-    let old = there.iter().filter(|one| !(is_own(one) && new.contains(&one.name_any())));
-    let others = there.iter().filter(|one| !is_own(one)).filter_map(|one| Pods::of(&**one));
-    let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(*one))).collect();
-    let old: Vec<Pods> = old.filter_map(|one| Pods::of(&**one)).collect();
+    let old = there.iter().filter(|one| !(own.contains(&one.key) && new.contains(&one.key)));
+    let others = there.iter().filter(|one| !own.contains(&one.key)).filter_map(|one| Pods::there(one));
+    let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(one))).collect();
+    let old: Vec<Pods> = old.filter_map(|one| Pods::there(one)).collect();
     room::in_words(&room::crowded(&room::allocatable(nodes.iter().map(AsRef::as_ref)), &old, &wanted))
 }
 
