@@ -119,18 +119,18 @@ fn paused(name: &str, rate: &str, plan: EENNPlanSpec) -> Candidate {
 fn a_paused_service_is_planned_with_and_not_for() {
     let door = |thought: &Thought| {
         let plan = thought.plans.get("door").unwrap_or_else(|| panic!("{:?}", thought.notes)).clone();
-        let latency = plan.predicted[0].mean_latency_milliseconds.expect("jobs are answered");
-        (plan.choices, latency)
+        let accuracy = plan.predicted[0].accuracy.clone().expect("jobs are answered").get();
+        (plan.choices, accuracy)
     };
-    let (alone, alone_takes) = door(&thought(&of(&[service("door", "8")]), &BTreeMap::new()));
+    let (alone, best) = door(&thought(&of(&[service("door", "8")]), &BTreeMap::new()));
     // Its spec expects next to nothing: what counts is what it does.
     let inputs = of(&[paused("camera", "0.1", busy()), service("door", "8")]);
     let together = thought(&inputs, &BTreeMap::new());
-    let (beside, takes) = door(&together);
+    let (beside, accuracy) = door(&together);
     assert_eq!(together.plans.keys().collect::<Vec<_>>(), ["door"], "nothing is made for what is paused");
     assert_eq!(inputs.services.keys().collect::<Vec<_>>(), ["door"], "nothing is stored or said of it");
     assert_ne!(alone, beside, "the device is shared");
-    assert!(takes > alone_takes, "{takes} ms beside it, {alone_takes} ms alone");
+    assert!(accuracy < best, "{accuracy} beside it, {best} alone: there is less time for jobs");
 }
 
 #[test]
@@ -146,7 +146,8 @@ fn what_is_planned_with_differs_where_a_paused_service_does_something_else() {
 #[test]
 fn what_moves_because_it_is_better_is_known_and_can_be_held() {
     let door = || {
-        let mut door = service("door", "8");
+        // Too much for the slow device, unless nearly all leave at the first exit.
+        let mut door = service("door", "120");
         Arc::make_mut(&mut door.service).spec.placement = api::Placement::default();
         door
     };
