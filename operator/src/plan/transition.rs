@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Chains of services, by their names in the manifests.
 type Chains = BTreeMap<String, Vec<PlannedChain>>;
 
+/// A service by its name in the manifests: those of its pods that are there, and all that it is going to have.
+type Planned = (String, BTreeSet<Key>, Vec<Pods>);
+
 /// As long as the reason of a plan may be.
 const LONGEST_REASON: usize = 1024;
 
@@ -56,17 +59,17 @@ fn pods(context: &Context, service: &Arc<EENNService>, spec: &EENNPlanSpec) -> O
     Some(apply::deployments(&children).into_iter().filter_map(Pods::of).collect())
 }
 
-/// Per service: its name, those of its pods that are there, and all that it is going to have. All services change at a time.
+/// Nodes that are crowded for services that all change at a time.
 fn of_services(
     allocatable: &BTreeMap<String, u64>,
     there: &[Pods],
-    services: &[(String, BTreeSet<Key>, Vec<Pods>)],
+    services: &[Planned],
 ) -> BTreeMap<String, Vec<Crowded>> {
     let replaced: BTreeSet<&Key> = services.iter().flat_map(|(_, own, _)| own).collect();
     let stays = there.iter().filter(|one| !replaced.contains(&one.name)).cloned();
     let wanted: Vec<Pods> = stays.chain(services.iter().flat_map(|(_, _, wanted)| wanted.clone())).collect();
     let crowded = room::crowded(allocatable, there, &wanted);
-    let of = |(name, own, wanted): &(String, BTreeSet<Key>, Vec<Pods>)| {
+    let of = |(name, own, wanted): &Planned| {
         let is_new = |node: &str| wanted.iter().any(|one| one.node == node && !own.contains(&one.name));
         let mine: Vec<Crowded> = crowded.iter().filter(|one| is_new(&one.node)).cloned().collect();
         // First plans replace nothing.
@@ -116,7 +119,7 @@ mod tests {
         Pods { name: Key::new("edge", name), node: node.into(), bytes }
     }
 
-    fn service(name: &str, own: &[&str], wanted: &[Pods]) -> (String, BTreeSet<Key>, Vec<Pods>) {
+    fn service(name: &str, own: &[&str], wanted: &[Pods]) -> Planned {
         (name.to_owned(), own.iter().map(|&name| Key::new("edge", name)).collect(), wanted.to_vec())
     }
 
@@ -126,7 +129,7 @@ mod tests {
         let there = [pods("a-old", "pi", 60), pods("b", "box", 50), pods("foreign", "pi", 10)];
         let moves = service("a", &["a-old"], &[pods("a-new", "box", 60)]);
         let swaps = service("b", &["b"], &[pods("b-new", "pi", 50)]);
-        let names = |services: &[(String, BTreeSet<Key>, Vec<Pods>)]| {
+        let names = |services: &[Planned]| {
             of_services(&nodes, &there, services).into_iter().map(|(name, it)| (name, it[0].need)).collect::<Vec<_>>()
         };
         assert_eq!(names(std::slice::from_ref(&moves)), [], "110 do not fit, with and without old ones");

@@ -28,7 +28,7 @@ fn spans_of_reconciles_and_plans_reach_a_collector() -> anyhow::Result<()> {
     scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let has = |holds: &dyn Fn(&Span) -> bool| collector.spans().iter().any(holds);
     scene.until("the reconcile of the service has been told", || {
-        has(&|one| one.is("reconcile", "controller", "service") && one.is("reconcile", "outcome", "requeue_after"))
+        has(&|one| one.is("reconcile", "controller", "eennservice") && one.is("reconcile", "outcome", "requeue_after"))
     })?;
     scene.until("the plan has been told", || has(&|one| one.is("plan", "plans", "1")))?;
     let succeeds = |one: &Span| one.is("reconcile", "controller", "plan") && one.is("reconcile", "outcome", "success");
