@@ -2,7 +2,7 @@
 //!
 //! What is wrong with one service stops only that one: it is left out, with a note for its owner.
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Kept};
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
 use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
@@ -35,6 +35,12 @@ pub struct Thought {
 
 /// Devices and reasons, per service.
 pub type LeftOut = BTreeMap<String, Vec<(String, String)>>;
+
+/// Plans that services have now, and which of them stay.
+struct Before<'a> {
+    plans: &'a BTreeMap<String, EENNPlanSpec>,
+    kept: &'a BTreeMap<String, Kept>,
+}
 
 /// What the images of gateways and fragments are made for.
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
@@ -70,8 +76,8 @@ pub fn think(
         Err(note) => return thought.none(&manifests, &note),
     };
     let Some((manifests, resolved)) = thought.resolved(manifests) else { return thought };
-    let keeps = |service: &str| inputs.kept.contains_key(service);
-    if let Err(note) = thought.decide(&resolved, &models, (incumbent, &keeps), reason, effort, clock) {
+    let before = Before { plans: incumbent, kept: &inputs.kept };
+    if let Err(note) = thought.decide(&resolved, &models, &before, reason, effort, clock) {
         return thought.none(&manifests, &note);
     }
     thought
@@ -185,27 +191,29 @@ impl Thought {
         &mut self,
         resolved: &Resolved,
         models: &Models,
-        (incumbent, keeps): (&BTreeMap<String, EENNPlanSpec>, &dyn Fn(&str) -> bool),
+        before: &Before<'_>,
         reason: &str,
         effort: &Effort,
         clock: Clock<'_>,
     ) -> Result<(), String> {
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let mut deployed = deployment::deploy(resolved, &names.map(|name| (name, FILE.to_owned())).collect());
-        for service in deployed.services.iter_mut().filter(|service| keeps(&service.name)) {
+        for service in deployed.services.iter_mut().filter(|service| before.kept.contains_key(&service.name)) {
             // Where its chains are no longer all there, nobody knows what it does by now: as well as it can.
-            if let Some(plan) = incumbent.get(&service.name) {
+            if let Some(plan) = before.plans.get(&service.name) {
                 let _ = deployment::keep(service, plan);
             }
         }
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
-        let before = in_force(&deployed, incumbent);
-        let found = deployment::decide(&problem, &deployed, &effort.ask, before.as_ref(), clock)
+        let in_force = in_force(&deployed, before.plans);
+        let found = deployment::decide(&problem, &deployed, &effort.ask, in_force.as_ref(), clock)
             .map_err(|undecided| undecided.to_string())?;
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
         let decided =
             Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
-        for (index, service) in deployed.services.iter().enumerate().filter(|(_, service)| !keeps(&service.name)) {
+        for (index, service) in
+            deployed.services.iter().enumerate().filter(|(_, service)| !before.kept.contains_key(&service.name))
+        {
             match deployment::spec(&decided, index, 1, reason) {
                 Ok(spec) => {
                     self.plans.insert(service.name.clone(), spec);
