@@ -84,7 +84,7 @@ impl Link {
 
     /// Asks the pod how it is, and tells a gateway to follow `wanted` if it follows something older. Nothing is asked of a pod that
     /// was not reached lately.
-    pub async fn look(&mut self, wanted: Option<&Arc<PolicyDocument>>, book: &Book, now: f64) -> Option<Reading> {
+    pub async fn look(&mut self, wanted: Option<(PolicyVersion, &Arc<str>)>, book: &Book, now: f64) -> Option<Reading> {
         if now < self.next {
             return None;
         }
@@ -107,8 +107,9 @@ impl Link {
         (self.failures, self.trouble) = (0, None);
         if let Reading::Gateway(telemetry) = &reading {
             self.follows = Some((now, telemetry.policy));
-            if let Some(wanted) = wanted.filter(|wanted| wanted.version > telemetry.policy) {
-                self.tell(&book.hops(wanted), now).await;
+            if let Some((_, policy)) = wanted.filter(|(version, _)| *version > telemetry.policy) {
+                let policy: PolicyDocument = serde_json::from_str(policy).expect("it was written by us");
+                self.tell(&book.hops(&policy), now).await;
             }
         }
         Some(reading)

@@ -37,6 +37,8 @@ use think::{Effort, Thought};
 
 /// Time for the search of a pool's policies; rows for other rates take as long again.
 const BUDGET: Duration = Duration::from_millis(300);
+/// The least, where many pools wait: plans of 10 ms are nearly as good (docs/design/planner-search.md), and pools without any serve nothing.
+const LEAST_BUDGET: Duration = Duration::from_millis(50);
 /// Placements that are looked at.
 const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
@@ -48,8 +50,13 @@ const AFTER_LOSS: Duration = Duration::from_millis(500);
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
-/// Makes plans for the services of a pool that have none for what there is now.
-pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>) -> Result<Option<Duration>, Failure> {
+/// Makes plans for the services of a pool that have none for what there is now. `waiting`: pools that wait for theirs meanwhile.
+pub async fn reconcile(
+    context: &Context,
+    pool: &str,
+    services: &Controller<Key>,
+    waiting: usize,
+) -> Result<Option<Duration>, Failure> {
     let Some(pool) = context.caches.pools.get(&Key::new("", pool)) else { return Ok(None) };
     if !context.runs(&pool) {
         return Ok(None);
@@ -69,7 +76,7 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
-    let (thought, inputs) = thought(inputs, tables, &newest, reason).await;
+    let (thought, inputs) = thought(inputs, tables, &newest, reason, budget(waiting)).await;
     let mut failure = None;
     for (name, key) in &inputs.services {
         let mut note = note(&thought, name);
@@ -170,17 +177,23 @@ fn reason(inputs: &Inputs, newest: &Newest) -> String {
     }
 }
 
+/// Time for a search while so many pools wait.
+fn budget(waiting: usize) -> Duration {
+    (BUDGET / u32::try_from(waiting.max(1)).unwrap_or(u32::MAX)).max(LEAST_BUDGET)
+}
+
 /// Thinks on a thread of its own. A panic there costs the plan, not the operator: what is in force stays.
 async fn thought(
     inputs: Inputs,
     tables: BTreeMap<String, domain::ExitTable>,
     newest: &Newest,
     reason: String,
+    budget: Duration,
 ) -> (Thought, Inputs) {
     let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
-            ask: Ask { budget: BUDGET, ..Ask::default() },
+            ask: Ask { budget, ..Ask::default() },
             placements: PLACEMENTS,
             look: Look { arrivals: ARRIVALS, ..Look::default() },
         };
