@@ -145,6 +145,11 @@ impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {
         self.added.notify_one();
     }
 
+    /// Objects that wait to be looked at.
+    pub fn waiting(&self) -> usize {
+        self.queue().len(clock::now())
+    }
+
     /// Seconds for which nothing has moved although something should have.
     pub fn standstill(&self, now: f64) -> f64 {
         self.queue().standstill(now)

@@ -157,10 +157,10 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         async move { target::reconcile(&context, &key).await.map(|()| None) }
     });
     // Plans take all cores, so they are made one after the other.
-    let (c, told) = (Arc::clone(context), Arc::clone(&controllers.services));
+    let (c, told, queue) = (Arc::clone(context), Arc::clone(&controllers.services), Arc::clone(&controllers.plans));
     let plans = Arc::clone(&controllers.plans).run(1, move |key| {
-        let (context, told) = (Arc::clone(&c), Arc::clone(&told));
-        async move { plan::reconcile(&context, &key.name, &told).await }
+        let (context, told, waiting) = (Arc::clone(&c), Arc::clone(&told), queue.waiting());
+        async move { plan::reconcile(&context, &key.name, &told, waiting).await }
     });
     let c = Arc::clone(context);
     let services = Arc::clone(&controllers.services).run(workers, move |key| {

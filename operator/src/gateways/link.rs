@@ -86,7 +86,7 @@ impl Link {
 
     /// Asks the pod how it is, and tells a gateway to follow `wanted` if it follows something older. Nothing is asked of a pod that
     /// was not reached lately.
-    pub async fn look(&mut self, wanted: Option<&Arc<PolicyDocument>>, book: &Book, now: f64) -> Option<Reading> {
+    pub async fn look(&mut self, wanted: Option<(PolicyVersion, &Arc<str>)>, book: &Book, now: f64) -> Option<Reading> {
         if now < self.next {
             return None;
         }
@@ -109,18 +109,18 @@ impl Link {
         (self.failures, self.trouble) = (0, None);
         if let Reading::Gateway(telemetry) = &reading {
             self.follows = Some((now, telemetry.policy));
-            if let Some(wanted) = wanted.filter(|wanted| wanted.version > telemetry.policy) {
-                let (transitions, generation) = (wanted.version.transitions, wanted.version.generation);
+            if let Some((version, policy)) = wanted.filter(|(version, _)| *version > telemetry.policy) {
                 let span = tracing::info_span!(
                     "push policy",
                     service = %self.target.service,
                     pod = self.target.pod,
-                    transitions,
-                    generation,
+                    transitions = version.transitions,
+                    generation = version.generation,
                     outcome = Empty,
                     otel.status_code = Empty
                 );
-                self.tell(&book.hops(wanted), now).instrument(span).await;
+                let policy: PolicyDocument = serde_json::from_str(policy).expect("it was written by us");
+                self.tell(&book.hops(&policy), now).instrument(span).await;
             }
         }
         Some(reading)

@@ -166,7 +166,7 @@ impl Follower {
     async fn ask(&mut self, round: &Round, now: f64, leads: bool) -> Vec<(Key, String, GatewayTelemetry)> {
         let looks = self.links.iter_mut().map(|(key, link)| async move {
             let wanted = round.wanted.get(&key.0).filter(|_| leads);
-            let policy = wanted.and_then(|wanted| wanted.policies.get(&link.target.node));
+            let policy = wanted.and_then(|one| Some((one.version, one.policies.get(&link.target.node)?)));
             (key.clone(), link.look(policy, &round.book, now).await)
         });
         let mut gateways = vec![];

@@ -5,7 +5,7 @@ use api::EENNPlan;
 use api::status::Metrics;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use wire::document::{PolicyDocument, PolicyVersion};
+use wire::document::PolicyVersion;
 
 /// A gateway that has said nothing for so long, in seconds, is not there.
 const SILENT: f64 = 15.0;
@@ -24,8 +24,8 @@ pub struct Wanted {
     pub plan: Arc<EENNPlan>,
     /// Version of its policies.
     pub version: PolicyVersion,
-    /// One per node with gateways.
-    pub policies: BTreeMap<String, Arc<PolicyDocument>>,
+    /// One per node with gateways, as JSON.
+    pub policies: BTreeMap<String, Arc<str>>,
 }
 
 /// What a gateway has said.

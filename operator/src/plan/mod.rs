@@ -42,6 +42,8 @@ use tracing::field::Empty;
 
 /// Time for the search of a pool's policies; rows for other rates take as long again.
 const BUDGET: Duration = Duration::from_millis(300);
+/// The least, where many pools wait: plans of 10 ms are nearly as good (docs/design/planner-search.md), and pools without any serve nothing.
+const LEAST_BUDGET: Duration = Duration::from_millis(50);
 /// Placements that are looked at.
 const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
@@ -53,8 +55,13 @@ const AFTER_LOSS: Duration = Duration::from_millis(500);
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
-/// Makes plans for the services of a pool that have none for what there is now.
-pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>) -> Result<Option<Duration>, Failure> {
+/// Makes plans for the services of a pool that have none for what there is now. `waiting`: pools that wait for theirs meanwhile.
+pub async fn reconcile(
+    context: &Context,
+    pool: &str,
+    services: &Controller<Key>,
+    waiting: usize,
+) -> Result<Option<Duration>, Failure> {
     let Some(pool) = context.caches.pools.get(&Key::new("", pool)) else { return Ok(None) };
     if !context.runs(&pool) {
         return Ok(None);
@@ -76,7 +83,8 @@ pub async fn reconcile(context: &Context, pool: &str, services: &Controller<Key>
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     let span =
         tracing::info_span!("plan", pool = pool.name_any(), services = inputs.services.len(), reason, plans = Empty);
-    let (thought, inputs) = settled(context, inputs, tables, &newest, reason).instrument(span.clone()).await;
+    let (thought, inputs) =
+        settled(context, inputs, tables, &newest, reason, budget(waiting)).instrument(span.clone()).await;
     span.record("plans", thought.plans.len());
     drop(span);
     let mut failure = None;
@@ -189,6 +197,11 @@ fn reason(inputs: &Inputs, newest: &Newest) -> String {
     }
 }
 
+/// Time for a search while so many pools wait.
+fn budget(waiting: usize) -> Duration {
+    (BUDGET / u32::try_from(waiting.max(1)).unwrap_or(u32::MAX)).max(LEAST_BUDGET)
+}
+
 /// Thinks, and thinks again where something would move by choice to where there is no room for old and new pods: that stays. Plans say what
 /// their transition takes.
 async fn settled(
@@ -197,14 +210,15 @@ async fn settled(
     tables: BTreeMap<String, domain::ExitTable>,
     newest: &Newest,
     reason: String,
+    budget: Duration,
 ) -> (Thought, Inputs) {
-    let (mut found, inputs) = thought(inputs, tables.clone(), newest, reason.clone()).await;
+    let (mut found, inputs) = thought(inputs, tables.clone(), newest, reason.clone(), budget).await;
     let mut crowded = transition::crowded(context, &inputs, &found);
     let before = |name: &str| newest.get(name).map(|plan| plan.spec.chains.clone());
     let held = transition::held(&found, &crowded, before);
     if !held.is_empty() {
         let (first, short) = (found, crowded);
-        (found, _) = thought(inputs.holding(&held), tables, newest, reason).await;
+        (found, _) = thought(inputs.holding(&held), tables, newest, reason, budget).await;
         transition::stays(&mut found, first, &short, &held);
         crowded = transition::crowded(context, &inputs, &found);
     }
@@ -220,11 +234,12 @@ async fn thought(
     tables: BTreeMap<String, domain::ExitTable>,
     newest: &Newest,
     reason: String,
+    budget: Duration,
 ) -> (Thought, Inputs) {
     let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
-            ask: Ask { budget: BUDGET, ..Ask::default() },
+            ask: Ask { budget, ..Ask::default() },
             placements: PLACEMENTS,
             look: Look { arrivals: ARRIVALS, ..Look::default() },
         };

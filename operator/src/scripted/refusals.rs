@@ -56,11 +56,11 @@ impl Case {
             Self::Pool => pool::reconcile(context, "edge").await.map(drop),
             Self::Model => model::reconcile(context, &Key::new("edge", "fashion-mnist")).await.map(drop),
             Self::FirstPlan => {
-                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
+                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default()), 0).await.map(drop)
             }
             Self::SamePlan => {
                 scene::planned(context, before);
-                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default())).await.map(drop)
+                plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default()), 0).await.map(drop)
             }
             Self::NewService => {
                 scene::plans(context, 1);

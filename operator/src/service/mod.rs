@@ -28,7 +28,7 @@ use kube::ResourceExt;
 use references::References;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::document::PolicyVersion;
+use wire::document::{PolicyDocument, PolicyVersion};
 
 /// Brings the children of a service to where they should be, and says so. Returns when to look again by itself.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>, Failure> {
@@ -132,11 +132,16 @@ async fn bring(
     if paused {
         return Ok(Some(apply::standing(context, &apply::deployments(&children))));
     }
-    let policies = children.policies.clone();
+    let policies = children.policies.iter().map(|(node, policy)| (node.clone(), in_words(policy))).collect();
     let standing = apply::apply(context, service, children).await?;
     let wanted = Wanted { pool: Key::of(&*found.pool), plan: Arc::clone(plan), version: blueprint.version, policies };
     context.standings.want(&key, wanted, standing.fragments_ready, clock::now());
     Ok(Some(standing))
+}
+
+/// A policy as it is sent: read again where a gateway has to be told, which is seldom.
+fn in_words(policy: &PolicyDocument) -> Arc<str> {
+    serde_json::to_string(policy).expect("policies have no keys but text").into()
 }
 
 /// Whether users have stopped the operator from changing anything.

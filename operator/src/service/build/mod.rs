@@ -23,7 +23,6 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use wire::document::{PolicyDocument, PolicyVersion};
 
 /// What is built from.
@@ -72,7 +71,7 @@ pub struct Children {
     /// Where there are several gateways on a node.
     pub budgets: Vec<PodDisruptionBudget>,
     /// What gateways follow, by their nodes.
-    pub policies: BTreeMap<String, Arc<PolicyDocument>>,
+    pub policies: BTreeMap<String, PolicyDocument>,
 }
 
 /// All objects of a service.
@@ -93,7 +92,7 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
     }
     for node in documents::gateway_nodes(blueprint.service) {
         let built = gateway::build(blueprint, &node, &addresses);
-        children.policies.insert(node, Arc::new(built.policy));
+        children.policies.insert(node, built.policy);
         children.config_maps.push(built.config);
         children.gateways.push(built.deployment);
         children.services.push(built.service);

@@ -49,15 +49,21 @@ impl Audit {
         Some([times[last / 10], times[last / 2], times[last]])
     }
 
-    /// How often we asked for what, the most frequent first.
-    pub(crate) fn counts(&self) -> Vec<(String, usize)> {
-        let mut counts = std::collections::BTreeMap::<String, usize>::new();
-        for entry in self.ours() {
+    /// How often we asked for what, the most frequent first, and the median time until it was answered, in milliseconds.
+    pub(crate) fn counts(&self) -> Vec<(String, usize, f64)> {
+        let mut times = std::collections::BTreeMap::<String, Vec<f64>>::new();
+        for entry in self.ours().filter(|entry| entry.verb != "watch") {
             let sub = if entry.subresource.is_empty() { String::new() } else { format!("/{}", entry.subresource) };
-            *counts.entry(format!("{} {}{sub}", entry.verb, entry.resource)).or_default() += 1;
+            let what = format!("{} {}{sub}", entry.verb, entry.resource);
+            times.entry(what).or_default().push((entry.answered - entry.came) * 1e3);
         }
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let median = |mut times: Vec<f64>| {
+            times.sort_by(f64::total_cmp);
+            (times.len(), times[times.len() / 2])
+        };
+        let counts = times.into_iter().map(|(what, times)| (what, median(times)));
+        let mut counts: Vec<_> = counts.map(|(what, (count, time))| (what, count, time)).collect();
+        counts.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
         counts
     }
 

@@ -96,8 +96,9 @@ fn tell_progress(audit: &Audit) {
             say(&format!("{resource}: a tenth after {tenth:.1} s, half after {half:.1} s, all after {all:.1} s"));
         }
     }
-    let counts: Vec<String> = audit.counts().iter().take(16).map(|(what, count)| format!("{count} {what}")).collect();
-    say(&counts.join(", "));
+    let counts = audit.counts();
+    let counts = counts.iter().take(16).map(|(what, count, time)| format!("{count} {what} ({time:.0} ms)"));
+    say(&counts.collect::<Vec<_>>().join(", "));
 }
 
 /// Median time from an edit that needs no new plan to the last child that it changes, in milliseconds, by the clock of the API server.
