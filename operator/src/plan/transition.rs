@@ -136,7 +136,7 @@ mod tests {
         let both = [("a".to_owned(), 110), ("b".to_owned(), 120)];
         assert_eq!(names(&[moves.clone(), swaps]), both, "each has room only once the other has left");
         let grows = service("a", &["a-old"], &[pods("a-new", "pi", 61)]);
-        assert_eq!(names(&[grows.clone()]), [("a".to_owned(), 131)]);
+        assert_eq!(names(std::slice::from_ref(&grows)), [("a".to_owned(), 131)]);
         let first = service("c", &[], &[pods("c", "pi", 40)]);
         assert_eq!(names(&[grows, first]), [], "61, 40 and 10 never fit on the node");
     }
