@@ -3,7 +3,7 @@
 //! `eenn plan` on a laptop and the operator in a cluster call these functions. Nothing here reads files or starts anything, and
 //! time comes in as a function.
 //!
-//! * [`cluster`]: objects of an API server as manifests.
+//! * [`cluster`]: objects of an API server as manifests. [`known`]: what of them was measured.
 //! * [`deploy`]: manifests with all their chains as documents of processes.
 //! * [`Models`], [`model`] and [`Outline`]: what is known of models, whoever has read it.
 //! * [`problem()`]: both together as what is planned for.
@@ -18,6 +18,7 @@ mod decide;
 mod deploy;
 mod documents;
 mod in_force;
+pub mod known;
 mod lost;
 mod mind;
 mod model;
