@@ -7,6 +7,7 @@
 //! * [`deploy`]: manifests with all their chains as documents of processes.
 //! * [`Models`], [`model`] and [`Outline`]: what is known of models, whoever has read it.
 //! * [`problem()`]: both together as what is planned for.
+//! * [`sound()`]: what is left where something is wrong with a service.
 //! * [`placement`]: chains for services of strategy Auto.
 //! * [`decide()`], [`replan`] and [`retune`]: policies for all services, at first and while gateways serve; [`predict`] says what
 //!   they will do.
@@ -25,6 +26,7 @@ mod model;
 pub mod placement;
 mod predict;
 mod problem;
+mod sound;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};
 pub use problem::{problem, targets};
+pub use sound::{Sound, sound, with_services};
 pub use spec::{Decided, chains, choices, forecast, metrics, missed, spec};
 
 /// Why something cannot be planned or served, for whoever wrote the manifests.
