@@ -197,6 +197,13 @@ impl Metrics {
         }
     }
 
+    /// A pool is gone, or is not for this operator any more.
+    pub(crate) fn unlinked(&self, pool: &str) {
+        for reached in ["yes", "no"] {
+            self.pods.remove(&ByPool { pool: pool.to_owned(), reached });
+        }
+    }
+
     pub(crate) fn replanned(&self, services: usize) {
         self.drift_plans.inc_by(services as u64);
     }

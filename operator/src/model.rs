@@ -3,7 +3,7 @@
 use crate::cache::Key;
 use crate::conditions::{Finding, conditions, is_news};
 use crate::controller::Failure;
-use crate::measure::{self, Note, known};
+use crate::measure::{self, Brought, NOT_APPLIED, Note, known};
 use crate::service::build::delivery;
 use crate::{Context, clock};
 use api::EENNModel;
@@ -31,9 +31,10 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     }
     let accepted = accepted(&model, context.image_volumes.check(context, &model).await);
     let brought = match accepted.is_true() {
-        true => measure::bring(context, &model).await?,
-        false => Default::default(),
+        true => measure::bring(context, &model).await,
+        false => Ok(Default::default()),
     };
+    let (brought, failure) = told(&model, brought)?;
     let mut now = EENNModel::clone(&model);
     if let Some((status, _)) = &brought.found {
         now.status = Some(status.clone());
@@ -47,6 +48,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         context.cluster.set_status(&context.cluster.api::<EENNModel>(&key.namespace), &*model, &status).await?;
         tell(context, &model, &status).await;
     }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     if let Some((_, client)) = brought.found {
         context.measuring.wrote(key, measure::time_of(Some(&status)), clock::now());
         // What was not acknowledged ends by itself, and is deleted with the next look.
@@ -56,6 +60,21 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         return Ok(Some(SOON));
     }
     Ok(brought.again)
+}
+
+/// What the API server refuses is a reason for people, as long as numbers are missing; it is tried again all the same.
+fn told(model: &EENNModel, brought: Result<Brought, Failure>) -> Result<(Brought, Option<Failure>), Failure> {
+    let failure = match brought {
+        Ok(brought) => return Ok((brought, None)),
+        Err(failure) => failure,
+    };
+    match failure.refusal().filter(|_| known::missing(model).any()) {
+        Some(message) => {
+            let note = Some(Note { reason: NOT_APPLIED, message });
+            Ok((Brought { note, ..Brought::default() }, Some(failure)))
+        }
+        None => Err(failure),
+    }
 }
 
 /// An event for every condition that has changed.

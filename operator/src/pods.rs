@@ -82,7 +82,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(status: Value, want: Option<&str>) {
-        let mut pod: Pod = serde_json::from_value(json!({ "status": status })).expect("it is a pod");
+        let mut pod: Pod = serde_json::from_value(json!({ "metadata": {}, "status": status })).expect("it is a pod");
         prune(&mut pod);
         assert_eq!(trouble(&pod), want);
         let before = pod.clone();

@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A connection on which nothing has come for so long is broken: longer than watches last, and than a reconcile may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
 /// Name of the lease. Operators that run different pools have one each.
 fn lease_name(options: &Options) -> String {
     format!("eenn-operator-{}", options.name)
@@ -101,7 +104,7 @@ async fn work(
     metrics: &Arc<Metrics>,
     health: &Arc<Health>,
 ) -> anyhow::Result<()> {
-    let client = Client::try_from(config).context("no client")?;
+    let client = Client::try_from(patient(config)).context("no client")?;
     let controllers = Controllers::new(metrics);
     health.follow(controllers.clone());
     let cluster = Cluster::new(client.clone(), leadership, Arc::clone(metrics)).ending_after(options.end_after_writes);
@@ -138,6 +141,13 @@ async fn work(
         // They go on for ever.
         ended = watches.join_next() => anyhow::bail!("a watch has ended: {ended:?}"),
     }
+}
+
+/// What is not answered is given up: an API server that takes a request and never answers must not hold up a watch until everything is
+/// listed anew. The API server ends a watch before.
+fn patient(mut config: Config) -> Config {
+    (config.read_timeout, config.reset_reader_on_write) = (Some(ANSWER_WITHIN), true);
+    config
 }
 
 async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usize) {

@@ -1,6 +1,6 @@
 //! Objects of a cluster as manifests: what local mode reads from files, the operator and `kubectl eenn` read from an API server.
 
-use crate::{Judge, Models, Outline, Refused};
+use crate::{Judge, Models, Outline, Refused, known};
 use api::{DevicePool, EENNModel, EENNService, Manifests, Node, Object, Origin, QoSTarget, ResolvedModel};
 use domain::ExitTable;
 use domain::problem::Model;
@@ -36,12 +36,13 @@ pub struct PoolManifests {
     pub models: BTreeMap<String, Place>,
 }
 
-/// The manifests of a pool, its services, and those nodes that have a class in it.
+/// The manifests of a pool, its services, and those nodes that have a class in it, with what was measured where specs say nothing
+/// ([`known`]).
 pub fn of_pool(pool: &DevicePool, nodes: Vec<Object<Node>>, members: &[Member<'_>]) -> PoolManifests {
     let namespaces: BTreeSet<String> = members.iter().filter_map(|member| member.service.namespace()).collect();
     let names = Names { of_several_namespaces: namespaces.len() > 1 };
     let nodes = nodes.into_iter().filter(|node| has_class(node, pool)).collect();
-    let manifests = Manifests { pools: vec![object(pool, &pool.spec)], nodes, ..Manifests::default() };
+    let manifests = Manifests { pools: vec![object(pool, &known::pool(pool))], nodes, ..Manifests::default() };
     let mut all = PoolManifests { manifests, ..PoolManifests::default() };
     for member in members {
         all.add(&names, member);
@@ -96,6 +97,14 @@ pub fn hash(content: &[u8]) -> String {
     })
 }
 
+/// The beginning of names of objects that belong to one with this name.
+pub fn short(name: &str) -> &str {
+    /// What follows has up to 20 characters; names of pods have 63.
+    const LONGEST: usize = 40;
+    // Names are ASCII.
+    name.get(..LONGEST.min(name.len())).unwrap_or("model").trim_end_matches(['-', '.'])
+}
+
 /// Names of objects in the manifests.
 struct Names {
     of_several_namespaces: bool,
@@ -129,7 +138,10 @@ impl PoolManifests {
             added.spec.qos_target_ref = reference(&name);
             push(&mut self.manifests.targets, Object { name, ..object(*target, &target.spec) });
         }
-        push(&mut self.manifests.models, Object { name: model_name.clone(), ..object(*model, &model.spec) });
+        push(
+            &mut self.manifests.models,
+            Object { name: model_name.clone(), ..object(*model, &known::model(model).spec) },
+        );
         self.models.insert(model_name, (namespace.clone(), model.name_any()));
         self.services.insert(added.name.clone(), (namespace, service.name_any()));
         self.manifests.services.push(added);

@@ -3,10 +3,11 @@
 //! `eenn plan` on a laptop and the operator in a cluster call these functions. Nothing here reads files or starts anything, and
 //! time comes in as a function.
 //!
-//! * [`cluster`]: objects of an API server as manifests.
+//! * [`cluster`]: objects of an API server as manifests. [`known`]: what of them was measured.
 //! * [`deploy`]: manifests with all their chains as documents of processes.
 //! * [`Models`], [`model`] and [`Outline`]: what is known of models, whoever has read it.
 //! * [`problem()`]: both together as what is planned for.
+//! * [`sound()`]: what is left where something is wrong with a service.
 //! * [`placement`]: chains for services of strategy Auto.
 //! * [`decide()`], [`replan`] and [`retune`]: policies for all services, at first and while gateways serve; [`predict`] says what
 //!   they will do.
@@ -18,12 +19,14 @@ mod decide;
 mod deploy;
 mod documents;
 mod in_force;
+pub mod known;
 mod lost;
 mod mind;
 mod model;
 pub mod placement;
 mod predict;
 mod problem;
+mod sound;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ pub use mind::{Change, Conclusion, Mind};
 pub use model::{Judge, Models, Outline, model};
 pub use predict::{Look, Prediction, judge, misses, predict};
 pub use problem::{problem, targets};
+pub use sound::{Sound, sound, with_services};
 pub use spec::{Decided, chains, choices, forecast, metrics, missed, spec};
 
 /// Why something cannot be planned or served, for whoever wrote the manifests.

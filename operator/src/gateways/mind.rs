@@ -99,7 +99,9 @@ impl PoolMind {
         manifests.services.retain(|service| served.contains_key(&service.name));
         let chains: BTreeMap<String, Vec<PlannedChain>> =
             served.iter().map(|(name, (_, plan))| ((*name).clone(), plan.chains.clone())).collect();
-        let manifests = sound(deployment::with_chains(&manifests, &chains));
+        let manifests = deployment::with_chains(&manifests, &chains);
+        // What is wrong with the others is in their conditions; the rates of these are followed.
+        let manifests = deployment::sound(manifests, Manifests::resolve).manifests;
         let resolved = manifests.resolve().map_err(|errors| Refused(errors.to_string()))?;
         if resolved.services.is_empty() {
             return Ok(None);
@@ -181,19 +183,6 @@ impl PoolMind {
         });
         renewed.collect()
     }
-}
-
-/// Without the services that something is wrong with: their conditions say what, and the rates of the others are followed.
-fn sound(manifests: Manifests) -> Manifests {
-    let alone = |service: &api::Object<api::EENNServiceSpec>| {
-        let models = manifests.models.iter().filter(|model| model.name == service.spec.model_ref.name.as_str());
-        Manifests { services: vec![service.clone()], models: models.cloned().collect(), ..manifests.clone() }
-    };
-    let is_sound = |service: &&api::Object<api::EENNServiceSpec>| alone(service).resolve().is_ok();
-    let services: Vec<_> = manifests.services.iter().filter(is_sound).cloned().collect();
-    let used = |name: &str| services.iter().any(|service| service.spec.model_ref.name.as_str() == name);
-    let models = manifests.models.iter().filter(|model| used(&model.name)).cloned().collect();
-    Manifests { services, models, ..manifests }
 }
 
 /// Per device what its pods have counted together.

@@ -6,18 +6,19 @@
 //!
 //! * [`observed`]: what they have counted, for the status of services.
 //! * [`standing`]: who should follow what, and does. [`link`]: one pod. [`address`]: where it is. [`mind`]: the drift loop.
-//! * [`follow`] does all of it.
+//! * [`follow`] does all of it, and thinks on threads of its own.
 
 pub mod address;
 pub mod link;
 pub mod mind;
 pub mod observed;
 pub mod standing;
+mod thinking;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
 use crate::outline::Pod;
-use crate::plan::{self, Gathered};
+use crate::plan;
 use crate::service::labels;
 use crate::{Context, clock};
 use address::Book;
@@ -28,9 +29,10 @@ use mind::{Basis, Found, PoolMind};
 use observed::Observed;
 use standing::{Heard, Wanted};
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use thinking::Pace;
+use thinking::{learn, thought};
 use tokio::task::{Id, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
@@ -53,19 +55,26 @@ pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
             match done {
                 Ok((id, follower)) => at_home.extend(pools.remove(&id).map(|pool| (pool, follower))),
                 // It starts anew from what is stored.
-                Err(error) => drop(pools.remove(&error.id())),
+                Err(error) => {
+                    let pool = pools.remove(&error.id());
+                    pool.iter().for_each(|pool| context.metrics.unlinked(&pool.name));
+                }
             }
         }
         let book = Arc::new(context.addresses.now());
         let mut targets = targets(&context.caches.pods.all(), &book);
         let ours: Vec<Key> =
             context.caches.pools.all().iter().filter(|pool| context.runs(pool)).map(|pool| Key::of(&**pool)).collect();
-        at_home.retain(|pool, _| ours.contains(pool));
+        at_home.retain(|pool, _| {
+            let stays = ours.contains(pool);
+            if !stays {
+                context.metrics.unlinked(&pool.name);
+            }
+            stays
+        });
         for pool in ours.into_iter().filter(|pool| !pools.values().any(|out| out == pool)).collect::<Vec<_>>() {
-            let wanted = context.standings.of_pool(&pool);
             let follower = at_home.remove(&pool).unwrap_or_default();
-            let targets = wanted.keys().flat_map(|service| targets.remove(service).unwrap_or_default()).collect();
-            let round = Round { pool: pool.clone(), wanted, targets, book: Arc::clone(&book) };
+            let round = Round::of(&context, &pool, &mut targets, &book);
             let handle = out.spawn(follower.look(Arc::clone(&context), Arc::clone(&services), round));
             pools.insert(handle.id(), pool);
         }
@@ -73,7 +82,7 @@ pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
 }
 
 /// Pods to speak to, by service.
-fn targets(pods: &[Arc<Pod>], book: &Book) -> BTreeMap<Key, Vec<Target>> {
+pub(crate) fn targets(pods: &[Arc<Pod>], book: &Book) -> BTreeMap<Key, Vec<Target>> {
     let mut targets: BTreeMap<Key, Vec<Target>> = BTreeMap::new();
     for target in pods.iter().filter_map(|pod| target(pod, book)) {
         targets.entry(target.service.clone()).or_default().push(target);
@@ -101,16 +110,30 @@ fn target(pod: &Pod, book: &Book) -> Option<Target> {
 }
 
 /// What a look is about.
-struct Round {
+pub(crate) struct Round {
     pool: Key,
     wanted: BTreeMap<Key, Wanted>,
     targets: Vec<Target>,
     book: Arc<Book>,
 }
 
+impl Round {
+    /// At a pool; takes the pods of its services from all `targets`.
+    pub(crate) fn of(
+        context: &Context,
+        pool: &Key,
+        targets: &mut BTreeMap<Key, Vec<Target>>,
+        book: &Arc<Book>,
+    ) -> Self {
+        let wanted = context.standings.of_pool(pool);
+        let targets = wanted.keys().flat_map(|service| targets.remove(service).unwrap_or_default()).collect();
+        Self { pool: pool.clone(), wanted, targets, book: Arc::clone(book) }
+    }
+}
+
 /// Who looks after the gateways of a pool.
 #[derive(Debug, Default)]
-struct Follower {
+pub(crate) struct Follower {
     links: BTreeMap<(Key, String), Link>,
     mind: Option<PoolMind>,
     /// What the mind was made of, or could not be.
@@ -118,10 +141,19 @@ struct Follower {
     /// The newest of each pod of a fragment.
     fragments: BTreeMap<(Key, String), DeviceTelemetry>,
     observed: BTreeMap<Key, Observed>,
+    /// How time for searches passes.
+    pace: Pace,
 }
 
 impl Follower {
-    async fn look(mut self, context: Arc<Context>, services: Arc<Controller<Key>>, round: Round) -> Self {
+    /// One that nobody has anything to tell to yet.
+    #[cfg(test)]
+    pub(crate) fn with(pace: Pace) -> Self {
+        Self { pace, ..Self::default() }
+    }
+
+    /// Asks, tells, and decides.
+    pub(crate) async fn look(mut self, context: Arc<Context>, services: Arc<Controller<Key>>, round: Round) -> Self {
         self.connect(&context, &round.targets);
         let now = clock::now();
         let gateways = self.ask(&round, now, context.cluster.leads()).await;
@@ -138,12 +170,23 @@ impl Follower {
         }
         self.observed.retain(|service, _| round.wanted.contains_key(service));
         context.metrics.links(&round.pool.name, self.reached());
-        if let Err(failure) = self.decide(&context, &round, &gateways, now).await {
+        self.conclude(&context, &round, &gateways, now).await;
+        self
+    }
+
+    /// What follows from what gateways said. Where that cannot be stored, gateways keep what they follow.
+    pub(crate) async fn conclude(
+        &mut self,
+        context: &Arc<Context>,
+        round: &Round,
+        gateways: &[(Key, String, GatewayTelemetry)],
+        now: f64,
+    ) {
+        if let Err(failure) = self.decide(context, round, gateways, now).await {
             // What was decided is not stored: decided anew from what is.
             tracing::warn!(pool = %round.pool, "{failure}; gateways keep what they follow");
             (self.mind, self.basis) = (None, Basis::default());
         }
-        self
     }
 
     /// Links to all targets, and to no others.
@@ -215,7 +258,7 @@ impl Follower {
         let Some(mind) = self.mind.take() else { return Ok(()) };
         let fragments: Vec<DeviceTelemetry> = self.fragments.values().cloned().collect();
         let observation = mind.observation(gateways, &fragments);
-        let (mind, found) = thought(mind, now, observation).await;
+        let (mind, found) = thought(mind, now, observation, self.pace).await;
         self.mind = mind;
         if found.messages.is_empty() && found.renewed.is_empty() {
             return Ok(());
@@ -244,41 +287,5 @@ impl Follower {
             self.basis.add(renewed.service, mark);
         }
         Ok(())
-    }
-}
-
-/// The drift loop for what gateways follow now.
-async fn learn(context: &Context, round: &Round) -> Result<Option<PoolMind>, Failure> {
-    let Some(pool) = context.caches.pools.get(&round.pool) else { return Ok(None) };
-    let Some(gathered) = plan::gather(context, &pool).await? else { return Ok(None) };
-    let (wanted, name) = (round.wanted.clone(), round.pool.clone());
-    let made = tokio::task::spawn_blocking(move || {
-        std::panic::catch_unwind(AssertUnwindSafe(|| learned(&gathered, &wanted, &name))).unwrap_or_default()
-    });
-    Ok(made.await.unwrap_or_default())
-}
-
-fn learned(gathered: &Gathered, wanted: &BTreeMap<Key, Wanted>, pool: &Key) -> Option<PoolMind> {
-    match PoolMind::new(gathered, wanted) {
-        Ok(mind) => mind,
-        Err(refused) => {
-            tracing::info!(pool = %pool, "rates are not followed until there are new plans: {refused}");
-            None
-        }
-    }
-}
-
-/// Thinks on a thread of its own. A panic there costs an attempt, not the operator.
-async fn thought(mut mind: PoolMind, now: f64, observation: control::Observation) -> (Option<PoolMind>, Found) {
-    let thinking = tokio::task::spawn_blocking(move || {
-        let began = clock::now();
-        let passed = move || Duration::from_secs_f64((clock::now() - began).max(0.0));
-        let think = || mind.think(now, &observation, &passed);
-        let found = std::panic::catch_unwind(AssertUnwindSafe(think)).unwrap_or_else(|_| mind.stumbled(now));
-        (mind, found)
-    });
-    match thinking.await {
-        Ok((mind, found)) => (Some(mind), found),
-        Err(_) => (None, Found::default()),
     }
 }

@@ -37,6 +37,14 @@ pub struct Heard {
     pub version: PolicyVersion,
 }
 
+impl Heard {
+    /// Plans are not counted that far: whoever says so is not to be overtaken.
+    fn is_sane(&self) -> bool {
+        const MOST: u64 = 1 << 48;
+        self.version.transitions < MOST && self.version.generation < MOST
+    }
+}
+
 /// Whether gateways follow the plan in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
@@ -196,7 +204,7 @@ impl Entry {
     fn catch_up(&mut self, gateways: &BTreeMap<String, Option<Heard>>) -> bool {
         let Some(wanted) = &self.wanted else { return false };
         let before = self.transitions;
-        for heard in gateways.values().flatten() {
+        for heard in gateways.values().flatten().filter(|heard| heard.is_sane()) {
             self.highest = self.highest.max(heard.version.generation);
             if heard.version > wanted.version {
                 self.transitions = self.transitions.max(heard.version.transitions + 1);
@@ -246,17 +254,20 @@ mod tests {
         standings.want(&key, wanted(1, "pi"), true, 0.0);
         assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
         standings.heard(&key, said(0.5, &[]), None, 0.5);
+        assert_eq!(standings.following(&key, 0.5), Following::NotAsked, "pods that have just started are no bad news");
+        assert!(standings.heard(&key, said(15.5, &[]), None, 15.5), "time alone can make it so");
         assert_eq!(
-            standings.following(&key, 0.5),
+            standings.following(&key, 15.5),
             Following::None("there is no gateway pod with an address".to_owned())
         );
-        assert!(standings.heard(&key, said(1.0, &[("x", None), ("y", None)]), Some("x refused".to_owned()), 1.0));
-        assert_eq!(standings.following(&key, 1.0), Following::None("x refused".to_owned()));
-        assert!(standings.heard(&key, said(2.0, &[("x", Some(1)), ("y", None)]), None, 2.0));
-        assert_eq!(standings.following(&key, 2.0), Following::Some(1, 2));
-        assert!(!standings.heard(&key, said(3.0, &[("x", Some(1)), ("y", None)]), None, 3.0), "that is no news");
+        assert!(standings.heard(&key, said(16.0, &[("x", None), ("y", None)]), Some("x refused".to_owned()), 16.0));
+        assert_eq!(standings.following(&key, 16.0), Following::NotAsked, "these have just started");
+        assert_eq!(standings.following(&key, 31.0), Following::None("x refused".to_owned()));
+        assert!(standings.heard(&key, said(32.0, &[("x", Some(1)), ("y", None)]), None, 32.0));
+        assert_eq!(standings.following(&key, 32.0), Following::Some(1, 2));
+        assert!(!standings.heard(&key, said(33.0, &[("x", Some(1)), ("y", None)]), None, 33.0), "that is no news");
         // What was said long ago is not true for ever.
-        assert!(matches!(standings.following(&key, 18.5), Following::None(_)));
+        assert!(matches!(standings.following(&key, 48.5), Following::None(_)));
     }
 
     #[test]

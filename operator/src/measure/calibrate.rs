@@ -5,8 +5,10 @@
 
 use super::attempt::{self, Standing};
 use super::known::{self, Missing};
+use super::look::{Seen, look_at};
 use super::place::Place;
-use super::{ASK_EVERY, LOOK_EVERY, Note, Seen, clear, create, failed, look_at};
+use super::start::{create, pull_secrets};
+use super::{ASK_EVERY, LOOK_EVERY, Note, clear, failed};
 use crate::cache::Key;
 use crate::conditions::Finding;
 use crate::controller::Failure;
@@ -166,7 +168,7 @@ fn usable(survey: &Survey, class: &DeviceClass) -> Option<String> {
 }
 
 async fn start(context: &Context, model: &EENNModel, place: &Place, what: &str, attempt: u32) -> Result<Note, Failure> {
-    let pull_secrets = super::pull_secrets(&services_of(context, &place.pool));
+    let pull_secrets = pull_secrets(&services_of(context, &place.pool));
     let blueprint = build::Blueprint {
         model,
         place,

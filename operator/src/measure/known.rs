@@ -1,12 +1,8 @@
-//! What is known of models and device classes: what their specs say, and where these say nothing, what was measured. Pure.
+//! What has to be measured: what neither specs nor status of models say. Pure.
 
-use crate::service::labels;
-use api::status::EENNModelStatus;
-use api::{Artifact, DevicePool, DevicePoolSpec, EENNModel, EENNModelSpec};
-use kube::ResourceExt;
+use api::EENNModel;
 
-/// The key of exit tables in the ConfigMaps that the operator makes.
-pub const TABLE: &str = "exit-table.safetensors";
+pub use deployment::known::{TABLE, brought, elsewhere, model, pool, table_name, what};
 
 /// What planning needs of a model and nobody knows yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,62 +22,6 @@ impl Missing {
     }
 }
 
-/// Differs where a model is another one, so that what was measured of it does not hold any more.
-pub fn what(spec: &EENNModelSpec) -> String {
-    let exits: Vec<_> = spec.exits.iter().map(|exit| (&exit.name, &exit.tensor, exit.output)).collect();
-    let cuts: Vec<_> = spec.cuts.iter().map(|cut| &cut.tensor).collect();
-    let file = (&spec.artifact.uri, &spec.artifact.sha256);
-    labels::hash(&serde_json::to_string(&(file, &spec.input, exits, cuts, spec.confidence)).unwrap_or_default())
-}
-
-/// An exit table that is in no ConfigMap of the user's.
-pub fn elsewhere(spec: &EENNModelSpec) -> Option<&Artifact> {
-    spec.exit_table.as_ref().filter(|table| table.config_map().is_none())
-}
-
-/// The ConfigMap that such a table is brought into. Another table, or another model, has another one.
-pub fn table_name(model: &EENNModel) -> Option<String> {
-    let table = elsewhere(&model.spec)?;
-    let of = (what(&model.spec), &table.uri, &table.sha256);
-    let hash = labels::hash(&serde_json::to_string(&of).unwrap_or_default());
-    Some(format!("{}-exit-table-{hash}", labels::short(&model.name_any())))
-}
-
-/// The status of a model, if its numbers are about what the spec says now.
-fn numbers(model: &EENNModel) -> Option<&EENNModelStatus> {
-    let status = model.status.as_ref()?;
-    let of = &status.measured.as_ref()?.of;
-    (*of == what(&model.spec)).then_some(status)
-}
-
-/// A model with what was measured in the places where its spec says nothing.
-pub fn model(model: &EENNModel) -> EENNModel {
-    let mut known = model.clone();
-    let spec = &mut known.spec;
-    if let Some(status) = numbers(model) {
-        spec.profile = spec.profile.take().or_else(|| status.profile.clone());
-        for (cut, segment) in spec.cuts.iter_mut().zip(&status.segments) {
-            cut.bytes = cut.bytes.or(Some(segment.activation_bytes).filter(|bytes| *bytes > 0));
-        }
-        for (exit, found) in spec.exits.iter_mut().zip(&status.exits) {
-            exit.segment = exit.segment.or(found.segment);
-        }
-    }
-    if let (Some(name), Some(table)) = (brought(model), &mut spec.exit_table)
-        && let Ok(uri) = format!("configmap://{name}/{TABLE}").parse()
-    {
-        *table = Artifact { uri, sha256: None, credentials_secret_ref: None, ..table.clone() };
-    }
-    known
-}
-
-/// The ConfigMap that the exit table was brought into.
-pub fn brought(model: &EENNModel) -> Option<String> {
-    let name = table_name(model)?;
-    let there = model.status.as_ref()?.exit_table_ref.as_ref()?;
-    (there.name.as_str() == name).then_some(name)
-}
-
 /// What has to be measured of a model.
 pub fn missing(model: &EENNModel) -> Missing {
     let known = self::model(model).spec;
@@ -91,15 +31,4 @@ pub fn missing(model: &EENNModel) -> Missing {
         times: known.profile.is_none(),
         table: elsewhere(&model.spec).is_some() && brought(model).is_none(),
     }
-}
-
-/// A pool with the speeds that were measured, of classes whose spec has none.
-pub fn pool(pool: &DevicePool) -> DevicePoolSpec {
-    let mut spec = pool.spec.clone();
-    let measured = pool.status.as_ref().map(|status| &status.classes[..]).unwrap_or_default();
-    for class in spec.classes.iter_mut().filter(|class| class.speed_factor.is_none()) {
-        let found = measured.iter().find(|found| found.name == class.name);
-        class.speed_factor = found.and_then(|found| found.speed_factor.as_str().parse().ok());
-    }
-    spec
 }

@@ -4,10 +4,12 @@ use super::numbers::{Numbers, numbers};
 use super::place::{Place, choose};
 use super::*;
 use crate::pool::survey::survey;
+use crate::service::build::Operator;
+use api::DevicePool;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 use wire::document::{ProfileDocument, TimeDocument};
-use wire::measurement::{ExitMeasurement, SegmentMeasurement};
+use wire::measurement::{ExitMeasurement, MeasurementDocument, SegmentMeasurement};
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("it is well formed")
@@ -342,8 +344,9 @@ fn attempts_become_rarer() {
 
 #[test]
 fn what_is_wrong_with_a_pod_is_told() {
-    let told =
-        |status: Value| trouble(&read(json!({ "status": status }))).map(|trouble| (trouble.reason, trouble.message));
+    let told = |status: Value| {
+        trouble(&read(json!({ "metadata": {}, "status": status }))).map(|trouble| (trouble.reason, trouble.message))
+    };
     let container = |state: Value| json!({ "name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
     let waits = |reason: &str| container(json!({ "waiting": { "reason": reason, "message": "why" } }));
     assert_eq!(told(json!({ "containerStatuses": [waits("ContainerCreating")] })), None);

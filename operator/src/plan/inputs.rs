@@ -1,7 +1,6 @@
 //! What a pool is planned with: its services, what they name, and the nodes there are. Pure.
 
 use crate::cache::Key;
-use crate::measure::known;
 use crate::service::labels;
 use crate::service::references::References;
 use api::{DevicePool, EENNPlan, EENNService, Manifests, PlannedChain, ReoptimizationMode};
@@ -51,10 +50,8 @@ pub struct Kept {
     pub plan: Arc<EENNPlan>,
 }
 
-/// Collects what is planned with.
+/// Collects what is planned with, which is also what was measured.
 pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) -> Inputs {
-    // With what was measured.
-    let pool = &DevicePool { spec: known::pool(pool), ..pool.clone() };
     let nodes = nodes.iter().filter_map(|node| cluster::node(&**node).ok()).collect();
     let members: Vec<Member<'_>> = candidates.iter().map(Candidate::member).collect();
     let all = cluster::of_pool(pool, nodes, &members);

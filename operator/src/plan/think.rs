@@ -5,7 +5,7 @@
 use super::inputs::{Inputs, Kept};
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster};
+use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster, with_services};
 use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,19 +94,9 @@ impl Thought {
 
     /// Without the services that something is wrong with when they are looked at alone.
     fn sound(&mut self, manifests: Manifests) -> Manifests {
-        let alone = |service: &api::Object<api::EENNServiceSpec>| {
-            let models = manifests.models.iter().filter(|model| model.name == service.spec.model_ref.name.as_str());
-            Manifests { services: vec![service.clone()], models: models.cloned().collect(), ..manifests.clone() }
-        };
-        let sound = manifests.services.iter().filter(|service| match alone(service).unplaced() {
-            Ok(_) => true,
-            Err(errors) => {
-                self.notes.insert(service.name.clone(), words(&errors));
-                false
-            }
-        });
-        let services = sound.cloned().collect();
-        with_services(manifests.clone(), services)
+        let found = deployment::sound(manifests, Manifests::unplaced);
+        self.notes.extend(found.wrong.into_iter().map(|(name, errors)| (name, words(&errors))));
+        found.manifests
     }
 
     fn unplaced(&mut self, manifests: &Manifests) -> Option<Unplaced> {
@@ -267,12 +257,6 @@ fn service_of(path: &str) -> Option<String> {
 
 fn words(errors: &LoadErrors) -> String {
     errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-fn with_services(manifests: Manifests, services: Vec<api::Object<api::EENNServiceSpec>>) -> Manifests {
-    let used = |name: &str| services.iter().any(|service| service.spec.model_ref.name.as_str() == name);
-    let models = manifests.models.iter().filter(|model| used(&model.name)).cloned().collect();
-    Manifests { models, services, ..manifests }
 }
 
 /// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.

@@ -7,7 +7,8 @@ mod tests;
 use crate::cache::Key;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
-use crate::measure::calibrate;
+use crate::measure::NOT_APPLIED;
+use crate::measure::calibrate::{self, Calibrated};
 use crate::{Context, clock};
 use api::DevicePool;
 use api::status::{ClassStatus, DevicePoolStatus};
@@ -35,7 +36,8 @@ pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>
         return Ok(Some(SOON));
     }
     let nodes = caches.nodes.all();
-    let calibrated = calibrate::bring(context, &pool, &survey::survey(&pool, &nodes)).await?;
+    let calibrated = calibrate::bring(context, &pool, &survey::survey(&pool, &nodes)).await;
+    let (calibrated, failure) = told(&pool, calibrated)?;
     // With the speeds that are known by now.
     let mut known = DevicePool::clone(&pool);
     known.status.get_or_insert_default().classes = calibrated.classes;
@@ -46,6 +48,9 @@ pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>
     if pool.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.all::<DevicePool>(), &*pool, &status).await?;
     }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     if let Some(client) = calibrated.client {
         context.measuring.wrote(&key, newest(&status.classes), clock::now());
         if let Err(error) = client.acknowledge().await {
@@ -53,6 +58,22 @@ pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>
         }
     }
     Ok(calibrated.again)
+}
+
+/// What the API server refuses is a reason for people, as long as speeds are missing; it is tried again all the same.
+fn told(pool: &DevicePool, calibrated: Result<Calibrated, Failure>) -> Result<(Calibrated, Option<Failure>), Failure> {
+    let failure = match calibrated {
+        Ok(calibrated) => return Ok((calibrated, None)),
+        Err(failure) => failure,
+    };
+    let classes = calibrate::kept(pool);
+    match failure.refusal().filter(|_| !calibrate::unknown(pool, &classes).is_empty()) {
+        Some(message) => {
+            let finding = Some(Finding::fails("Calibrated", NOT_APPLIED, message));
+            Ok((Calibrated { classes, finding, ..Calibrated::default() }, Some(failure)))
+        }
+        None => Err(failure),
+    }
 }
 
 /// When a class was last measured.

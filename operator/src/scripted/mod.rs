@@ -1,8 +1,13 @@
 //! Every reconciler against an API server that follows a script: whatever a request is answered with, nothing panics, the failure is
 //! named, nothing else is written, and users are told what they can do something about.
 //!
-//! * [`server`]: the script. [`scene`]: what caches hold. [`refusals`]: the tests.
+//! * [`server`]: the script. [`scene`], [`measuring`]: what caches hold. [`peer`]: a pod.
+//! * [`refusals`]: every write of every reconciler. [`measurements`], [`gateways`]: what pods may do.
 
+mod gateways;
+mod measurements;
+mod measuring;
+mod peer;
 mod refusals;
 mod scene;
 mod server;

@@ -1,9 +1,11 @@
+use super::measuring;
+use super::peer::Peer;
 use super::scene::{self, key};
-use super::server::{Fault, REFUSED, Server, Write};
+use super::server::{CONFLICT, Fault, REFUSED, Server, Write};
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
 use crate::queue::Outcome;
-use crate::{Context, model, plan, pool, service};
+use crate::{Context, model, plan, pool, service, target};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ const FAULTS: &[(Fault, bool)] = &[
     (Fault::Status(403, "Forbidden"), true),
     (Fault::Status(404, "NotFound"), true),
     (Fault::Status(409, "Conflict"), false),
+    (Fault::Taken, true),
     (Fault::Status(413, "RequestEntityTooLarge"), true),
     (Fault::Status(422, "Invalid"), true),
     (Fault::Status(429, "TooManyRequests"), false),
@@ -33,14 +36,34 @@ struct Run {
 enum Case {
     Pool,
     Model,
+    Target,
+    Measurement,
+    NextMeasurement,
+    Measured,
+    Calibration,
+    NextCalibration,
+    Calibrated,
     FirstPlan,
     SamePlan,
     NewService,
     GrownService,
 }
 
-const CASES: [Case; 6] =
-    [Case::Pool, Case::Model, Case::FirstPlan, Case::SamePlan, Case::NewService, Case::GrownService];
+const CASES: [Case; 13] = [
+    Case::Pool,
+    Case::Model,
+    Case::Target,
+    Case::Measurement,
+    Case::NextMeasurement,
+    Case::Measured,
+    Case::Calibration,
+    Case::NextCalibration,
+    Case::Calibrated,
+    Case::FirstPlan,
+    Case::SamePlan,
+    Case::NewService,
+    Case::GrownService,
+];
 
 impl Case {
     async fn run(self, fault: Option<(usize, Fault)>, before: &[Write]) -> Run {
@@ -55,6 +78,9 @@ impl Case {
         match self {
             Self::Pool => pool::reconcile(context, "edge").await.map(drop),
             Self::Model => model::reconcile(context, &Key::new("edge", "fashion-mnist")).await.map(drop),
+            Self::Target => target::reconcile(context, &scene::target(context)).await,
+            Self::Measurement | Self::NextMeasurement | Self::Measured => self.measure(context, before).await,
+            Self::Calibration | Self::NextCalibration | Self::Calibrated => self.calibrate(context, before).await,
             Self::FirstPlan => {
                 plan::reconcile(context, "edge", &Controller::new("eennservice", Arc::default()), 0).await.map(drop)
             }
@@ -74,10 +100,55 @@ impl Case {
         }
     }
 
+    async fn measure(self, context: &Context, before: &[Write]) -> Result<(), Failure> {
+        measuring::unmeasured_model(context);
+        let _pod = self.job(context, before).await;
+        model::reconcile(context, &measuring::key()).await.map(drop)
+    }
+
+    async fn calibrate(self, context: &Context, before: &[Write]) -> Result<(), Failure> {
+        measuring::unmeasured_class(context);
+        let _pod = self.job(context, before).await;
+        pool::reconcile(context, "edge").await.map(drop)
+    }
+
+    /// The Job of before: failed long ago, or with a result.
+    async fn job(self, context: &Context, before: &[Write]) -> Option<Peer> {
+        match self {
+            Self::NextMeasurement | Self::NextCalibration => {
+                measuring::job(context, before, measuring::failed(None));
+                None
+            }
+            Self::Measured | Self::Calibrated => {
+                let job = measuring::job(context, before, Value::Null);
+                Some(measuring::serving(context, &job, &measuring::result()).await)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whose status tells of what is refused, and in which conditions; with which kinds of writes.
+    fn tells(self) -> Option<(&'static str, &'static [&'static str], &'static [&'static str])> {
+        match self {
+            Self::NewService | Self::GrownService => {
+                Some(("/eennservices/camera/status", &["Placed", "Ready"], &["PATCH"]))
+            }
+            Self::Measurement | Self::NextMeasurement | Self::Measured => {
+                Some(("/eennmodels/fashion-mnist/status", &["Ready"], &["PATCH", "POST", "DELETE"]))
+            }
+            Self::Calibration | Self::NextCalibration | Self::Calibrated => {
+                Some(("/devicepools/edge/status", &["Calibrated"], &["PATCH", "POST", "DELETE"]))
+            }
+            _ => None,
+        }
+    }
+
     /// What the case starts with.
     async fn before(self) -> Vec<Write> {
         match self {
             Self::SamePlan => Self::FirstPlan.run(None, &[]).await.writes,
+            Self::NextMeasurement | Self::Measured => Self::Measurement.run(None, &[]).await.writes,
+            Self::NextCalibration | Self::Calibrated => Self::Calibration.run(None, &[]).await.writes,
             Self::GrownService => {
                 let server = Server::new(None, scene::config_map());
                 let context = scene::context(&server);
@@ -93,9 +164,21 @@ impl Case {
 #[tokio::test]
 async fn there_is_something_to_refuse() {
     let counts = |writes: &[Write], method: &str| writes.iter().filter(|write| write.what.starts_with(method)).count();
-    for (case, patches, posts, deletes) in
-        [(Case::Pool, 1, 0, 0), (Case::Model, 1, 0, 0), (Case::FirstPlan, 0, 1, 0), (Case::SamePlan, 1, 0, 0)]
-    {
+    for (case, patches, posts, deletes) in [
+        (Case::Pool, 1, 0, 0),
+        (Case::Model, 1, 0, 0),
+        (Case::Target, 1, 0, 0),
+        // A Job and an event.
+        (Case::Measurement, 1, 2, 0),
+        (Case::NextMeasurement, 1, 2, 1),
+        // Certificate, wall, table, status.
+        (Case::Measured, 3, 1, 0),
+        (Case::Calibration, 1, 1, 0),
+        (Case::NextCalibration, 1, 1, 1),
+        (Case::Calibrated, 2, 1, 0),
+        (Case::FirstPlan, 0, 1, 0),
+        (Case::SamePlan, 1, 0, 0),
+    ] {
         let run = case.run(None, &case.before().await).await;
         run.result.expect("nothing fails");
         let found = (counts(&run.writes, "PATCH"), counts(&run.writes, "POST"), counts(&run.writes, "DELETE"));
@@ -117,20 +200,24 @@ async fn every_write_may_fail_in_every_way() {
             for (fault, users_must_know) in FAULTS {
                 let run = case.run(Some((number, *fault)), &before).await;
                 let what = format!("{case:?}: {} answered with {fault:?}", write.what);
-                check(&what, write, *fault, *users_must_know, &run, &good[..number]);
+                check(case, &what, write, *fault, *users_must_know, &run, &good[..number]);
             }
         }
     }
 }
 
-fn check(what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &Run, before: &[Write]) {
+fn check(case: Case, what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &Run, before: &[Write]) {
     let name = |write: &Write| write.what.clone();
     let same = run.writes.iter().zip(before).all(|(a, b)| a.what == b.what);
     assert!(same, "{what}: what comes before is the same");
     let after = &run.writes[before.len() + 1..];
     // Gone since, or changed by somebody else: nobody is left to tell, and nothing left to delete.
-    let settled = matches!(fault, Fault::Status(404 | 409, _))
+    let settled = matches!(fault, Fault::Status(404 | 409, _) | Fault::Taken)
         && (failed.what.ends_with("/status") || failed.what.starts_with("DELETE"));
+    // A Job of this name is the one that was to be made.
+    let settled = settled || failed.what.ends_with("/jobs") && matches!(fault, Fault::Status(409, _) | Fault::Taken);
+    // Of an answer to this only the status is looked at.
+    let settled = settled || failed.what.starts_with("DELETE") && fault == Fault::Garbage;
     if failed.what.contains("/events") || settled {
         assert!(run.result.is_ok(), "{what}: {:?}", run.result);
         return;
@@ -143,38 +230,41 @@ fn check(what: &str, failed: &Write, fault: Fault, users_must_know: bool, run: &
         return;
     }
     let Err(failure) = &run.result else { panic!("{what}: not noticed") };
-    let object = failed.what.trim_end_matches("/status").rsplit('/').next().expect("a path");
+    let in_path = failed.what.trim_end_matches("/status").rsplit('/').next().expect("a path");
+    let created = failed.body["metadata"]["name"].as_str().filter(|_| failed.what.starts_with("POST"));
     let named = failure.to_string();
-    let is_created = failed.what.starts_with("POST");
-    assert!(named.contains(object) || is_created && named.contains(" camera"), "{what}: {named}");
+    assert!(named.contains(created.unwrap_or(in_path)), "{what}: {named}");
     assert_eq!(failure.refusal().is_some(), users_must_know, "{what}: {named}");
     let again = if users_must_know { Outcome::Failed } else { Outcome::Interrupted };
     assert_eq!(failure.outcome(), again, "{what}: {named}");
     let more: Vec<String> = after.iter().filter(|write| !write.tells()).map(name).collect();
     assert!(more.is_empty(), "{what}: written afterwards: {more:?}");
-    if !failed.tells() && failed.what.starts_with("PATCH") && failed.what.contains("/namespaces/edge/") {
-        told(what, users_must_know, after);
+    if let Some((path, conditions, methods)) = case.tells()
+        && !failed.tells()
+        && methods.iter().any(|method| failed.what.starts_with(method))
+    {
+        let said = if fault == Fault::Taken { CONFLICT } else { REFUSED };
+        told(what, users_must_know.then_some(said), (path, conditions), after);
     }
 }
 
-/// Users learn it from the condition of their service.
-fn told(what: &str, users_must_know: bool, after: &[Write]) {
-    let status = after.iter().find(|write| write.what.ends_with("/eennservices/camera/status"));
-    if what.starts_with("SamePlan") {
-        return;
-    }
-    if !users_must_know {
+/// Users learn it from conditions; `said`: what the API server said, if it is for them.
+fn told(what: &str, said: Option<&str>, (path, aspects): (&str, &[&str]), after: &[Write]) {
+    let Some(said) = said else {
         assert!(after.is_empty(), "{what}: {after:?}");
         return;
-    }
+    };
+    let status = after.iter().find(|write| write.what.ends_with(path));
     let status = status.unwrap_or_else(|| panic!("{what}: the status says nothing: {after:?}"));
     let conditions = status.body["status"]["conditions"].as_array().expect("it has conditions");
-    for aspect in ["Placed", "Ready"] {
-        let found: Vec<&Value> = conditions.iter().filter(|one| one["type"] == aspect).collect();
+    for aspect in aspects {
+        let found: Vec<&Value> = conditions.iter().filter(|one| one["type"] == *aspect).collect();
         assert_eq!((&found[0]["status"], &found[0]["reason"]), (&"False".into(), &"NotApplied".into()), "{what}");
-        assert!(found[0]["message"].as_str().is_some_and(|message| message.contains(REFUSED)), "{what}: {found:?}");
+        assert!(found[0]["message"].as_str().is_some_and(|message| message.contains(said)), "{what}: {found:?}");
     }
-    assert!(after.iter().any(|write| write.what.contains("/events")), "{what}: no event: {after:?}");
+    // Pools have no events.
+    let is_pool = path.contains("/devicepools/");
+    assert!(is_pool || after.iter().any(|write| write.what.contains("/events")), "{what}: no event: {after:?}");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         namespace: "eenn-system".to_owned(),
         identity: Identity::made(),
         certified: Default::default(),
-        addresses: Default::default(),
+        addresses: server.book.addresses(),
         standings: Default::default(),
         measuring: Default::default(),
         image_volumes: Default::default(),
@@ -99,19 +99,27 @@ pub(super) fn with_status(path: &str) -> Value {
         "edge" => pool(),
         "fashion-mnist" => model(),
         "camera" => service(),
+        "interactive" => json!({
+            "apiVersion": "eenn.dev/v1alpha1", "kind": "QoSTarget", "metadata": { "name": name, "namespace": "edge" }, "spec": {},
+        }),
         _ => plan(generation.unwrap_or(1)),
     }
 }
 
+/// Of the example.
+pub(super) fn exit_table() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fashion-mnist/exit-table.safetensors");
+    std::fs::read(path).expect("the example has its table")
+}
+
 /// As it is read by `get`.
 pub(super) fn config_map() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fashion-mnist/exit-table.safetensors");
-    let table = ByteString(std::fs::read(path).expect("the example has its table"));
+    let table = ByteString(exit_table());
     let metadata = json!({ "name": "fashion-mnist", "namespace": "edge", "resourceVersion": "5" });
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": { "exit-table.safetensors": table } })
 }
 
-fn put<K: DeserializeOwned + Keep>(cache: &Cache<K::Kept>, object: Value) {
+pub(super) fn put<K: DeserializeOwned + Keep>(cache: &Cache<K::Kept>, object: Value) {
     let object: K = serde_json::from_value(object).expect("it is well formed");
     cache.put(Key::of(&object), Some(Arc::new(object.keep())));
 }
@@ -147,7 +155,8 @@ fn fragment() -> Value {
     json!({ "node": "pi", "firstSegment": 1, "lastSegment": 6 })
 }
 
-fn model() -> Value {
+/// All is known of it.
+pub(super) fn model() -> Value {
     let exits: Vec<Value> =
         (1..=6).map(|exit| json!({ "name": format!("exit{exit}"), "tensor": format!("exit{exit}") })).collect();
     let cuts: Vec<Value> = (1..=5).map(|cut| json!({ "tensor": format!("cut{cut}"), "bytes": 9408 })).collect();
@@ -170,7 +179,8 @@ fn model() -> Value {
     })
 }
 
-fn pool() -> Value {
+/// With one class, whose speed is known.
+pub(super) fn pool() -> Value {
     json!({
         "apiVersion": "eenn.dev/v1alpha1", "kind": "DevicePool", "metadata": { "name": "edge", "uid": "u3", "generation": 1 },
         "spec": { "classes": [{ "name": "all", "tier": "Gateway", "cores": "1", "memoryBudget": "256Ki", "speedFactor": "0.016" }] },
@@ -205,6 +215,41 @@ fn plan(generation: i64) -> Value {
     // It must be one: otherwise tests would look at a service without a plan.
     let _: EENNPlan = serde_json::from_value(plan.clone()).expect("it is a plan");
     plan
+}
+
+/// The model as it is, but for this.
+pub(super) fn change_model(context: &Context, change: impl FnOnce(&mut Value)) {
+    let there = context.caches.models.get(&Key::new("edge", "fashion-mnist")).expect("it is there");
+    let mut model = serde_json::to_value(&*there).expect("it has no keys but text");
+    change(&mut model);
+    put::<api::EENNModel>(&context.caches.models, model);
+}
+
+/// ConfigMaps that were written are there.
+pub(super) fn bring_config_maps(context: &Context, writes: &[Write]) {
+    let written = writes.iter().filter(|write| write.body["kind"] == "ConfigMap");
+    written.for_each(|write| head(&context.caches.config_maps, write.body["metadata"].clone()));
+}
+
+/// The service keeps to a target, by whichever policy is best.
+pub(super) fn demanding(context: &Context) {
+    let mut service = service();
+    service["spec"].as_object_mut().expect("it has a spec").remove("scheduler");
+    service["spec"]["qosTargetRef"] = json!({ "name": target(context).name });
+    put::<api::EENNService>(&context.caches.services, service);
+}
+
+/// A target, which nobody keeps to yet.
+pub(super) fn target(context: &Context) -> Key {
+    put::<api::QoSTarget>(
+        &context.caches.targets,
+        json!({
+            "apiVersion": "eenn.dev/v1alpha1", "kind": "QoSTarget",
+            "metadata": { "name": "interactive", "namespace": "edge", "uid": "u5", "generation": 1 },
+            "spec": { "maxLossRatio": "0.01" },
+        }),
+    );
+    Key::new("edge", "interactive")
 }
 
 /// The plans that were created are there, made for something else than what there is now.

@@ -1,5 +1,6 @@
-//! An API server that says yes to everything, but for one request.
+//! An API server that says yes to everything but what a test wants refused.
 
+use super::peer::Book;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -16,7 +17,13 @@ pub(super) enum Fault {
     Garbage,
     /// The connection breaks, or nothing is heard in time.
     TimedOut,
+    /// Somebody else has set a field that was to be set.
+    Taken,
 }
+
+/// What is said then.
+pub(super) const CONFLICT: &str =
+    "Apply failed with 1 conflict: conflict with \"kubectl-create\" using v1: .binaryData.exit-table.safetensors";
 
 /// What a refusal says.
 pub(super) const REFUSED: &str = "exceeded quota: edge, requested: 1, used: 7, limited: 7";
@@ -43,14 +50,34 @@ pub(super) struct Server {
     writes: Mutex<Vec<Write>>,
     /// The number of the write that fails, from 0.
     fault: Option<(usize, Fault)>,
+    /// Writes whose paths hold this fail.
+    refused: Mutex<Option<(&'static str, Fault)>>,
     /// Answers to reads: the one ConfigMap that is read.
     config_map: Value,
+    /// Where pods are reached.
+    pub(super) book: Book,
 }
 
 impl Server {
     /// Says yes to everything but the write with this number.
     pub(super) fn new(fault: Option<(usize, Fault)>, config_map: Value) -> Arc<Self> {
         Arc::new(Self { fault, config_map, ..Self::default() })
+    }
+
+    /// From now on refuses writes whose paths hold `what`.
+    pub(super) fn refuse(&self, what: &'static str, fault: Fault) {
+        *self.refused.lock().expect("nothing panics while it holds it") = Some((what, fault));
+    }
+
+    /// And from now on does not.
+    pub(super) fn heal(&self) {
+        *self.refused.lock().expect("nothing panics while it holds it") = None;
+    }
+
+    fn fault(&self, number: usize, path: &str) -> Option<Fault> {
+        let refused = *self.refused.lock().expect("nothing panics while it holds it");
+        let refused = refused.filter(|(what, _)| path.contains(what)).map(|(_, fault)| fault);
+        refused.or(self.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
     }
 
     /// All writes so far.
@@ -85,19 +112,22 @@ impl Server {
             writes.push(Write { what: format!("{method} {path}"), body: body.clone() });
             writes.len() - 1
         };
-        match self.fault.filter(|(at, _)| *at == number) {
+        match self.fault(number, path) {
             None => Ok(said(200, &done(method, path, body).to_string())),
-            Some((_, Fault::Garbage)) => Ok(said(200, "<html>a proxy speaks</html>")),
-            Some((_, Fault::TimedOut)) => Err(std::io::ErrorKind::TimedOut.into()),
-            Some((_, Fault::Status(code, reason))) => {
-                let status = json!({
-                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": REFUSED, "reason": reason,
-                    "code": code,
-                });
-                Ok(said(code, &status.to_string()))
-            }
+            Some(Fault::Garbage) => Ok(said(200, "<html>a proxy speaks</html>")),
+            Some(Fault::TimedOut) => Err(std::io::ErrorKind::TimedOut.into()),
+            Some(Fault::Status(code, reason)) => Ok(refusal(code, reason, REFUSED)),
+            Some(Fault::Taken) => Ok(refusal(409, "Conflict", CONFLICT)),
         }
     }
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> Response<Body> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
+        "code": code,
+    });
+    said(code, &status.to_string())
 }
 
 /// The object as it is afterwards.

@@ -71,10 +71,7 @@ pub fn value(name: &str) -> String {
 
 /// The beginning of names of objects of an object with this name.
 pub fn short(name: &str) -> &str {
-    /// What follows has up to 20 characters; names of pods have 63.
-    const LONGEST: usize = 40;
-    // Names are ASCII.
-    name.get(..LONGEST.min(name.len())).unwrap_or("model").trim_end_matches(['-', '.'])
+    deployment::cluster::short(name)
 }
 
 /// Labels of pods of a service.

@@ -49,33 +49,15 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         // The new one comes by the watch.
         return Ok(None);
     }
-    // Whatever else there is: what runs needs it, also while it is paused or waits for somebody.
-    let certified = match plans.is_empty() {
-        true => Ok(()),
-        false => {
-            let followed = matches!(context.standings.following(key, clock::now()), Following::Some(..));
-            certified::certify(context, &service, !followed, clock::now()).await
-        }
-    };
-    let (found, brought) = match references::find(context, &service) {
-        Ok(found) => {
-            let brought = match certified {
-                Ok(()) => bring(context, &service, &found, &choice, paused).await,
-                Err(failure) => Err(failure),
-            };
-            (Ok(found), brought)
-        }
+    let certified = certify(context, &service, &plans).await;
+    let found = references::find(context, &service);
+    let brought = match (&found, certified) {
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
-        Err(finding) => (Err(finding), Ok(None)),
+        (Err(_), _) => Ok(None),
+        (Ok(_), Err(failure)) => Err(failure),
+        (Ok(found), Ok(())) => bring(context, &service, found, &choice, paused).await,
     };
-    // Users are told also of what the API server refuses; that is tried again like any other failure.
-    let (standing, failure) = match brought {
-        Ok(standing) => (standing, None),
-        Err(failure) => match failure.refusal() {
-            Some(refusal) => (Some(Standing::refused(refusal)), Some(failure)),
-            None => return Err(failure),
-        },
-    };
+    let (standing, failure) = told(brought)?;
     let following = context.standings.following(key, clock::now());
     let observed = context.standings.last_observed(key);
     let seen = report::Seen {
@@ -97,6 +79,27 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let waits = standing.as_ref().is_some_and(|standing| !standing.waiting.is_empty());
     let certificates = if waits { certified::SOON } else { certified::AGAIN };
     Ok(early.or(standing.and_then(|standing| standing.again)).or(Some(certificates)))
+}
+
+/// The certificates of a service that has a plan, whatever else there is: what runs needs them, also while it is paused or waits for
+/// somebody.
+async fn certify(context: &Context, service: &EENNService, plans: &[Arc<EENNPlan>]) -> Result<(), Failure> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let followed = matches!(context.standings.following(&Key::of(service), clock::now()), Following::Some(..));
+    certified::certify(context, service, !followed, clock::now()).await
+}
+
+/// Users are told also of what the API server refuses; that is tried again like any other failure.
+fn told(brought: Result<Option<Standing>, Failure>) -> Result<(Option<Standing>, Option<Failure>), Failure> {
+    match brought {
+        Ok(standing) => Ok((standing, None)),
+        Err(failure) => match failure.refusal() {
+            Some(refusal) => Ok((Some(Standing::refused(refusal)), Some(failure))),
+            None => Err(failure),
+        },
+    }
 }
 
 /// A service is gone, or no longer ours.

@@ -6,6 +6,7 @@ use super::super::read::Listed;
 use crate::exit_code::{Failure, Outcome};
 use anyhow::anyhow;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
+use deployment::known;
 use domain::ExitTable;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
@@ -98,12 +99,15 @@ fn member(cluster: &Cluster, service: EENNService, plan: EENNPlan) -> Outcome<Me
     Ok(Member { service, model, table, target, plan })
 }
 
-/// The exit table of a model, from the ConfigMap that it names.
+/// The exit table of a model, from the ConfigMap that it is in.
 fn table(cluster: &Cluster, model: &EENNModel, namespace: &str) -> Outcome<ExitTable> {
-    let place = model.spec.exit_table.as_ref().and_then(api::Artifact::config_map);
+    // Maybe one that the operator has brought there.
+    let table = known::model(model).spec.exit_table;
     let name = model.name_any();
-    let Some((map, key)) = place else {
-        return Err(Failure::input(format!("EENNModel {name:?} names no exit table in a ConfigMap (spec.exitTable)")));
+    let Some((map, key)) = table.as_ref().and_then(api::Artifact::config_map) else {
+        return Err(Failure::input(format!(
+            "the exit table of EENNModel {name:?} is in no ConfigMap (spec.exitTable)"
+        )));
     };
     let Some(found) = cluster.find::<ConfigMap>(Some(namespace), map)? else {
         return Err(Failure::input(format!("there is no ConfigMap {map:?}, which EENNModel {name:?} names")));

@@ -1,8 +1,9 @@
 use super::decided::{explained, in_force};
 use super::neighbours::{Member, Neighbours};
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, Manifests, Object, QoSTarget};
-use deployment::{Ask, Decided, Judge, Look, Outline, decide, deploy, model, predict, problem, spec};
+use deployment::{Ask, Decided, Judge, Look, Outline, decide, deploy, known, model, predict, problem, spec};
 use domain::{ExitTable, Plan};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,4 +95,38 @@ fn a_node_that_is_gone_is_told() {
     neighbours.nodes.retain(|node| node.metadata.name.as_deref() != Some("box"));
     let refused = explained(&neighbours, &neighbours.members[0].service).unwrap_err();
     assert!(refused.contains("\"box\""), "{refused}");
+}
+
+/// The same pool and model, whose numbers are not in their specs but were measured.
+fn measured(mut neighbours: Neighbours) -> Neighbours {
+    let on = json!({ "node": "box", "measuredTime": "2026-01-01T00:00:00Z" });
+    let class = &mut neighbours.pool.spec.classes[1];
+    let speed = class.speed_factor.take().unwrap();
+    let of = json!({ "name": class.name, "speedFactor": speed, "model": "edge/fashion-mnist" });
+    let classes = json!({ "classes": [merged(of, &on)] });
+    neighbours.pool.status = Some(serde_json::from_value(classes).unwrap());
+    for member in &mut neighbours.members {
+        let spec = &mut member.model.spec;
+        let of = json!({ "of": known::what(spec), "class": "edge-box", "speedFactor": "1", "machine": "a box" });
+        let segments =
+            spec.cuts.iter_mut().map(|cut| json!({ "macs": 1, "weightBytes": 1, "activationBytes": cut.bytes.take() }));
+        let status = json!({ "segments": segments.collect::<Vec<_>>(), "profile": spec.profile.take().unwrap(), "measured": merged(of, &on) });
+        member.model.status = Some(serde_json::from_value(status).unwrap());
+    }
+    neighbours
+}
+
+fn merged(mut object: serde_json::Value, more: &serde_json::Value) -> serde_json::Value {
+    object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    object
+}
+
+#[test]
+fn what_was_measured_counts_where_specs_say_nothing() {
+    let (_, said) = neighbours(&["edge"]);
+    let measured = measured(said.clone());
+    assert_eq!(in_force(&measured).unwrap().problem, in_force(&said).unwrap().problem);
+    let mut unknown = measured;
+    unknown.members[0].model.status = None;
+    assert!(in_force(&unknown).unwrap_err().contains("profile"), "without its times there is nothing to simulate");
 }

@@ -366,6 +366,22 @@ fn bursts_are_recognised_and_do_not_keep_changing_the_plan() {
     assert!(matches!(current.services[0].sources[0].burstiness, Burstiness::Phases { .. }));
 }
 
+/// As an operator that starts anew: it knows the rates of the plan in force, and no bursts.
+#[test]
+fn a_loop_that_starts_anew_finds_bursts_again_and_makes_few_plans() {
+    let mut world = World::new(20.0, 2, 6);
+    // Started between two of them.
+    let bursts = |time: f64| if time % 300.0 >= 280.0 { 120.0 } else { 20.0 };
+    world.run(2.0 * HOUR, bursts);
+    let (plan, version) = (world.drift.plan().clone(), world.drift.version());
+    let rate = world.drift.planned.services[0].sources[0].rate.get();
+    world.drift = DriftLoop::new(problem(rate, 0.01), plan, version, LoopOptions::default());
+    world.changes.clear();
+    world.run(2.0 * HOUR, bursts);
+    assert!(matches!(world.drift.current().services[0].sources[0].burstiness, Burstiness::Phases { .. }));
+    assert!(world.changes.len() <= 2, "{:?} {}", world.changes, world.story());
+}
+
 #[test]
 fn a_gateway_that_restarts_is_no_drift() {
     let mut world = World::new(40.0, 2, 7);

@@ -1,4 +1,5 @@
 mod decisions;
+mod left;
 mod outlines;
 mod places;
 mod processes;

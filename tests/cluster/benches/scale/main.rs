@@ -128,13 +128,20 @@ impl Operator {
             plane.kubeconfig_for(USER, Some("system:masters")).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
         std::fs::write(&kubeconfig, user)?;
         let this = std::env::current_exe()?;
-        let binary = this.ancestors().nth(2).context("a benchmark lies in a folder of cargo")?.join("eenn-operator");
+        // As images have it, since its size is measured.
+        let binary = this.ancestors().nth(3).context("a benchmark lies in a folder of cargo")?;
+        let binary = binary.join("dist").join("eenn-operator");
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut command = Command::new(&binary);
-        command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--no-leader-election"]);
+        // As the chart sets it.
+        command.env("KUBECONFIG", &kubeconfig).env("MALLOC_ARENA_MAX", "1").args([
+            "--listen",
+            "127.0.0.1:0",
+            "--no-leader-election",
+        ]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child =
-            child.with_context(|| format!("{}: run `cargo build --release --workspace --bins`", binary.display()))?;
+            child.with_context(|| format!("{}: run `cargo build --profile dist -p operator`", binary.display()))?;
         Ok(Self { child, began: Instant::now(), folder })
     }
 

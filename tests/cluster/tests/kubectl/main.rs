@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use cluster_tests::{Said, Test, Tools, run};
 use control_plane::Binary;
 use scene::{NAMESPACE, Scene};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 use std::process::{ExitCode, Stdio};
 
@@ -22,6 +22,7 @@ const TESTS: &[Test] = &[
     ("a_placement_is_looked_at_approved_and_waited_for", a_placement_is_looked_at_approved_and_waited_for),
     ("what_cannot_be_done_is_told_in_one_line", what_cannot_be_done_is_told_in_one_line),
     ("who_may_see_less_is_shown_less", who_may_see_less_is_shown_less),
+    ("what_was_measured_is_explained_with", what_was_measured_is_explained_with),
 ];
 
 fn main() -> ExitCode {
@@ -306,5 +307,27 @@ fn who_may_see_less_is_shown_less() -> anyhow::Result<()> {
     })?;
     let said = plugin.say(&[&["approve", "camera", "--yes"], &as_ann[..]].concat())?.refused()?;
     ensure!(said.contains("cannot approve camera-2") && said.contains("cannot patch resource"), "{said}");
+    Ok(())
+}
+
+fn what_was_measured_is_explained_with() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let plugin = Plugin::new(&scene)?;
+    let operator = scene.operator("operator", &[])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    // What the pool says now is what counts: nobody must make another plan of it.
+    drop(operator);
+    let said = plugin.there(&["explain", "camera"])?;
+    let (pool, path) = ("devicepool/edge", "/spec/classes/1/speedFactor");
+    let speed = scene.get(pool)?.pointer(path).cloned().context("the class of the box has a speed")?;
+    let unsaid = json!([{ "op": "remove", "path": path }]).to_string();
+    scene.kubectl(&["patch", pool, "--type=json", "-p", &unsaid])?;
+    let unknown = plugin.there(&["explain", "camera"])?;
+    ensure!(unknown != said, "a class without a speed is as fast as the machine of the profile: {unknown}");
+    let measured = json!({ "name": "edge-box", "speedFactor": speed, "node": "box", "model": "edge/fashion-mnist", "measuredTime": "2026-01-01T00:00:00Z" });
+    let measured = json!({ "status": { "classes": [measured] } }).to_string();
+    scene.kubectl(&["patch", pool, "--subresource=status", "--type=merge", "-p", &measured])?;
+    let text = plugin.there(&["explain", "camera"])?;
+    ensure!(text == said, "{text}\ninstead of\n{said}");
     Ok(())
 }

@@ -3,8 +3,12 @@
 mod collector;
 mod failpoints;
 mod faults;
+mod gateways;
+mod leaders;
 mod measurements;
 mod mutation;
+mod outages;
+mod places;
 mod processes;
 mod proxy;
 mod rights;
@@ -14,9 +18,7 @@ mod telemetry;
 
 use anyhow::ensure;
 use cluster_tests::{Test, run};
-use collector::Collector;
 use control_plane::Binary;
-use processes::{Processes, send};
 use scene::{NAMESPACE, Scene};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,26 +35,30 @@ const TESTS: &[Test] = &[
     ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
     ("what_is_deleted_comes_back", what_is_deleted_comes_back),
     ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
-    ("a_placement_waits_for_approval", a_placement_waits_for_approval),
-    ("a_cordoned_node_is_left_after_others_have_taken_over", a_cordoned_node_is_left_after_others_have_taken_over),
-    ("a_leader_that_dies_is_followed", a_leader_that_dies_is_followed),
-    ("a_leader_that_was_frozen_writes_nothing_any_more", a_leader_that_was_frozen_writes_nothing_any_more),
-    ("an_api_server_that_was_away_is_caught_up_with", an_api_server_that_was_away_is_caught_up_with),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
-    ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
     ("a_service_made_again_is_planned_again", a_service_made_again_is_planned_again),
     ("what_others_have_made_is_left_alone", what_others_have_made_is_left_alone),
     ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
-    ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
-    ("gateways_are_told_and_plans_follow_the_load", gateways_are_told_and_plans_follow_the_load),
     ("what_a_model_does_not_say_is_measured", measurements::what_a_model_does_not_say_is_measured),
     ("a_class_without_speed_is_measured", measurements::a_class_without_speed_is_measured),
     ("images_are_mounted_only_where_the_cluster_can", measurements::images_are_mounted_only_where_the_cluster_can),
 ];
 
 fn main() -> ExitCode {
-    let tests = [TESTS, failpoints::TESTS, faults::TESTS, mutation::TESTS, rights::TESTS, telemetry::TESTS].concat();
+    let tests = [
+        TESTS,
+        places::TESTS,
+        gateways::TESTS,
+        leaders::TESTS,
+        outages::TESTS,
+        failpoints::TESTS,
+        faults::TESTS,
+        mutation::TESTS,
+        rights::TESTS,
+        telemetry::TESTS,
+    ]
+    .concat();
     run("tests of the operator", &Binary::ALL, &tests)
 }
 
@@ -183,108 +189,6 @@ fn a_missing_reference_is_told_and_recovers() -> anyhow::Result<()> {
     scene.wait_for(SERVICE, "ModelReady", "False", "ModelNotReady")
 }
 
-fn a_placement_waits_for_approval() -> anyhow::Result<()> {
-    let scene = Scene::new()?;
-    let _operator = scene.operator("operator", &[])?;
-    scene.apply_all()?;
-    let patch = |spec: &str| scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", spec]);
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    patch(r#"{"spec": {"planning": "Manual", "approvedPlan": "camera-1"}}"#)?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    let running = scene.names("deployments")?;
-    patch(
-        r#"{"spec": {"placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#,
-    )?;
-    scene.until("a plan is proposed", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["proposedPlanRef"]["name"] == "camera-2")
-    })?;
-    ensure!(scene.get(SERVICE)?["status"]["planRef"]["name"] == "camera-1");
-    ensure!(scene.names("deployments")? == running, "nothing moves before it is approved");
-    patch(r#"{"spec": {"approvedPlan": "camera-2"}}"#)?;
-    scene.until("the approved plan is in force", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
-    })?;
-    scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
-    scene.until("one fragment and one gateway are left", || {
-        scene.names("deployments").is_ok_and(|names| names.len() == 2)
-    })
-}
-
-fn a_cordoned_node_is_left_after_others_have_taken_over() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let _operator = scene.operator("operator", &[])?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    let before = scene.names("deployments")?;
-    scene.kubectl(&["cordon", "box"])?;
-    scene.wait_for("devicepool/edge", "Ready", "True", "SomeDevicesUsable")?;
-    scene.until("a plan without it is in force", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] == "camera-2")
-    })?;
-    let plan = scene.get("eennplan/camera-2")?;
-    ensure!(!plan["spec"]["chains"].to_string().contains("\"box\""), "{plan:#}");
-    ensure!(scene.names("deployments")? == before, "jobs on their way are finished first");
-    scene.until("what was there is gone", || scene.names("deployments").is_ok_and(|names| names.len() == 2))?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")
-}
-
-fn a_leader_that_dies_is_followed() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let quick = ["--lease-seconds", "3", "--lease-retry-seconds", "1"];
-    let mut first = scene.operator("first", &quick)?;
-    scene.until("the first leads", || first.log().contains("leading"))?;
-    let second = scene.operator("second", &quick)?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    ensure!(scene.writes_of("second")?.is_empty(), "a standby writes nothing");
-    first.kill();
-    scene.until("the second leads", || second.log().contains("leading"))?;
-    scene.kubectl(&["-n", NAMESPACE, "delete", "deployments", "--all"])?;
-    scene.until("they are there again", || scene.names("deployments").is_ok_and(|names| names.len() == 5))?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    // Asked to stop, it gives the lease up: the next one need not wait for it to run out.
-    let third = scene.operator("third", &["--lease-seconds", "600", "--lease-retry-seconds", "1"])?;
-    std::thread::sleep(Duration::from_secs(3));
-    second.signal("TERM")?;
-    scene.until("the third leads", || third.log().contains("leading"))
-}
-
-fn a_leader_that_was_frozen_writes_nothing_any_more() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let quick = ["--lease-seconds", "3", "--lease-retry-seconds", "1"];
-    let mut first = scene.operator("first", &quick)?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    first.signal("STOP")?;
-    let second = scene.operator("second", &quick)?;
-    scene.until("the second leads", || second.log().contains("leading"))?;
-    let written = scene.writes_of("first")?.len();
-    // News for the first, as soon as it wakes.
-    scene.kubectl(&["-n", NAMESPACE, "delete", "deployments", "--all"])?;
-    first.signal("CONT")?;
-    scene.until("the first has ended", || first.ended().is_some())?;
-    let writes = scene.writes_of("first")?;
-    ensure!(writes.len() == written, "written after it had lost the lease: {:?}", &writes[written..]);
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")
-}
-
-fn an_api_server_that_was_away_is_caught_up_with() -> anyhow::Result<()> {
-    let mut scene = Scene::with_service()?;
-    let mut operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    scene.plane.kill_api_server();
-    std::thread::sleep(Duration::from_secs(10));
-    ensure!(operator.ended().is_none(), "a plain outage is no reason to die: {}", operator.log());
-    scene.plane.start_api_server().map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-    scene.kubectl(&[
-        "-n",
-        NAMESPACE,
-        "patch",
-        SERVICE,
-        "--type=merge",
-        "-p",
-        r#"{"spec": {"qosTargetRef": {"name": "other"}}}"#,
-    ])?;
-    scene.wait_for(SERVICE, "Accepted", "False", "QoSTargetNotFound")
-}
-
 fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     // As if a later version allowed what this one does not know.
@@ -321,59 +225,6 @@ fn a_deleted_service_leaves_nothing() -> anyhow::Result<()> {
     scene.until("nothing is left", || ours(&scene).is_ok_and(|left| left.trim().is_empty()))
 }
 
-/// Names and versions of what Deployments want.
-fn templates(scene: &Scene) -> anyhow::Result<Vec<(String, u64)>> {
-    let deployments = scene.get("deployments")?;
-    let all = deployments["items"].as_array().cloned().unwrap_or_default();
-    let of = |one: &Value| {
-        let metadata = &one["metadata"];
-        (metadata["uid"].as_str().unwrap_or_default().to_owned(), metadata["generation"].as_u64().unwrap_or_default())
-    };
-    Ok(all.iter().map(of).collect())
-}
-
-fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let book = scene.path("addresses.json");
-    let collector = Collector::start()?;
-    let endpoint = collector.endpoint();
-    let told = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
-    let operator = scene.operator_told("operator", &["--pod-addresses", &book.display().to_string()], &told)?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    scene.wait_for(SERVICE, "Ready", "False", "PolicyNotAcknowledged")?;
-    let mut processes = Processes::start(&scene, &book)?;
-    scene.wait_for(SERVICE, "Ready", "True", "Ready")?;
-    let generation = |processes: &Processes| processes.gateway.metric("eenn_policy_generation").unwrap_or(-1.0);
-    ensure!(generation(&processes) == 1.0, "the gateway follows {}", generation(&processes));
-    let before = templates(&scene)?;
-    // As much as is planned for, and then six times as much.
-    let calm = send(&processes.gateway.address, 20.0, 12.0)?;
-    ensure!(calm.answered > 9 * calm.refused, "{calm:?}");
-    ensure!(scene.names("eennplans")? == ["camera-1"], "nothing has changed: {}", operator.log());
-    let busy = send(&processes.gateway.address, 120.0, 15.0)?;
-    scene.until("there is a plan for the load", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] != "camera-1")
-    })?;
-    let plan = scene.get("eennplan/camera-2")?;
-    let rate: f64 = plan["spec"]["forecast"][0]["rate"].as_str().unwrap_or_default().parse()?;
-    ensure!((80.0..180.0).contains(&rate), "{plan:#}");
-    ensure!(plan["spec"]["reason"].as_str().is_some_and(|why| why.contains("camera")), "{plan:#}");
-    scene.until("the gateway follows it", || generation(&processes) >= 2.0)?;
-    ensure!(busy.answered > 0, "{busy:?}");
-    ensure!(templates(&scene)? == before, "policies touch no pod");
-    scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
-    // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
-    processes.another_gateway(&book)?;
-    scene.until("the new gateway follows it, too", || generation(&processes) >= 2.0)?;
-    scene.until("a collector knows of the decision, and of what gateways were told", || {
-        let spans = collector.spans();
-        let decided = spans.iter().any(|one| one.is("drift", "plans", "1") && one.attributes["pool"] == "edge");
-        let pushed =
-            |one: &collector::Span| one.is("push policy", "generation", "2") && one.is(&one.name, "outcome", "applied");
-        decided && spans.iter().any(pushed)
-    })
-}
-
 fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
     let _operator = scene.operator("operator", &["--no-leader-election"])?;
@@ -386,60 +237,6 @@ fn what_is_paused_is_left_alone_and_says_so() -> anyhow::Result<()> {
     ensure!(!scene.names("deployments")?.contains(&deployment), "it was made again");
     scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused-"])?;
     scene.wait_for(SERVICE, "Active", "True", "Active")?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")
-}
-
-fn a_lost_node_is_done_without_before_anything_is_planned() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let _operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    let first = scene.get("eennplan/camera-1")?;
-    // To a chain through the node, so that it has to be done without.
-    let used = first["spec"]["choices"].as_array().cloned().unwrap_or_default();
-    let goes = |chain: &str| used.iter().any(|choice| choice["chain"] == chain);
-    ensure!(goes("split") || goes("box"), "no job goes over the box: {first:#}");
-    scene.kubectl(&["delete", "node", "box"])?;
-    scene.until("there is a plan without the node", || scene.get("eennplan/camera-2").is_ok())?;
-    let second = scene.get("eennplan/camera-2")?;
-    let chains: Vec<&Value> = second["spec"]["choices"]
-        .as_array()
-        .map(|all| all.iter().map(|one| &one["chain"]).collect())
-        .unwrap_or_default();
-    ensure!(chains.iter().all(|chain| **chain == "pi"), "{second:#}");
-    ensure!(second["spec"]["chains"] == first["spec"]["chains"], "pods stay until new ones are there: {second:#}");
-    ensure!(second["spec"]["reason"] == "box is gone: jobs take the other chains", "{second:#}");
-    scene.until("it is planned anew", || scene.get("eennplan/camera-3").is_ok())?;
-    let third = scene.get("eennplan/camera-3")?;
-    ensure!(third["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1), "{third:#}");
-    scene.until("the node is among those that are not used", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["rejectedDevices"][0]["name"] == "box")
-    })
-}
-
-fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()> {
-    let scene = Scene::with_service()?;
-    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "2"])?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    // Two fragments on a node of 3 GiB, with about 1 GiB each: two of them fit, three do not.
-    let with_size = |size: &str| {
-        let patch = format!(r#"{{"spec": {{"artifact": {{"size": "{size}"}}}}}}"#);
-        scene.kubectl(&["-n", NAMESPACE, "patch", "eennmodel/fashion-mnist", "--type=merge", "-p", &patch])
-    };
-    with_size("480Mi")?;
-    scene.until("old pods are gone", || {
-        let placed = scene.condition(SERVICE, "Placed").is_ok_and(|(status, _, _)| status == "True");
-        placed && scene.names("deployments").is_ok_and(|names| names.len() == 5)
-    })?;
-    with_size("481Mi")?;
-    scene.until("it says that there is no room", || {
-        scene.condition(SERVICE, "Placed").is_ok_and(|(_, _, message)| {
-            let counted = message.contains("old and new pods on") && message.contains("and it has 3072 MiB");
-            counted
-                && message.contains("Insufficient memory")
-                && message.contains("eenn.dev/replacement=BreakBeforeMake")
-        })
-    })?;
-    scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Fate {
     Refused(u16),
     /// It is carried out, but the connection breaks before the answer comes.
     AnswerLost,
+    /// It is taken, and nothing more is ever heard of it.
+    NeverAnswered,
 }
 
 /// What becomes of an event of a watch.
@@ -158,6 +160,9 @@ async fn answer<F: Faults>(way: Arc<Way<F>>, request: Request<Incoming>) -> Resu
     let fate = way.faults.request(request.method().as_str(), request.uri());
     if let Fate::Refused(status) = fate {
         return Ok(refusal(status));
+    }
+    if fate == Fate::NeverAnswered {
+        std::future::pending::<()>().await;
     }
     let uri = request.uri().clone();
     let answer = forward(&way, request).await?;

@@ -138,7 +138,10 @@ impl Scene {
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(beside("eenn-operator")?);
-        command.env("KUBECONFIG", &kubeconfig).args(["--listen", "127.0.0.1:0", "--identity", name]).args(arguments);
+        command.env("KUBECONFIG", &kubeconfig).args(["--identity", name]).args(arguments);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
         Ok(Operator { child, log })
