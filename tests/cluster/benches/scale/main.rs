@@ -134,7 +134,11 @@ impl Operator {
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut command = Command::new(&binary);
         // As the chart sets it.
-        command.env("KUBECONFIG", &kubeconfig).env("MALLOC_ARENA_MAX", "1").args(["--listen", "127.0.0.1:0", "--no-leader-election"]);
+        command.env("KUBECONFIG", &kubeconfig).env("MALLOC_ARENA_MAX", "1").args([
+            "--listen",
+            "127.0.0.1:0",
+            "--no-leader-election",
+        ]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child =
             child.with_context(|| format!("{}: run `cargo build --profile dist -p operator`", binary.display()))?;
