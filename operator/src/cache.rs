@@ -237,7 +237,12 @@ impl<K: PartialEq> Keeper<K> {
             watcher::Event::InitApply(object) => {
                 let key = Key::of(&object);
                 // What cannot be read stays as it was last known: it must not look deleted.
-                let object = self.read(&key, object).or_else(|| self.cache.get(&key));
+                let known = self.cache.get(&key);
+                // And what is as it was is kept once: all would be there twice, for as long as a list takes.
+                let object = match (self.read(&key, object), known) {
+                    (Some(new), Some(known)) if new == known => Some(known),
+                    (new, known) => new.or(known),
+                };
                 self.listed.extend(object.map(|object| (key, object)));
             }
             watcher::Event::InitDone => self.listed(changed),

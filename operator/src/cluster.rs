@@ -228,7 +228,7 @@ impl Cluster {
         let request = to(api).delete(&name, &params).map_err(kube::Error::BuildRequest);
         let deleted = match request {
             // What is there now, or how it went: neither matters.
-            Ok(request) => self.client.request_text(request).await,
+            Ok(request) => self.client.request::<serde::de::IgnoredAny>(request).await,
             Err(error) => Err(error),
         };
         match deleted {
