@@ -56,6 +56,8 @@ pub struct Link {
     /// Whom it leads to.
     pub target: Target,
     client: Client,
+    /// Whether it answered last.
+    reached: bool,
     failures: i32,
     /// Not before this.
     next: f64,
@@ -81,15 +83,26 @@ impl Link {
             Role::Gateway => Client::Gateway(GatewayClient::new(&target.address, Some(connector))),
             Role::Fragment => Client::Fragment(FragmentClient::new(&target.address, Some(connector))),
         };
-        Self { target, client, failures: 0, next: 0.0, follows: None, trouble: None }
+        Self { target, client, reached: false, failures: 0, next: 0.0, follows: None, trouble: None }
     }
 
-    /// Asks the pod how it is, and tells a gateway to follow `wanted` if it follows something older. Nothing is asked of a pod that
-    /// was not reached lately.
+    /// Whether the pod is to be asked now: not one that was not reached lately.
+    pub fn is_due(&self, now: f64) -> bool {
+        now >= self.next
+    }
+
+    /// From when on.
+    pub fn due(&self) -> f64 {
+        self.next
+    }
+
+    /// Whether it answered last.
+    pub fn is_reached(&self) -> bool {
+        self.reached
+    }
+
+    /// Asks the pod how it is, and tells a gateway to follow `wanted` if it follows something older.
     pub async fn look(&mut self, wanted: Option<(PolicyVersion, &Arc<str>)>, book: &Book, now: f64) -> Option<Reading> {
-        if now < self.next {
-            return None;
-        }
         let asked = match &self.client {
             Client::Gateway(gateway) => {
                 timeout(ANSWER_WITHIN, gateway.telemetry()).await.map(|said| said.map(|it| Reading::Gateway(it.into())))
@@ -106,7 +119,7 @@ impl Link {
             Ok(Err(error)) => return self.failed(in_words(&error), now),
             Err(_) => return self.failed("no answer within a second".to_owned(), now),
         };
-        (self.failures, self.trouble) = (0, None);
+        (self.reached, self.failures, self.trouble) = (true, 0, None);
         if let Reading::Gateway(telemetry) = &reading {
             self.follows = Some((now, telemetry.policy));
             if let Some((version, policy)) = wanted.filter(|(version, _)| *version > telemetry.policy) {
@@ -157,6 +170,7 @@ impl Link {
         let (node, role) = (&self.target.node, self.target.role.word());
         tracing::debug!(service = %self.target.service, pod = self.target.pod, "not reached: {why}");
         self.trouble = Some(format!("the {role} on {node} was not reached: {why}"));
+        self.reached = false;
         self.next = now + 2f64.powi(self.failures.min(10)).min(LONGEST_WAIT);
         self.failures = self.failures.saturating_add(1);
         None

@@ -38,6 +38,9 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
 use wire::document::{DeviceTelemetry, GatewayTelemetry};
 
+/// Pods of a pool that are dialled at a time: each takes memory until it answers, and those that are away do not.
+const MOST_DIALLED: usize = 8;
+
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -205,9 +208,14 @@ impl Follower {
         }
     }
 
-    /// Asks all pods at a time; gateways are told what to follow if this process leads. Returns what gateways said.
+    /// Asks all pods at a time that are due; gateways are told what to follow if this process leads. Returns what gateways said.
     async fn ask(&mut self, round: &Round, now: f64, leads: bool) -> Vec<(Key, String, GatewayTelemetry)> {
-        let looks = self.links.iter_mut().map(|(key, link)| async move {
+        let due = self.links.iter_mut().filter(|(_, link)| link.is_due(now));
+        let (reached, mut others): (Vec<_>, Vec<_>) = due.partition(|(_, link)| link.is_reached());
+        // Those that have waited longest, new ones first.
+        others.sort_by(|(_, a), (_, b)| a.due().total_cmp(&b.due()));
+        others.truncate(MOST_DIALLED);
+        let looks = reached.into_iter().chain(others).map(|(key, link)| async move {
             let wanted = round.wanted.get(&key.0).filter(|_| leads);
             let policy = wanted.and_then(|one| Some((one.version, one.policies.get(&link.target.node)?)));
             (key.clone(), link.look(policy, &round.book, now).await)
