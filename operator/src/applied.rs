@@ -34,6 +34,11 @@ impl Applied {
         }
     }
 
+    /// Whether it has ever been applied.
+    pub fn knows<K>(&self, there: &PartialObjectMeta<K>) -> bool {
+        there.metadata.uid.as_deref().is_some_and(|uid| self.versions().contains_key(uid))
+    }
+
     /// It is gone.
     pub fn forget<K, S>(&self, gone: &Head<K, S>) {
         self.versions().remove(&*gone.uid);

@@ -17,6 +17,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -282,7 +283,9 @@ impl Start<'_> {
     {
         let services = Arc::clone(services);
         self.watch::<W>((kind, self.within(), labels), cache, move |change| {
-            change.any().and_then(Head::service).into_iter().for_each(|service| services.add(service));
+            // Also where somebody has taken the label away.
+            let whose = [change.old, change.new].into_iter().flatten().filter_map(Head::service);
+            whose.collect::<BTreeSet<_>>().into_iter().for_each(|service| services.add(service));
         });
     }
 

@@ -98,6 +98,17 @@ impl Cluster {
         self.apply_as(api, object, &PatchParams::apply(MANAGER)).await
     }
 
+    /// Takes back all fields that were set in an object, and its ownership: it is somebody else's.
+    pub async fn release<K: Resource<DynamicType = ()>>(&self, api: &Api<K>, name: &str) -> Result<(), Failure> {
+        let kind = kind::<K>();
+        self.may_write(kind)?;
+        let nothing =
+            serde_json::json!({ "apiVersion": K::api_version(&()), "kind": kind, "metadata": { "name": name } });
+        let request = to(api).patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&nothing));
+        let released = self.send::<K>(request).await;
+        self.written(released, || format!("release {kind} {name}")).map(drop)
+    }
+
     async fn apply_as<K>(&self, api: &Api<K>, object: &K, params: &PatchParams) -> Result<PartialObjectMeta<K>, Failure>
     where
         K: Resource<DynamicType = ()> + Serialize,

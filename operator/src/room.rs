@@ -49,9 +49,9 @@ impl Pods {
 /// Nodes where what is `there` and what is `wanted` have no room at a time, although what is wanted has room by itself. What is in both counts
 /// once. `allocatable`: bytes per node; others are not known, and have room.
 pub fn crowded(allocatable: &BTreeMap<String, u64>, there: &[Pods], wanted: &[Pods]) -> Vec<Crowded> {
-    let has = |pods: &[Pods], name: &Key| pods.iter().any(|one| one.name == *name);
+    let known: BTreeSet<&Key> = there.iter().map(|one| &one.name).collect();
     let on = |pods: &[Pods], node: &str| pods.iter().filter(|one| one.node == node).map(|one| one.bytes).sum::<u64>();
-    let new: Vec<Pods> = wanted.iter().filter(|one| !has(there, &one.name)).cloned().collect();
+    let new: Vec<Pods> = wanted.iter().filter(|one| !known.contains(&one.name)).cloned().collect();
     let nodes: BTreeSet<&str> = new.iter().map(|one| one.node.as_str()).collect();
     let crowded = nodes.into_iter().filter_map(|node| {
         let allocatable = *allocatable.get(node)?;

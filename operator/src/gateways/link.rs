@@ -91,14 +91,19 @@ impl Link {
         now >= self.next
     }
 
-    /// From when on.
-    pub fn due(&self) -> f64 {
-        self.next
-    }
-
     /// Whether it answered last.
     pub fn is_reached(&self) -> bool {
         self.reached
+    }
+
+    /// Whether nothing may come before it: it answered last, or is a gateway that nobody has asked yet.
+    pub fn is_urgent(&self) -> bool {
+        self.reached || (self.failures == 0 && self.target.role == Role::Gateway)
+    }
+
+    /// Who comes before others that are due: gateways, then who has waited longest.
+    pub fn urgency(&self) -> (bool, f64) {
+        (self.target.role == Role::Fragment, self.next)
     }
 
     /// Asks the pod how it is, and tells a gateway to follow `wanted` if it follows something older.
@@ -132,8 +137,11 @@ impl Link {
                     outcome = Empty,
                     otel.status_code = Empty
                 );
-                let policy: PolicyDocument = serde_json::from_str(policy).expect("it was written by us");
-                self.tell(&book.hops(&policy), now).instrument(span).await;
+                match serde_json::from_str::<PolicyDocument>(policy) {
+                    Ok(policy) => self.tell(&book.hops(&policy), now).instrument(span).await,
+                    // Of a plan that somebody has written: numbers that are none.
+                    Err(error) => self.refused(&format!("it cannot be read: {error}")),
+                }
             }
         }
         Some(reading)

@@ -211,11 +211,12 @@ impl Follower {
     /// Asks all pods at a time that are due; gateways are told what to follow if this process leads. Returns what gateways said.
     async fn ask(&mut self, round: &Round, now: f64, leads: bool) -> Vec<(Key, String, GatewayTelemetry)> {
         let due = self.links.iter_mut().filter(|(_, link)| link.is_due(now));
-        let (reached, mut others): (Vec<_>, Vec<_>) = due.partition(|(_, link)| link.is_reached());
-        // Those that have waited longest, new ones first.
-        others.sort_by(|(_, a), (_, b)| a.due().total_cmp(&b.due()));
+        let (at_once, mut others): (Vec<_>, Vec<_>) = due.partition(|(_, link)| link.is_urgent());
+        // Gateways, and those that have waited longest.
+        others
+            .sort_by(|(_, a), (_, b)| a.urgency().0.cmp(&b.urgency().0).then(a.urgency().1.total_cmp(&b.urgency().1)));
         others.truncate(MOST_DIALLED);
-        let looks = reached.into_iter().chain(others).map(|(key, link)| async move {
+        let looks = at_once.into_iter().chain(others).map(|(key, link)| async move {
             let wanted = round.wanted.get(&key.0).filter(|_| leads);
             let policy = wanted.and_then(|one| Some((one.version, one.policies.get(&link.target.node)?)));
             (key.clone(), link.look(policy, &round.book, now).await)
@@ -244,7 +245,7 @@ impl Follower {
 
     /// Pods that were reached last, and those that were not.
     fn reached(&self) -> (usize, usize) {
-        let reached = self.links.values().filter(|link| link.trouble.is_none()).count();
+        let reached = self.links.values().filter(|link| link.is_reached()).count();
         (reached, self.links.len() - reached)
     }
 

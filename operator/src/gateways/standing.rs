@@ -122,6 +122,8 @@ impl Standings {
     ) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(service) else { return false };
+        // Others may have seen that meanwhile, and have told it.
+        let before = entry.following(now);
         entry.followed |= gateways.values().any(Option::is_some);
         let ahead = entry.catch_up(&gateways);
         if !gateways.keys().eq(entry.gateways.keys()) {
@@ -131,7 +133,7 @@ impl Standings {
         entry.trouble(trouble, now);
         // Time alone can make it so.
         let following = entry.following(now);
-        let news = entry.told.as_ref().unwrap_or(&Following::NotAsked) != &following;
+        let news = before != following || entry.told.as_ref().unwrap_or(&Following::NotAsked) != &following;
         entry.told = Some(following);
         ahead || news
     }
@@ -268,6 +270,26 @@ mod tests {
         assert!(!standings.heard(&key, said(33.0, &[("x", Some(1)), ("y", None)]), None, 33.0), "that is no news");
         // What was said long ago is not true for ever.
         assert!(matches!(standings.following(&key, 48.5), Following::None(_)));
+    }
+
+    #[test]
+    fn what_others_have_seen_meanwhile_is_news_again() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        assert!(standings.heard(&key, said(1.0, &[("x", Some(1))]), None, 1.0));
+        // Nobody asks for a while; whoever reports then finds nobody.
+        assert!(matches!(standings.following(&key, 20.0), Following::None(_)));
+        assert!(standings.heard(&key, said(20.0, &[("x", Some(1))]), None, 20.0));
+    }
+
+    #[test]
+    fn time_alone_makes_silence_news() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        let silent = |now: f64| standings.heard(&key, said(now, &[("x", None)]), Some("x refused".to_owned()), now);
+        assert!(!silent(1.0) && !silent(14.0), "it has just started");
+        assert!(silent(17.0) && !silent(18.0));
+        assert_eq!(standings.following(&key, 18.0), Following::None("x refused".to_owned()));
     }
 
     #[test]

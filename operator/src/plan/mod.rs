@@ -81,6 +81,8 @@ pub async fn reconcile(
     }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
+    // Where all have one, better plans are worth the wait.
+    let waiting = if inputs.services.keys().all(|name| newest.contains_key(name)) { 0 } else { waiting };
     let span =
         tracing::info_span!("plan", pool = pool.name_any(), services = inputs.services.len(), reason, plans = Empty);
     let (thought, inputs) =

@@ -6,6 +6,7 @@ use crate::Context;
 use crate::applied::HASH;
 use crate::cache::{Cache, Key};
 use crate::clock;
+use crate::cluster::MANAGER;
 use crate::controller::Failure;
 use crate::head::{Head, Rollout};
 use crate::pods;
@@ -14,7 +15,8 @@ use api::EENNService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -35,6 +37,8 @@ pub struct Standing {
     pub fragments_ready: bool,
     /// Those that are not: name of the node, and why if that is known.
     pub waiting: Vec<String>,
+    /// Whether something keeps one of them from it.
+    pub stuck: bool,
     /// Deployments of before that stay until these are ready.
     pub in_the_way: usize,
     /// Nodes that have no room for both, and what helps.
@@ -220,9 +224,10 @@ fn owned<K, S>(cache: &Cache<Head<K, S>>, service: &EENNService) -> Vec<Arc<Head
 where
     K: Resource<DynamicType = ()>,
 {
-    let (uid, name) = (service.uid(), service.name_any());
+    let uid = service.uid();
     let mut objects = cache.within(&service.namespace().unwrap_or_default());
-    objects.retain(|object| object.service.as_deref() == Some(&*name) && object.is_owned_by(uid.as_deref()));
+    // Also where somebody has taken the labels away.
+    objects.retain(|object| object.is_owned_by(uid.as_deref()));
     objects
 }
 
@@ -257,17 +262,39 @@ where
     desired.annotations_mut().insert(HASH.to_owned(), hash);
     let api = context.cluster.api::<K>(&key.namespace);
     let there = match there {
-        // Somebody may have made one that the watch has not told of yet. Names with a hash are nobody else's.
-        None if !labels::has_hash(&key.name) => context.cluster.apply_unless_taken(&api, &desired).await?,
+        // Somebody may have made one that the watch has not told of yet.
+        None if !OURS_ALONE.contains(&&*K::kind(&())) => {
+            let there = context.cluster.apply_unless_taken(&api, &desired).await?;
+            give_back(context, &api, &there).await?;
+            there
+        }
         _ => context.cluster.apply(&api, &desired).await?,
     };
     context.applied.remember(&there);
     Ok(())
 }
 
+/// Kinds whose names have a hash of what they are for, so that they are nobody else's.
+const OURS_ALONE: [&str; 3] = ["Deployment", "ConfigMap", "PodDisruptionBudget"];
+
+/// Lets go of an object that turns out to have been there before: somebody else has fields of it as well.
+async fn give_back<K>(context: &Context, api: &Api<K>, there: &PartialObjectMeta<K>) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let managers = there.metadata.managed_fields.iter().flatten().filter_map(|one| one.manager.as_deref());
+    let others = managers.filter(|manager| *manager != MANAGER).count();
+    // One of ours that the watch has not told of.
+    if others == 0 || context.applied.knows(there) {
+        return Ok(());
+    }
+    context.cluster.release(api, &there.name_any()).await?;
+    Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: there.name_any() })
+}
+
 /// Whose pods are ready.
 pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
-    let (mut waiting, mut fragments_ready, mut pods_here) = (vec![], true, None);
+    let (mut waiting, mut stuck, mut fragments_ready, mut pods_here) = (vec![], false, true, None);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
         if !there.as_ref().is_some_and(|there| is_ready(&there.status, desired)) {
@@ -279,12 +306,13 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
             let pod =
                 pod.iter().filter(|pod| pods::workload(pod) == Some(name.as_str())).find_map(|pod| pods::trouble(pod));
             let why = pod.map(str::to_owned).or_else(|| Some(there?.status.trouble.as_deref()?.to_owned()));
+            stuck |= why.is_some();
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             waiting.push(format!("{role} on {node} ({name}){why}"));
         }
     }
     let ready = (deployments.len() - waiting.len(), deployments.len());
-    Standing { ready, fragments_ready, waiting, ..Standing::default() }
+    Standing { ready, fragments_ready, waiting, stuck, ..Standing::default() }
 }
 
 fn is_ready(there: &Rollout, desired: &Deployment) -> bool {

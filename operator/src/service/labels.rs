@@ -40,12 +40,6 @@ pub fn breaks_first(service: &api::EENNService) -> bool {
     service.annotations().get(REPLACEMENT).is_some_and(|value| value == "BreakBeforeMake")
 }
 
-/// Whether a name ends with a hash of what it is for, such as those of Deployments.
-pub fn has_hash(name: &str) -> bool {
-    let last = name.rsplit('-').next().unwrap_or_default();
-    last.len() == 10 && last.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// Labels of objects that belong to the operator itself.
 pub fn of_operator() -> BTreeMap<String, String> {
     let pairs = [("app.kubernetes.io/name", "eenn-operator"), (MANAGED_BY, OPERATOR)];

@@ -57,7 +57,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         (Ok(_), Err(failure)) => Err(failure),
         (Ok(found), Ok(())) => bring(context, &service, found, &choice, paused).await,
     };
-    let (standing, failure) = told(brought)?;
+    let (standing, failure) = told(brought, service.status.is_none())?;
     let following = context.standings.following(key, clock::now());
     let observed = context.standings.last_observed(key);
     let seen = report::Seen {
@@ -91,12 +91,17 @@ async fn certify(context: &Context, service: &EENNService, plans: &[Arc<EENNPlan
     certified::certify(context, service, !followed, clock::now()).await
 }
 
-/// Users are told also of what the API server refuses; that is tried again like any other failure.
-fn told(brought: Result<Option<Standing>, Failure>) -> Result<(Option<Standing>, Option<Failure>), Failure> {
+/// Users are told also of what the API server refuses; that is tried again like any other failure. `is_new`: they have been told nothing
+/// yet.
+fn told(
+    brought: Result<Option<Standing>, Failure>,
+    is_new: bool,
+) -> Result<(Option<Standing>, Option<Failure>), Failure> {
     match brought {
         Ok(standing) => Ok((standing, None)),
         Err(failure) => match failure.refusal() {
             Some(refusal) => Ok((Some(Standing::refused(refusal)), Some(failure))),
+            None if is_new => Ok((None, Some(failure))),
             None => Err(failure),
         },
     }

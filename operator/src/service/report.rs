@@ -48,9 +48,11 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     if service.status.as_ref() == Some(&status) {
         return Ok(None);
     }
-    let left = context.plan_notes.known_since(service, clock::now()) + SOON - clock::now();
-    if service.status.is_none() && left > 0.0 && says_nothing(&status) {
-        return Ok(Some(Duration::from_secs_f64(left)));
+    if service.status.is_none() && says_nothing(&status) {
+        let left = context.plan_notes.known_since(service, clock::now()) + SOON - clock::now();
+        if left > 0.0 {
+            return Ok(Some(Duration::from_secs_f64(left)));
+        }
     }
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
@@ -129,7 +131,7 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
-    let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(standing));
+    let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(choice, standing));
     let ready = ready(&[&model, &planned, &placed], following, before);
     vec![active(seen.paused), accepted, model, planned, placed, qos(choice), ready]
 }
@@ -166,8 +168,13 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
     }
 }
 
-fn placed(standing: Option<&Standing>) -> Finding {
-    let Some(standing) = standing else { return Finding::unknown("Placed", "NotPlanned", "there is no plan yet") };
+fn placed(choice: &Choice, standing: Option<&Standing>) -> Finding {
+    let Some(standing) = standing else {
+        return match choice.in_force {
+            Some(_) => Finding::unknown("Placed", "Placing", "pods are being made"),
+            None => Finding::unknown("Placed", "NotPlanned", "there is no plan yet"),
+        };
+    };
     if let Some(refusal) = &standing.refusal {
         return Finding::fails("Placed", "NotApplied", format!("{refusal}; tried again until it works"));
     }
@@ -177,7 +184,7 @@ fn placed(standing: Option<&Standing>) -> Finding {
         false => {
             let waiting = standing.waiting.join("; ");
             let message = format!("{ready} of {all} are ready; waiting for {waiting}{}", way_out(standing));
-            Finding::fails("Placed", "PodsNotReady", message)
+            Finding::fails("Placed", if standing.stuck { "PodsStuck" } else { "PodsNotReady" }, message)
         }
     }
 }
