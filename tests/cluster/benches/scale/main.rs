@@ -75,6 +75,7 @@ fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyh
     let children = crowd.children_per_service()?;
     let requests = audit.requests() as f64 / crowd.services as f64;
     let memory = operator.memory()?;
+    settle(plane)?;
     let edits = edits(plane, crowd)?;
     ensure!(operator.child.try_wait()?.is_none(), "the operator has ended");
     let one = |name: &'static str, unit: &'static str, value: f64| Measured { name, unit, value };
@@ -99,6 +100,21 @@ fn tell_progress(audit: &Audit) {
     let counts = audit.counts();
     let counts = counts.iter().take(16).map(|(what, count, time)| format!("{count} {what} ({time:.0} ms)"));
     say(&counts.collect::<Vec<_>>().join(", "));
+}
+
+/// Waits until nothing has been written for a while: nobody listens at fake pods, which is told of every service a little later.
+fn settle(plane: &ControlPlane) -> anyhow::Result<()> {
+    const PAUSE: Duration = Duration::from_secs(10);
+    let mut before = 0;
+    for _ in 0..18 {
+        let now = Audit::read(&plane.audit_log(), USER)?.requests();
+        if now == before {
+            break;
+        }
+        before = now;
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 /// Median time from an edit that needs no new plan to the last child that it changes, in milliseconds, by the clock of the API server.

@@ -27,6 +27,13 @@ fn rights_are_those_that_are_used() -> anyhow::Result<()> {
     let operator = scene.operator_with("operator", &kubeconfig, &arguments)?;
     live(&scene)?;
     drop(operator);
+    // One that starts anew makes sure of certificates that it does not know of.
+    let operator = scene.operator_with("operator", &kubeconfig, &arguments)?;
+    scene.until("certificates are given again", || {
+        audited(&scene).is_ok_and(|(used, _)| used.contains("patch /secrets"))
+    })?;
+    delete(&scene)?;
+    drop(operator);
     let (used, refused) = audited(&scene)?;
     ensure!(refused.is_empty(), "the chart does not let the operator {refused:?}");
     let exempt: Uses = EXEMPT.iter().map(|(what, _)| (*what).to_owned()).collect();
@@ -73,7 +80,7 @@ fn uses(rule: &Value) -> Vec<String> {
     uses
 }
 
-/// All that may happen to a service: made, edited, approved, moved, pods replicated and not, what is made is lost, deleted.
+/// All that may happen to a service: made, edited, approved, moved, pods replicated and not, what is made is lost.
 fn live(scene: &Scene) -> anyhow::Result<()> {
     const SERVICE: &str = "eennservice/camera";
     let patch = |spec: &str| scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", spec]);
@@ -127,6 +134,10 @@ fn live(scene: &Scene) -> anyhow::Result<()> {
     scene.kubectl(&["cordon", "pi"])?;
     scene.wait_for("devicepool/edge", "Ready", "True", "SomeDevicesUsable")?;
     scene.kubectl(&["uncordon", "pi"])?;
+    Ok(())
+}
+
+fn delete(scene: &Scene) -> anyhow::Result<()> {
     scene.kubectl(&["-n", NAMESPACE, "delete", "-f", &manifest("two-tier.yaml"), "--timeout=60s"])?;
     scene.until("nothing is left", || scene.names("deployments").is_ok_and(|names| names.is_empty()))
 }
