@@ -1,8 +1,8 @@
 //! What the process tells of itself while it runs: log lines, and spans for a collector of OpenTelemetry where one is named.
 //!
 //! * [`start`]: sets both up. [`LogFormat`]: how lines look.
-//! * [`queue`]: spans that wait to be sent, bounded, and who sends them. [`client`]: the way to the collector.
-//! * [`settings`]: what the environment says, by the names of the OpenTelemetry specification.
+//! * `queue`: spans that wait to be sent, bounded, and who sends them. `client`: the way to the collector.
+//! * `settings`: what the environment says, by the names of the OpenTelemetry specification.
 //!
 //! Without a collector nothing of this is there: no queue, no task, no layer.
 
