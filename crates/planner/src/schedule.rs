@@ -15,11 +15,12 @@ use crate::single::modes::Worth;
 use crate::single::reduce::{Reduced, reduce};
 use crate::single::solve::{Chain, Solve, Treatment, Values, probability};
 use crate::{Scheduler, ThresholdSearch};
-use domain::problem::{Burstiness, Service};
+use domain::problem::{Burstiness, Service, Source};
 use domain::{
     Choice, Epoch, Learning, Measured, Mixture, PerSecond, Policy, Problem, RateRow, RateTable, Seconds, Thresholds,
 };
 use queueing::ArgumentError;
+use std::sync::Arc;
 
 /// Largest loss of services that have no target.
 pub const DEFAULT_LOSS: f64 = 0.01;
@@ -90,53 +91,33 @@ pub fn retuned(
     scheduled(scheduler, problem, service, Some(confidences))
 }
 
+/// [`schedule`] for some services. What is the same for several of them is computed once: large pools have many services that
+/// differ by their names only.
+pub(crate) fn schedule_each(
+    scheduler: &Scheduler,
+    problem: &Problem,
+    services: impl Iterator<Item = usize>,
+) -> Vec<Result<Policy, ScheduleError>> {
+    let mut known: Vec<(Draft<'_>, Result<Policy, ScheduleError>)> = vec![];
+    let mut of = |index: usize| {
+        let draft = Draft::new(problem, index, epoch_of(scheduler));
+        if let Some((_, policy)) = known.iter().find(|(known, _)| known.is_alike(&draft)) {
+            return policy.clone().map(|policy| draft.adopt(policy));
+        }
+        let policy = draft.by(scheduler, None);
+        known.push((draft, policy.clone()));
+        policy
+    };
+    services.map(&mut of).collect()
+}
+
 fn scheduled(
     scheduler: &Scheduler,
     problem: &Problem,
     index: usize,
     confidences: Option<&[f64]>,
 ) -> Result<Policy, ScheduleError> {
-    let service = &problem.services[index];
-    let exits = service.model.exits();
-    let on = |epoch: Epoch| Draft { problem, service, epoch, chains: reduce(problem, index, epoch) };
-    let values = |tracks: bool| match confidences {
-        _ if !tracks => Values::Accuracy,
-        None => Values::Confidence,
-        Some(confidences) => Values::Tracked(confidences),
-    };
-    match scheduler {
-        Scheduler::Auto => Err(ScheduleError::Joint),
-        Scheduler::ExitFirst => Ok(on(Epoch::Arrival).always(&Thresholds::exit_first(exits))),
-        Scheduler::ExitLast => Ok(on(Epoch::Arrival).always(&Thresholds::exit_last(exits))),
-        Scheduler::Fixed(thresholds) => {
-            expect_exits("thresholds + 1", thresholds.exits(), exits)?;
-            Ok(on(Epoch::Arrival).always(thresholds))
-        }
-        Scheduler::Random => on(Epoch::Arrival).distribution(&vec![1.0 / exits as f64; exits]),
-        Scheduler::FixedDistribution(shares) => {
-            expect_exits("probabilities", shares.len(), exits)?;
-            on(Epoch::Arrival).distribution(shares)
-        }
-        Scheduler::Reactive => {
-            let policy = on(Epoch::Dispatch).always(&Thresholds::exit_last(exits));
-            Ok(Policy { learning: Some(Learning::Reactive), ..policy })
-        }
-        Scheduler::AdaEE { buffer_aware } => on_line(&on(epoch_of(scheduler)), *buffer_aware),
-        Scheduler::Knapsack { tracks_confidence } => {
-            on(Epoch::Dispatch).over_rates(|chain| chain.knapsack(values(*tracks_confidence)))
-        }
-        Scheduler::QueueingLP { approximate, tracks_confidence } => {
-            on(Epoch::Arrival).over_rates(|chain| chain.queueing(values(*tracks_confidence), *approximate))
-        }
-        Scheduler::DataDriven(search) => on(Epoch::Arrival).over_rates(|chain| chain.data_driven(*search)),
-        Scheduler::SMDP => {
-            let draft = on(Epoch::Dispatch);
-            match draft.phases() {
-                Some((rates, switch)) if rates[0] < rates[1] && draft.rate() > 0.0 => draft.over_beliefs(rates, switch),
-                _ => draft.over_rates(Chain::smdp),
-            }
-        }
-    }
+    Draft::new(problem, index, epoch_of(scheduler)).by(scheduler, confidences)
 }
 
 /// When a scheduler fixes thresholds; `Arrival` for `Auto`, which may do either.
@@ -160,17 +141,6 @@ fn expect_exits(what: &'static str, given: usize, exits: usize) -> Result<(), Sc
     if given == exits { Ok(()) } else { Err(ScheduleError::Exits { what, given, exits }) }
 }
 
-/// A bandit; its arms and costs are those of the chain that gets most jobs.
-fn on_line(draft: &Draft<'_>, buffer_aware: bool) -> Result<Policy, ScheduleError> {
-    let largest = draft.chains.iter().max_by(|a, b| a.share.total_cmp(&b.share)).expect("a service has chains");
-    let model = &draft.service.model;
-    let frontier = draft.chain(*largest).frontier(Worth::Confidence)?;
-    let at = (largest.capacity, draft.rate() * largest.share);
-    let bandit = adaee::bandit(model, largest.server, &frontier, at, draft.target(), buffer_aware)?;
-    let policy = draft.always(&Thresholds::exit_last(model.exits()));
-    Ok(Policy { learning: Some(Learning::AdaEE(bandit)), ..policy })
-}
-
 /// A policy to be filled in.
 struct Draft<'a> {
     problem: &'a Problem,
@@ -192,6 +162,76 @@ impl Solvers<'_> {
 }
 
 impl<'a> Draft<'a> {
+    fn new(problem: &'a Problem, index: usize, epoch: Epoch) -> Self {
+        Self { problem, service: &problem.services[index], epoch, chains: reduce(problem, index, epoch) }
+    }
+
+    /// Whether every scheduler treats the jobs of both in the same way.
+    fn is_alike(&self, other: &Self) -> bool {
+        let rates = |source: &Source| (source.rate, source.burstiness);
+        self.epoch == other.epoch
+            && Arc::ptr_eq(&self.service.model, &other.service.model)
+            && self.service.targets == other.service.targets
+            && self.service.sources.iter().map(rates).eq(other.service.sources.iter().map(rates))
+            && self.chains == other.chains
+    }
+
+    /// The policy of a service that is alike, for this one.
+    fn adopt(&self, policy: Policy) -> Policy {
+        let Policy { rates, learning, default, .. } = policy;
+        Policy { rates, learning, ..self.policy(default) }
+    }
+
+    fn by(&self, scheduler: &Scheduler, confidences: Option<&[f64]>) -> Result<Policy, ScheduleError> {
+        let exits = self.service.model.exits();
+        let values = |tracks: bool| match confidences {
+            _ if !tracks => Values::Accuracy,
+            None => Values::Confidence,
+            Some(confidences) => Values::Tracked(confidences),
+        };
+        match scheduler {
+            Scheduler::Auto => Err(ScheduleError::Joint),
+            Scheduler::ExitFirst => Ok(self.always(&Thresholds::exit_first(exits))),
+            Scheduler::ExitLast => Ok(self.always(&Thresholds::exit_last(exits))),
+            Scheduler::Fixed(thresholds) => {
+                expect_exits("thresholds + 1", thresholds.exits(), exits)?;
+                Ok(self.always(thresholds))
+            }
+            Scheduler::Random => self.distribution(&vec![1.0 / exits as f64; exits]),
+            Scheduler::FixedDistribution(shares) => {
+                expect_exits("probabilities", shares.len(), exits)?;
+                self.distribution(shares)
+            }
+            Scheduler::Reactive => {
+                let policy = self.always(&Thresholds::exit_last(exits));
+                Ok(Policy { learning: Some(Learning::Reactive), ..policy })
+            }
+            Scheduler::AdaEE { buffer_aware } => self.on_line(*buffer_aware),
+            Scheduler::Knapsack { tracks_confidence } => {
+                self.over_rates(|chain| chain.knapsack(values(*tracks_confidence)))
+            }
+            Scheduler::QueueingLP { approximate, tracks_confidence } => {
+                self.over_rates(|chain| chain.queueing(values(*tracks_confidence), *approximate))
+            }
+            Scheduler::DataDriven(search) => self.over_rates(|chain| chain.data_driven(*search)),
+            Scheduler::SMDP => match self.phases() {
+                Some((rates, switch)) if rates[0] < rates[1] && self.rate() > 0.0 => self.over_beliefs(rates, switch),
+                _ => self.over_rates(Chain::smdp),
+            },
+        }
+    }
+
+    /// A bandit; its arms and costs are those of the chain that gets most jobs.
+    fn on_line(&self, buffer_aware: bool) -> Result<Policy, ScheduleError> {
+        let largest = self.chains.iter().max_by(|a, b| a.share.total_cmp(&b.share)).expect("a service has chains");
+        let model = &self.service.model;
+        let frontier = self.chain(*largest).frontier(Worth::Confidence)?;
+        let at = (largest.capacity, self.rate() * largest.share);
+        let bandit = adaee::bandit(model, largest.server, &frontier, at, self.target(), buffer_aware)?;
+        let policy = self.always(&Thresholds::exit_last(model.exits()));
+        Ok(Policy { learning: Some(Learning::AdaEE(bandit)), ..policy })
+    }
+
     /// Arrivals per second of all sources.
     fn rate(&self) -> f64 {
         self.service.sources.iter().map(|source| source.rate.get()).sum()

@@ -9,8 +9,8 @@ use domain::{
 use generated::Shape;
 use planner::checker::{Severity, check};
 use planner::{
-    Budget, Decomposition, Limiting, Method, Outcome, Planned, Request, Scheduler, Verdict, explain, plan, schedule,
-    settle, with_rate_table,
+    Budget, Decomposition, Limiting, Method, Outcome, Planned, Request, Scheduler, ThresholdSearch, Verdict, explain,
+    plan, rivals, schedule, settle, with_rate_table,
 };
 use simulator::Simulation;
 use std::num::NonZeroU32;
@@ -426,4 +426,25 @@ fn the_last_word_is_about_thousands_of_bursts_where_there_are_any() {
     source.burstiness = domain::problem::Burstiness::Phases { rates, switch: [rate * 0.5 / 40.0, rate * 0.5 / 40.0] };
     problem.check().expect("what the test sets up is sound");
     assert!(plain <= 8 * 40_000 && most(&problem) >= 2 * plain, "{plain} {}", most(&problem));
+}
+
+#[test]
+fn services_that_are_alike_have_the_policies_that_each_would_have_alone() {
+    let mut problem = small();
+    let mut twin = problem.services[0].clone();
+    twin.name = "twin".to_owned();
+    twin.deadline = None;
+    twin.chains.iter_mut().for_each(|chain| chain.name = format!("{}-of-twin", chain.name));
+    let mut busier = problem.services[0].clone();
+    busier.name = "busier".to_owned();
+    busier.sources[0].rate = domain::PerSecond::new(2.0 * busier.sources[0].rate.get()).expect("a rate");
+    problem.services.extend([twin, busier]);
+    let found = rivals(&problem, &[], true);
+    for (scheduler, plan) in [Scheduler::DataDriven(ThresholdSearch::Direct), Scheduler::SMDP].iter().zip(&found) {
+        for (service, policy) in plan.policies.iter().enumerate() {
+            let alone = schedule(scheduler, &problem, service).expect("it can be computed");
+            assert_eq!(*policy, alone, "{scheduler:?} of {}", problem.services[service].name);
+        }
+    }
+    assert_ne!(found[0].policies[0].rates, found[0].policies[problem.services.len() - 1].rates);
 }

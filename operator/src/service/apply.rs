@@ -12,6 +12,7 @@ use crate::head::{Head, Rollout};
 use crate::pods;
 use crate::room::{self, Pods};
 use api::EENNService;
+use futures::future;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -108,14 +109,15 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     let mut wanted: BTreeSet<String> = names(&children.config_maps);
     wanted.extend(names(&children.services));
     let deployments = deployments(&children);
-    ensure(context, &caches.accounts, &children.account).await?;
-    ensure_all(context, &caches.network_policies, &children.network_policies).await?;
     // Configuration and certificates first: a pod would wait for them.
-    ensure_all(context, &caches.config_maps, &children.config_maps).await?;
-    ensure_all(context, &caches.endpoints, &children.services).await?;
-    for deployment in &deployments {
-        ensure(context, &caches.deployments, *deployment).await?;
-    }
+    let (account, policies, configuration, endpoints) = futures::join!(
+        ensure(context, &caches.accounts, &children.account),
+        ensure_all(context, &caches.network_policies, &children.network_policies),
+        ensure_all(context, &caches.config_maps, &children.config_maps),
+        ensure_all(context, &caches.endpoints, &children.services),
+    );
+    account.and(policies).and(configuration).and(endpoints)?;
+    ensure_all(context, &caches.deployments, deployments.iter().copied()).await?;
     ensure_all(context, &caches.budgets, &children.budgets).await?;
     let mut standing = standing(context, &deployments);
     let key = Key::of(service);
@@ -231,14 +233,17 @@ where
     objects
 }
 
-async fn ensure_all<K, S>(context: &Context, cache: &Cache<Head<K, S>>, desired: &[K]) -> Result<(), Failure>
+/// All at once: an API server may take a good part of a second for each. One that is refused does not keep the others from it.
+async fn ensure_all<'a, K, S>(
+    context: &Context,
+    cache: &Cache<Head<K, S>>,
+    desired: impl IntoIterator<Item = &'a K>,
+) -> Result<(), Failure>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + 'a,
 {
-    for object in desired {
-        ensure(context, cache, object).await?;
-    }
-    Ok(())
+    let applied = desired.into_iter().map(|object| ensure(context, cache, object));
+    future::join_all(applied).await.into_iter().collect()
 }
 
 /// Applies an object unless it is there as it was last applied.

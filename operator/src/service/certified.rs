@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A Secret that somebody has deleted is back after so long, at the latest.
 pub const AGAIN: Duration = Duration::from_secs(3600);
 /// And where pods may be waiting for it after so long, then twice as long and so on.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// What services were given last.
 #[derive(Debug, Default)]
@@ -81,15 +81,15 @@ mod tests {
         assert!(certified.is_due(&key, "x", AGAIN, 0.0));
         certified.given(key.clone(), "x".to_owned(), 0.0);
         assert!(!certified.is_due(&key, "x", AGAIN, 3599.0) && certified.is_due(&key, "x", AGAIN, 3600.0));
-        assert!(certified.is_due(&key, "x", SOON, 60.0) && !certified.is_due(&key, "x", SOON, 59.0));
+        assert!(certified.is_due(&key, "x", SOON, 120.0) && !certified.is_due(&key, "x", SOON, 119.0));
         // Twice as long every time.
-        certified.given(key.clone(), "x".to_owned(), 60.0);
-        assert!(certified.is_due(&key, "x", SOON, 180.0) && !certified.is_due(&key, "x", SOON, 179.0));
-        certified.given(key.clone(), "x".to_owned(), 180.0);
-        assert!(certified.is_due(&key, "x", SOON, 420.0) && !certified.is_due(&key, "x", SOON, 419.0));
+        certified.given(key.clone(), "x".to_owned(), 120.0);
+        assert!(certified.is_due(&key, "x", SOON, 360.0) && !certified.is_due(&key, "x", SOON, 359.0));
+        certified.given(key.clone(), "x".to_owned(), 360.0);
+        assert!(certified.is_due(&key, "x", SOON, 840.0) && !certified.is_due(&key, "x", SOON, 839.0));
         // It was well for an hour, and then it was not.
-        certified.given(key.clone(), "x".to_owned(), 4020.0);
-        assert!(certified.is_due(&key, "x", SOON, 4080.0));
+        certified.given(key.clone(), "x".to_owned(), 4440.0);
+        assert!(certified.is_due(&key, "x", SOON, 4560.0));
         assert!(certified.is_due(&key, "y", AGAIN, 1.0));
         certified.forget(&key);
         assert!(certified.is_due(&key, "x", AGAIN, 1.0));

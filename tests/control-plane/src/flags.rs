@@ -218,10 +218,10 @@ impl Place<'_> {
 const REQUESTS_PER_SECOND: u32 = 200;
 
 /// Addresses of services.
-const SERVICES: &str = "10.96.0.0/12";
+const SERVICES: &str = "10.43.0.0/16";
 
 /// The first of them is that of the API server.
-pub(crate) const FIRST_SERVICE: &str = "10.96.0.1";
+pub(crate) const FIRST_SERVICE: &str = "10.43.0.1";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! What schedulers of one device make of a problem, as plans: starts of the search, and rivals before the referee.
 
-use crate::{DEFAULT_LOSS, Scheduler, ThresholdSearch, schedule};
+use crate::schedule::schedule_each;
+use crate::{DEFAULT_LOSS, Scheduler, ThresholdSearch};
 use domain::problem::Burstiness;
 use domain::{Plan, Policy, Probability, Problem};
 
@@ -32,10 +33,10 @@ pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -
 }
 
 fn all_by(scheduler: &Scheduler, problem: &Problem, fixed: &[Option<Policy>]) -> Option<Plan> {
-    let policy = |service: usize| match fixed.get(service) {
-        Some(Some(policy)) => Some(policy.clone()),
-        _ => schedule(scheduler, problem, service).ok(),
-    };
+    let fixed = |service: usize| fixed.get(service).and_then(Option::as_ref);
+    let free = (0..problem.services.len()).filter(|&service| fixed(service).is_none());
+    let mut free = schedule_each(scheduler, problem, free).into_iter();
+    let policy = |service: usize| fixed(service).cloned().or_else(|| free.next()?.ok());
     let policies: Option<Vec<Policy>> = (0..problem.services.len()).map(policy).collect();
     policies.map(|policies| Plan { policies })
 }

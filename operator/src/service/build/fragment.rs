@@ -86,6 +86,8 @@ fn service(blueprint: &Blueprint<'_>, name: &str) -> Service {
         spec: Some(ServiceSpec {
             selector: Some(selector),
             ports: Some(vec![service_port("jobs", JOBS_PORT)]),
+            // Headless: there is one pod behind it, and an address of its own would be a rule on every node of the cluster.
+            cluster_ip: Some("None".to_owned()),
             ..ServiceSpec::default()
         }),
         status: None,

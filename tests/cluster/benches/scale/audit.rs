@@ -32,10 +32,15 @@ impl Audit {
         self.ours().filter(|entry| entry.verb != "watch").count()
     }
 
-    /// Seconds from our first request to the answer to the last child that was written.
+    /// Seconds from our first request to the answer to the first write of the last child: certificates are given again where gateways do
+    /// not answer, as nobody does at fake pods.
     pub(crate) fn last_child(&self) -> Option<f64> {
         let began = self.ours().map(|entry| entry.came).min_by(f64::total_cmp)?;
-        self.ours().filter(|entry| entry.is_child()).map(|entry| entry.answered - began).max_by(f64::total_cmp)
+        let mut first = std::collections::BTreeMap::new();
+        for entry in self.ours().filter(|entry| entry.is_child()) {
+            first.entry((&entry.resource, &entry.name)).or_insert(entry.answered - began);
+        }
+        first.into_values().max_by(f64::total_cmp)
     }
 
     /// When a tenth, half and all of the objects of a kind had been written, in seconds from our first request.

@@ -1,4 +1,4 @@
-//! Many services: pools of twenty on two nodes each, all in one namespace, alike but for their names.
+//! Many services: pools of twenty on two nodes each, each in the namespace of a team, alike but for their names.
 
 use anyhow::{Context as _, ensure};
 use control_plane::{Api, ControlPlane, FakeNodes};
@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const EENN: &str = "/apis/eenn.dev/v1alpha1";
-const NAMESPACE: &str = "crowd";
 /// Where the operator has its own objects.
 const HOME: &str = "eenn-system";
 /// Services of a pool.
@@ -24,12 +23,11 @@ impl<'a> Crowd<'a> {
     pub(crate) fn gather(plane: &'a ControlPlane, services: usize) -> anyhow::Result<Self> {
         let crowd = Self { api: plane.api(), services };
         crowd.definitions(plane)?;
-        for namespace in [HOME, NAMESPACE] {
-            crowd.api.post("/api/v1/namespaces", &json!({"metadata": {"name": namespace}}))?;
-        }
-        crowd.api.post(&crowd.path("/api/v1", "configmaps"), &exit_table()?)?;
-        crowd.api.post(&crowd.path(EENN, "eennmodels"), &model())?;
-        for pool in 0..services.div_ceil(PER_POOL) {
+        crowd.namespace(HOME)?;
+        for pool in 0..crowd.pools() {
+            crowd.namespace(&namespace(pool))?;
+            crowd.api.post(&path(pool, "/api/v1", "configmaps"), &exit_table()?)?;
+            crowd.api.post(&path(pool, EENN, "eennmodels"), &model())?;
             let allocatable = [("cpu", "64"), ("memory", "64Gi"), ("pods", "200")];
             let nodes = FakeNodes {
                 count: 2,
@@ -42,7 +40,7 @@ impl<'a> Crowd<'a> {
             crowd.api.post(&format!("{EENN}/devicepools"), &self::pool(pool))?;
         }
         for number in 0..services {
-            crowd.api.post(&crowd.path(EENN, "eennservices"), &service(number))?;
+            crowd.api.post(&path(number / PER_POOL, EENN, "eennservices"), &service(number))?;
         }
         Ok(crowd)
     }
@@ -58,25 +56,30 @@ impl<'a> Crowd<'a> {
         })
     }
 
-    fn path(&self, api: &str, plural: &str) -> String {
-        format!("{api}/namespaces/{NAMESPACE}/{plural}")
+    fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.api.post("/api/v1/namespaces", &json!({"metadata": {"name": name}}))?;
+        Ok(())
     }
 
-    /// How many objects of a kind there are, without reading them.
-    fn count(&self, api: &str, plural: &str) -> anyhow::Result<usize> {
-        let list = self.api.get(&format!("{}?limit=1", self.path(api, plural)))?;
+    fn pools(&self) -> usize {
+        self.services.div_ceil(PER_POOL)
+    }
+
+    /// How many objects there are at a path, without reading them.
+    fn count(&self, path: &str) -> anyhow::Result<usize> {
+        let list = self.api.get(&format!("{path}?limit=1"))?;
         let here = list["items"].as_array().map_or(0, Vec::len);
         Ok(here + list["metadata"]["remainingItemCount"].as_u64().unwrap_or_default() as usize)
     }
 
     /// How many of the last children of all services are there, and of how many.
     pub(crate) fn all_applied(&self) -> anyhow::Result<(usize, usize)> {
-        Ok((self.count("/apis/apps/v1", "deployments")?, DEPLOYMENTS * self.services))
+        Ok((self.count("/apis/apps/v1/deployments")?, DEPLOYMENTS * self.services))
     }
 
     /// Of how many services pods are ready, and of how many.
     pub(crate) fn all_ready(&self) -> anyhow::Result<(usize, usize)> {
-        let list = self.api.get(&self.path(EENN, "eennservices"))?;
+        let list = self.api.get(&format!("{EENN}/eennservices"))?;
         let services = list["items"].as_array().context("a list has items")?;
         let is_ready = |service: &Value| {
             let conditions = service["status"]["conditions"].as_array();
@@ -97,25 +100,39 @@ impl<'a> Crowd<'a> {
             ("/apis/networking.k8s.io/v1", "networkpolicies"),
             ("/apis/policy/v1", "poddisruptionbudgets"),
         ];
-        let counts = kinds.iter().map(|(api, plural)| self.count(api, plural)).collect::<anyhow::Result<Vec<_>>>()?;
-        // The exit table, the authority of the cluster, the default account.
-        let others = 3;
+        let paths = (0..self.pools()).flat_map(|pool| kinds.map(|(api, plural)| path(pool, api, plural)));
+        let counts = paths.map(|path| self.count(&path)).collect::<anyhow::Result<Vec<_>>>()?;
+        // In each namespace the exit table, the authority of the cluster, the default account.
+        let others = 3 * self.pools();
         Ok((counts.iter().sum::<usize>() - others) as f64 / self.services as f64)
     }
 
+    /// The name of a service that is edited.
     pub(crate) fn name(&self, number: usize) -> String {
-        format!("service-{}", number * self.services.div_ceil(41) % self.services)
+        format!("service-{}", self.edited(number))
+    }
+
+    fn edited(&self, number: usize) -> usize {
+        number * self.services.div_ceil(41) % self.services
     }
 
     /// An edit that changes children, and that plans do not depend on: another secret to pull images with.
     pub(crate) fn edit(&self, number: usize) -> anyhow::Result<()> {
-        let path = format!("{}/{}", self.path(EENN, "eennservices"), self.name(number));
+        let path = format!("{}/{}", path(self.edited(number) / PER_POOL, EENN, "eennservices"), self.name(number));
         let mut service = self.api.get(&path)?;
         service["spec"]["imagePullSecrets"] = json!([{"name": format!("registry-{number}")}]);
         let reply = self.api.send("PUT", &path, Some(&service))?;
         ensure!(reply.status == 200, "{}", String::from_utf8_lossy(&reply.body));
         Ok(())
     }
+}
+
+fn namespace(pool: usize) -> String {
+    format!("team-{pool}")
+}
+
+fn path(pool: usize, api: &str, plural: &str) -> String {
+    format!("{api}/namespaces/{}/{plural}", namespace(pool))
 }
 
 fn exit_table() -> anyhow::Result<Value> {
