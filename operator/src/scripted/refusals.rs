@@ -235,19 +235,33 @@ fn check(case: Case, what: &str, failed: &Write, fault: Fault, users_must_know: 
     assert_eq!(failure.refusal().is_some(), users_must_know, "{what}: {named}");
     let again = if users_must_know { Outcome::Failed } else { Outcome::Interrupted };
     assert_eq!(failure.outcome(), again, "{what}: {named}");
-    let more: Vec<String> = after.iter().filter(|write| !write.tells()).map(name).collect();
+    // Only what is applied at the same time, and nothing that waits for it.
+    let beside = |write: &Write| stage(failed).is_some() && stage(write) == stage(failed);
+    let after: Vec<&Write> = after.iter().filter(|write| !beside(write)).collect();
+    let more: Vec<String> = after.iter().filter(|write| !write.tells()).map(|write| name(write)).collect();
     assert!(more.is_empty(), "{what}: written afterwards: {more:?}");
     if let Some((path, conditions, methods)) = case.tells()
         && !failed.tells()
         && methods.iter().any(|method| failed.what.starts_with(method))
     {
         let said = if fault == Fault::Taken { CONFLICT } else { REFUSED };
-        told(what, users_must_know.then_some(said), (path, conditions), after);
+        told(what, users_must_know.then_some(said), (path, conditions), &after);
     }
 }
 
+/// Which children of a service a write is of: those of one stage do not wait for each other.
+fn stage(write: &Write) -> Option<usize> {
+    const STAGES: [&[&str]; 3] = [
+        &["serviceaccounts", "networkpolicies", "configmaps", "services"],
+        &["deployments"],
+        &["poddisruptionbudgets"],
+    ];
+    let kind = write.what.strip_prefix("PATCH ")?.rsplit('/').nth(1)?;
+    STAGES.iter().position(|kinds| kinds.contains(&kind))
+}
+
 /// Users learn it from conditions; `said`: what the API server said, if it is for them.
-fn told(what: &str, said: Option<&str>, (path, aspects): (&str, &[&str]), after: &[Write]) {
+fn told(what: &str, said: Option<&str>, (path, aspects): (&str, &[&str]), after: &[&Write]) {
     let Some(said) = said else {
         // Of a new service how far it is, at most.
         assert!(after.iter().all(|write| write.what.ends_with("/status")), "{what}: {after:?}");
