@@ -5,9 +5,9 @@ use crate::controller::Controller;
 use crate::head::{Head, Rollout};
 use crate::manifests::prune_node;
 use crate::metrics::Metrics;
-use crate::outline::{Deployment, Job, Pod};
+use crate::outline::{self, Deployment, Job};
 use crate::plan::Tried;
-use crate::pods;
+use crate::pods::Pod;
 use crate::service::labels;
 use api::{DevicePool, EENNModel, EENNPlan, EENNService, QoSTarget};
 use k8s_openapi::NamespaceResourceScope;
@@ -112,12 +112,16 @@ impl Caches {
         let ours = Some(format!("{}={},{}", labels::MANAGED_BY, labels::OPERATOR, labels::ROLE));
         let (within, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
         let services = Arc::clone(services);
-        start.watch::<DeserializeGuard<Pod>>(("Pod", within, ours), &self.pods, move |change| {
+        start.watch::<DeserializeGuard<outline::Pod>>(("Pod", within, ours), &self.pods, move |change| {
+            let Some(pod) = change.any() else { return };
+            let trouble = |pod: Option<&Pod>| pod.and_then(|pod| pod.trouble.clone());
             // Deployments tell when pods are ready; why they are not, pods have to tell.
-            if change.old.and_then(pods::trouble) != change.new.and_then(pods::trouble) {
-                owner(&change).into_iter().for_each(|service| services.add(service));
+            if let Some(service) = &pod.service
+                && trouble(change.old) != trouble(change.new)
+            {
+                services.add(Key::new(&*pod.key.namespace, &**service));
             }
-            models_of(&c, &models, &change);
+            models_of(&c, &models, &pod.key.namespace, pod.model.as_deref());
         });
         self.watch_jobs(controllers, &mut start);
         start.tasks
@@ -127,7 +131,9 @@ impl Caches {
         let (jobs, models, c) = (start.within(), Arc::clone(&self.models), controllers.clone());
         let ours = Some(format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
         start.watch::<DeserializeGuard<Job>>(("Job", jobs, ours), &self.jobs, move |change| {
-            models_of(&c, &models, &change);
+            let Some(job) = change.any() else { return };
+            let namespace = job.namespace().unwrap_or_default();
+            models_of(&c, &models, &namespace, job.labels().get(labels::MODEL).map(String::as_str));
         });
     }
 
@@ -309,17 +315,10 @@ fn key<K: ResourceExt>(change: &Change<'_, K>) -> Key {
     change.any().map_or_else(|| Key::new("", ""), Key::of)
 }
 
-/// The service that an object belongs to.
-fn owner<K: ResourceExt>(change: &Change<'_, K>) -> Option<Key> {
-    let object = change.any()?;
-    Some(Key::new(object.namespace()?, object.labels().get(labels::SERVICE)?))
-}
-
-/// The model that a Job or its pod belongs to is looked at.
-fn models_of<K: ResourceExt>(controllers: &Controllers, models: &Cache<EENNModel>, change: &Change<'_, K>) {
-    let Some(object) = change.any() else { return };
-    let (Some(namespace), Some(label)) = (object.namespace(), object.labels().get(labels::MODEL)) else { return };
-    for model in models.within(&namespace).iter().filter(|model| labels::value(&model.name_any()) == *label) {
+/// The model that a Job or its pod is labelled with is looked at.
+fn models_of(controllers: &Controllers, models: &Cache<EENNModel>, namespace: &str, label: Option<&str>) {
+    let Some(label) = label else { return };
+    for model in models.within(namespace).iter().filter(|model| labels::value(&model.name_any()) == label) {
         controllers.models.add(Key::of(&**model));
     }
 }
@@ -355,12 +354,11 @@ impl Keep for Node {
     }
 }
 
-impl Keep for Pod {
-    type Kept = Self;
+impl Keep for outline::Pod {
+    type Kept = Pod;
 
-    fn keep(mut self) -> Self {
-        pods::prune(&mut self);
-        self
+    fn keep(self) -> Pod {
+        self.into()
     }
 }
 

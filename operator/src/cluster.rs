@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Debug;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Owns the fields of objects that the operator makes.
 pub const MANAGER: &str = "eenn-operator";
@@ -29,8 +29,33 @@ pub struct Cluster {
     client: Client,
     leadership: Arc<Leadership>,
     metrics: Arc<Metrics>,
-    events: Recorder,
+    events: Arc<Mutex<Events>>,
     fuse: Arc<Fuse>,
+}
+
+/// A recorder of events makes one out of several that are alike, and remembers those of the last minutes for that, however many these are.
+struct Events {
+    recorder: Recorder,
+    told: usize,
+}
+
+impl Events {
+    /// Remembers nothing.
+    fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
+        Self { recorder: Recorder::new(client, reporter), told: 0 }
+    }
+
+    /// For one more event. After so many nothing is remembered any more: what comes again then is an event of its own.
+    fn recorder(&mut self, client: &Client) -> Recorder {
+        /// Each takes 2 KB.
+        const REMEMBERED: usize = 200;
+        if self.told >= REMEMBERED {
+            *self = Self::new(client.clone());
+        }
+        self.told += 1;
+        self.recorder.clone()
+    }
 }
 
 /// Writes that are left before the process ends by itself; `None`: it does not. So tests see what holds when an operator dies
@@ -61,8 +86,7 @@ impl Debug for Cluster {
 impl Cluster {
     /// Writes with `client` while `leadership` says so.
     pub fn new(client: Client, leadership: Arc<Leadership>, metrics: Arc<Metrics>) -> Self {
-        let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
-        let events = Recorder::new(client.clone(), reporter);
+        let events = Arc::new(Mutex::new(Events::new(client.clone())));
         Self { events, client, leadership, metrics, fuse: Arc::default() }
     }
 
@@ -266,7 +290,8 @@ impl Cluster {
         let event =
             Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
         let reference: ObjectReference = about.object_ref(&());
-        match self.events.publish(&event, &reference).await {
+        let recorder = self.events.lock().expect("nothing panics while it makes one").recorder(&self.client);
+        match recorder.publish(&event, &reference).await {
             Ok(()) => self.fuse.burn(),
             Err(error) => tracing::debug!("event not published: {error}"),
         }

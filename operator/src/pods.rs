@@ -1,56 +1,68 @@
 //! What is kept of pods: where they are, and what keeps them from running. Pure.
 
-use crate::outline::Pod;
+use crate::cache::Key;
+use crate::outline;
 use crate::service::labels;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
-use kube::ResourceExt;
+use std::net::IpAddr;
 
 /// Longest text that is kept of what is wrong with a pod.
 const LONGEST: usize = 300;
 /// What every pod goes through.
 const USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// Keeps name, labels, node, address, and in place of all conditions what is wrong ([`trouble`]); of measurements also what containers say.
-pub fn prune(pod: &mut Pod) {
-    /// The others say the same of all.
-    const TOLD: [&str; 4] = [labels::SERVICE, labels::ROLE, labels::WORKLOAD, labels::MODEL];
-    let message = found(pod).map(|text| text.chars().take(LONGEST).collect());
-    pod.metadata.resource_version = None;
-    pod.metadata.owner_references = None;
-    pod.metadata.creation_timestamp = None;
-    pod.metadata.generate_name = None;
-    if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == labels::NODE);
+/// A pod of ours. There are several for every service, so that no more is kept than is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pod {
+    /// Namespace and name.
+    pub key: Key,
+    /// The EENNService that it is labelled with.
+    pub service: Option<Box<str>>,
+    /// The label that says what it does.
+    pub role: Option<Box<str>>,
+    /// The Deployment or Job that it belongs to.
+    pub workload: Option<Box<str>>,
+    /// The EENNModel that it is labelled with.
+    pub model: Option<Box<str>>,
+    /// The node that it is pinned to.
+    pub node: Option<Box<str>>,
+    /// Where it is reached.
+    pub ip: Option<IpAddr>,
+    /// Whether its containers run.
+    pub runs: bool,
+    /// Whether it is being deleted.
+    pub leaves: bool,
+    /// What keeps it from running; `None` where nothing does, or it is on its way.
+    pub trouble: Option<Box<str>>,
+    /// All that is known of one that measures: whoever waits for numbers wants to know why there are none, also of a process that has ended.
+    pub measures: Option<Box<PodStatus>>,
+}
+
+impl From<outline::Pod> for Pod {
+    fn from(pod: outline::Pod) -> Self {
+        let status = pod.status.unwrap_or_default();
+        let label = |key| Some(pod.metadata.labels.as_ref()?.get(key)?.as_str().into());
+        let model = label(labels::MODEL);
+        Self {
+            key: Key::new(
+                pod.metadata.namespace.as_deref().unwrap_or_default(),
+                pod.metadata.name.as_deref().unwrap_or_default(),
+            ),
+            service: label(labels::SERVICE),
+            role: label(labels::ROLE),
+            workload: label(labels::WORKLOAD),
+            node: pod.metadata.annotations.as_ref().and_then(|all| Some(all.get(labels::NODE)?.as_str().into())),
+            ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
+            runs: status.phase.as_deref() == Some("Running"),
+            leaves: pod.metadata.deletion_timestamp.is_some(),
+            trouble: found(&status).map(|text| text.chars().take(LONGEST).collect::<String>().into()),
+            measures: model.is_some().then(|| Box::new(status)),
+            model,
+        }
     }
-    if let Some(labels) = &mut pod.metadata.labels {
-        labels.retain(|key, _| TOLD.contains(&key.as_str()));
-    }
-    let status = pod.status.take().unwrap_or_default();
-    let kept = PodStatus { phase: status.phase, pod_ip: status.pod_ip, message, ..PodStatus::default() };
-    pod.status = Some(match pod.labels().contains_key(labels::MODEL) {
-        // Whoever waits for numbers wants to know why there are none, also of a process that has ended.
-        true => PodStatus {
-            conditions: status.conditions,
-            init_container_statuses: status.init_container_statuses,
-            container_statuses: status.container_statuses,
-            ..kept
-        },
-        false => kept,
-    });
 }
 
-/// What keeps a pod from running, of one that was pruned; `None` where nothing does, or it is on its way.
-pub fn trouble(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.message.as_deref()
-}
-
-/// The Deployment that a pod belongs to.
-pub fn workload(pod: &Pod) -> Option<&str> {
-    pod.labels().get(labels::WORKLOAD).map(String::as_str)
-}
-
-fn found(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
+fn found(status: &PodStatus) -> Option<String> {
     let unscheduled =
         status.conditions.iter().flatten().find(|one| one.type_ == "PodScheduled" && one.status == "False");
     if let Some(condition) = unscheduled {
@@ -82,11 +94,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(status: Value, want: Option<&str>) {
-        let mut pod: Pod = serde_json::from_value(json!({ "metadata": {}, "status": status })).expect("it is a pod");
-        prune(&mut pod);
-        assert_eq!(trouble(&pod), want);
-        let before = pod.clone();
-        assert_eq!(before.status.as_ref().and_then(|status| status.conditions.as_ref()), None);
+        let pod: outline::Pod =
+            serde_json::from_value(json!({ "metadata": {}, "status": status })).expect("it is a pod");
+        let pod = Pod::from(pod);
+        assert_eq!(pod.trouble.as_deref(), want);
+        assert_eq!(pod.measures, None);
     }
 
     #[test]
@@ -107,5 +119,28 @@ mod tests {
         let want = "gateway: CrashLoopBackOff: ended with exit code 137 (OOMKilled); see its log";
         check(waiting("CrashLoopBackOff", ended), Some(want));
         check(json!({}), None);
+    }
+
+    #[test]
+    fn what_is_looked_at_is_kept() {
+        let pod = |labels: Value, status: Value| -> Pod {
+            let metadata = json!({
+                "name": "camera-1", "namespace": "edge", "labels": labels, "annotations": { labels::NODE: "pi" },
+                "deletionTimestamp": "2026-01-01T00:00:00Z",
+            });
+            let pod = json!({ "metadata": metadata, "status": status });
+            serde_json::from_value::<outline::Pod>(pod).expect("it is a pod").into()
+        };
+        let serves = json!({ labels::SERVICE: "camera", labels::ROLE: "gateway", labels::WORKLOAD: "camera-g" });
+        let one = pod(serves, json!({ "phase": "Running", "podIP": "fd00::7" }));
+        assert_eq!(one.key, Key::new("edge", "camera-1"));
+        let texts = [&one.service, &one.role, &one.workload, &one.model, &one.node].map(Option::as_deref);
+        assert_eq!(texts, [Some("camera"), Some("gateway"), Some("camera-g"), None, Some("pi")]);
+        assert_eq!(one.ip, "fd00::7".parse().ok());
+        assert!(one.runs && one.leaves);
+        let status = json!({ "phase": "Failed", "reason": "Evicted" });
+        let measures = pod(json!({ labels::MODEL: "fashion" }), status.clone());
+        assert_eq!(measures.measures.map(|kept| json!(*kept)), Some(status));
+        assert!(!measures.runs);
     }
 }

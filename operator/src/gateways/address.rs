@@ -1,11 +1,9 @@
 //! Where pods are reached.
 
-use crate::outline::Pod;
+use crate::pods::Pod;
 use crate::service::build::documents::CONTROL_PORT;
-use crate::service::labels;
-use kube::ResourceExt;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use wire::document::PolicyDocument;
 
@@ -46,11 +44,8 @@ impl Book {
     /// Where a pod is controlled; `None` as long as it has no address.
     pub fn control(&self, pod: &Pod) -> Option<String> {
         match self {
-            Self::OfCluster => {
-                let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-                Some(SocketAddr::new(ip, u16::try_from(CONTROL_PORT).ok()?).to_string())
-            }
-            Self::Mapped(map) => map.get(pod.labels().get(labels::WORKLOAD)?).cloned(),
+            Self::OfCluster => Some(SocketAddr::new(pod.ip?, u16::try_from(CONTROL_PORT).ok()?).to_string()),
+            Self::Mapped(map) => map.get(pod.workload.as_deref()?).cloned(),
         }
     }
 
@@ -71,21 +66,23 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outline;
+    use crate::service::labels;
     use serde_json::json;
 
     fn pod(ip: &str) -> Pod {
         let pod = json!({ "metadata": { "labels": { labels::WORKLOAD: "camera-g-1" } }, "status": { "podIP": ip } });
-        serde_json::from_value(pod).expect("it is a pod")
+        serde_json::from_value::<outline::Pod>(pod).expect("it is a pod").into()
     }
 
     #[test]
     fn pods_are_reached_at_their_addresses_or_at_those_of_a_file() {
         assert_eq!(Book::OfCluster.control(&pod("10.42.0.7")).as_deref(), Some("10.42.0.7:9443"));
         assert_eq!(Book::OfCluster.control(&pod("fd00::7")).as_deref(), Some("[fd00::7]:9443"));
-        assert_eq!(Book::OfCluster.control(&Pod::default()), None);
+        assert_eq!(Book::OfCluster.control(&outline::Pod::default().into()), None);
         let mapped = Book::Mapped([("camera-g-1".to_owned(), "127.0.0.1:1".to_owned())].into());
         assert_eq!(mapped.control(&pod("")).as_deref(), Some("127.0.0.1:1"));
-        assert_eq!(mapped.control(&Pod::default()), None);
+        assert_eq!(mapped.control(&outline::Pod::default().into()), None);
         assert_eq!(Addresses::Mapped("/nowhere".into()).now(), Book::Mapped(BTreeMap::new()));
     }
 }

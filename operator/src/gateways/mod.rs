@@ -17,13 +17,11 @@ mod thinking;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
-use crate::outline::Pod;
 use crate::plan;
-use crate::service::labels;
+use crate::pods::Pod;
 use crate::{Context, clock};
 use address::Book;
 use futures::future::join_all;
-use kube::ResourceExt;
 use link::{Link, Reading, Role, Target};
 use mind::{Basis, Found, PoolMind};
 use observed::Observed;
@@ -94,19 +92,18 @@ pub(crate) fn targets(pods: &[Arc<Pod>], book: &Book) -> BTreeMap<Key, Vec<Targe
 }
 
 fn target(pod: &Pod, book: &Book) -> Option<Target> {
-    let role = match pod.labels().get(labels::ROLE)?.as_str() {
+    let role = match pod.role.as_deref()? {
         "gateway" => Role::Gateway,
         "fragment" => Role::Fragment,
         _ => return None,
     };
-    let runs = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
-    if !runs || pod.metadata.deletion_timestamp.is_some() {
+    if !pod.runs || pod.leaves {
         return None;
     }
     Some(Target {
-        service: Key::new(pod.namespace()?, pod.labels().get(labels::SERVICE)?),
-        pod: pod.name_any(),
-        node: pod.annotations().get(labels::NODE)?.clone(),
+        service: Key::new(&*pod.key.namespace, pod.service.as_deref()?),
+        pod: pod.key.name.clone(),
+        node: pod.node.as_deref()?.to_owned(),
         address: book.control(pod)?,
         role,
     })
@@ -137,7 +134,8 @@ impl Round {
 /// Who looks after the gateways of a pool.
 #[derive(Debug, Default)]
 pub(crate) struct Follower {
-    links: BTreeMap<(Key, String), Link>,
+    /// Boxed, for half of such a map is room for more.
+    links: BTreeMap<(Key, String), Box<Link>>,
     mind: Option<PoolMind>,
     /// What the mind was made of, or could not be.
     basis: Basis,
@@ -203,7 +201,7 @@ impl Follower {
             if !self.links.contains_key(&key)
                 && let Some(connector) = connector()
             {
-                self.links.insert(key, Link::new(target.clone(), connector));
+                self.links.insert(key, Box::new(Link::new(target.clone(), connector)));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How far the Jobs of a measurement are. Pure.
 
-use crate::outline::{Job, Pod};
+use crate::outline::Job;
+use crate::pods::Pod;
 use crate::service::labels;
 use k8s_openapi::api::core::v1::ContainerStatus;
 use kube::ResourceExt;
@@ -77,7 +78,7 @@ pub fn wait(attempt: u32, at: i64, now: i64) -> Option<Duration> {
 
 /// What is wrong with a pod of a Job, as far as its status tells.
 pub fn trouble(pod: &Pod) -> Option<Trouble> {
-    let status = pod.status.as_ref()?;
+    let status = pod.measures.as_ref()?;
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     if let Some(trouble) = containers.filter_map(of_container).next() {
         return Some(trouble);

@@ -6,7 +6,8 @@ use super::numbers::{self, Numbers};
 use super::{ASK_EVERY, Brought, LOOK_EVERY, Note, being_measured, build, lock, node_of};
 use crate::cache::Key;
 use crate::controller::Failure;
-use crate::outline::{Job, Pod};
+use crate::outline::Job;
+use crate::pods::Pod;
 use crate::service::labels;
 use crate::{Context, clock, identity};
 use api::EENNModel;
@@ -61,8 +62,7 @@ pub(super) async fn look_at(context: &Context, model: &EENNModel, job: &Job) -> 
         lock(&context.measuring.troubles).insert(Key::of(job), message);
     }
     let book = context.addresses.now();
-    let runs = |pod: &&Arc<Pod>| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
-    let Some(address) = pods.iter().find(runs).and_then(|pod| book.control(pod)) else { return Ok(seen) };
+    let Some(address) = pods.iter().find(|pod| pod.runs).and_then(|pod| book.control(pod)) else { return Ok(seen) };
     let name = identity::model_name(&model.name_any(), &model.namespace().unwrap_or_default());
     let Some(connector) = context.identity.connector_to(&name) else { return Ok(seen) };
     let client = ResultClient::new(address, Some(connector));
@@ -138,6 +138,6 @@ async fn store(context: &Context, model: &EENNModel, status: &EENNModelStatus, t
 pub(super) fn pods_of(context: &Context, job: &Job) -> Vec<Arc<Pod>> {
     let name = job.name_any();
     let mut pods = context.caches.pods.within(&job.namespace().unwrap_or_default());
-    pods.retain(|pod| pod.labels().get(labels::WORKLOAD) == Some(&name));
+    pods.retain(|pod| pod.workload.as_deref() == Some(&name));
     pods
 }

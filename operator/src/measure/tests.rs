@@ -3,6 +3,7 @@ use super::known::{self, Missing};
 use super::numbers::{Numbers, numbers};
 use super::place::{Place, choose};
 use super::*;
+use crate::outline;
 use crate::pool::survey::survey;
 use crate::service::build::Operator;
 use api::DevicePool;
@@ -345,7 +346,9 @@ fn attempts_become_rarer() {
 #[test]
 fn what_is_wrong_with_a_pod_is_told() {
     let told = |status: Value| {
-        trouble(&read(json!({ "metadata": {}, "status": status }))).map(|trouble| (trouble.reason, trouble.message))
+        let labels = json!({ labels::MODEL: "fashion-mnist" });
+        let pod: outline::Pod = read(json!({ "metadata": { "labels": labels }, "status": status }));
+        trouble(&pod.into()).map(|trouble| (trouble.reason, trouble.message))
     };
     let container = |state: Value| json!({ "name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
     let waits = |reason: &str| container(json!({ "waiting": { "reason": reason, "message": "why" } }));

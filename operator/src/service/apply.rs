@@ -9,7 +9,6 @@ use crate::clock;
 use crate::cluster::MANAGER;
 use crate::controller::Failure;
 use crate::head::{Head, Rollout};
-use crate::pods;
 use crate::room::{self, Pods};
 use api::EENNService;
 use futures::future;
@@ -307,10 +306,12 @@ pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
             fragments_ready &= role != "fragment";
             let name = desired.name_any();
-            let pod = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
-            let pod =
-                pod.iter().filter(|pod| pods::workload(pod) == Some(name.as_str())).find_map(|pod| pods::trouble(pod));
-            let why = pod.map(str::to_owned).or_else(|| Some(there?.status.trouble.as_deref()?.to_owned()));
+            let pods = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
+            let mut pods = pods.iter().filter(|pod| pod.workload.as_deref() == Some(name.as_str()));
+            let why = pods
+                .find_map(|pod| pod.trouble.as_deref())
+                .map(str::to_owned)
+                .or_else(|| Some(there?.status.trouble.as_deref()?.to_owned()));
             stuck |= why.is_some();
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             waiting.push(format!("{role} on {node} ({name}){why}"));
