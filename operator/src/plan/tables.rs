@@ -76,3 +76,24 @@ fn parse(config_map: &ConfigMap, key: &str) -> Result<Table, String> {
     let (table, _) = api::exit_table::parse(Path::new(&path), &bytes.0).map_err(|error| error.to_string())?;
     Ok(Table { table, hash: crate::service::labels::hash_of(&bytes.0) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(label: u16, hash: &str) -> Table {
+        let table = ExitTable::new(1, vec![0.5], vec![0], vec![label]).expect("it has a sample");
+        Table { table, hash: hash.to_owned() }
+    }
+
+    #[test]
+    fn tables_of_equal_content_are_kept_once() {
+        let place = |namespace: &str| (Key::new(namespace, "fashion-mnist"), "exit-table.safetensors".to_owned());
+        let mut tables = BTreeMap::new();
+        tables.insert(place("broken"), (Some(1), Err("there is no ConfigMap".to_owned())));
+        let first = one_of(&tables, table(0, "a"));
+        tables.insert(place("edge"), (Some(2), Ok(Arc::clone(&first))));
+        assert!(Arc::ptr_eq(&first, &one_of(&tables, table(0, "a"))));
+        assert!(!Arc::ptr_eq(&first, &one_of(&tables, table(1, "b"))), "another file");
+    }
+}

@@ -14,7 +14,7 @@ use api::EENNService;
 use futures::future;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -281,19 +281,26 @@ where
 /// Kinds whose names have a hash of what they are for, so that they are nobody else's.
 const OURS_ALONE: [&str; 3] = ["Deployment", "ConfigMap", "PodDisruptionBudget"];
 
-/// Lets go of an object that turns out to have been there before: somebody else has fields of it as well.
+/// Lets go of an object that turns out to have been there before.
 async fn give_back<K>(context: &Context, api: &Api<K>, there: &PartialObjectMeta<K>) -> Result<(), Failure>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let managers = there.metadata.managed_fields.iter().flatten().filter_map(|one| one.manager.as_deref());
-    let others = managers.filter(|manager| *manager != MANAGER).count();
     // One of ours that the watch has not told of.
-    if others == 0 || context.applied.knows(there) {
+    if context.applied.knows(there) || !is_of_others(there) {
         return Ok(());
     }
     context.cluster.release(api, &there.name_any()).await?;
     Err(Failure::Taken { kind: K::kind(&()).into_owned(), name: there.name_any() })
+}
+
+/// Whether somebody else has made an object that fields were set in: they have fields of it as well. A ServiceAccount may be there without
+/// any that the API server would put down to them; then it is older than our first.
+fn is_of_others<K: Resource<DynamicType = ()>>(there: &PartialObjectMeta<K>) -> bool {
+    let mut managers = there.metadata.managed_fields.iter().flatten();
+    let made = there.metadata.creation_timestamp.as_ref().filter(|_| K::kind(&()) == "ServiceAccount");
+    let is_later = |one: &ManagedFieldsEntry| Some(one.time.as_ref()?.0 > made?.0);
+    managers.any(|one| one.manager.as_deref() != Some(MANAGER) || is_later(one) == Some(true))
 }
 
 /// Whose pods are ready.
@@ -330,6 +337,8 @@ fn is_ready(there: &Rollout, desired: &Deployment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+    use serde_json::json;
 
     #[test]
     fn old_deployments_are_drained_for_half_a_minute_each() {
@@ -341,5 +350,24 @@ mod tests {
         // Needed again, and then not.
         assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
         assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+    }
+
+    #[test]
+    fn what_was_there_before_is_of_others() {
+        fn check<K: Resource<DynamicType = ()>>(managers: &[(&str, &str)], of_others: bool) {
+            let managers = managers.iter().map(|(name, time)| json!({ "manager": name, "time": time }));
+            let metadata = json!({
+                "creationTimestamp": "2026-01-01T00:00:05Z", "managedFields": managers.collect::<Vec<_>>(),
+            });
+            let there = serde_json::from_value(json!({ "metadata": metadata })).expect("it is metadata");
+            assert_eq!(is_of_others::<K>(&there), of_others, "{managers:?}", managers = there.metadata.managed_fields);
+        }
+        let (then, later) = ("2026-01-01T00:00:05Z", "2026-01-01T00:00:06Z");
+        check::<ServiceAccount>(&[(MANAGER, then)], false);
+        check::<ServiceAccount>(&[(MANAGER, later)], true);
+        check::<ServiceAccount>(&[(MANAGER, then), ("kubectl", later)], true);
+        check::<Service>(&[(MANAGER, later)], false);
+        check::<Service>(&[("kubectl", then), (MANAGER, later)], true);
+        check::<Service>(&[], false);
     }
 }

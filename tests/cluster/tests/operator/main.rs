@@ -7,6 +7,7 @@ mod gateways;
 mod leaders;
 mod measurements;
 mod mutation;
+mod neighbours;
 mod outages;
 mod places;
 mod processes;
@@ -38,7 +39,6 @@ const TESTS: &[Test] = &[
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
     ("a_service_made_again_is_planned_again", a_service_made_again_is_planned_again),
-    ("what_others_have_made_is_left_alone", what_others_have_made_is_left_alone),
     ("what_is_paused_is_left_alone_and_says_so", what_is_paused_is_left_alone_and_says_so),
     ("what_a_model_does_not_say_is_measured", measurements::what_a_model_does_not_say_is_measured),
     ("a_class_without_speed_is_measured", measurements::a_class_without_speed_is_measured),
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         failpoints::TESTS,
         faults::TESTS,
         mutation::TESTS,
+        neighbours::TESTS,
         rights::TESTS,
         telemetry::TESTS,
     ]
@@ -263,36 +264,5 @@ fn a_service_made_again_is_planned_again() -> anyhow::Result<()> {
     scene.until("its plans are gone", || scene.names("eennplans").is_ok_and(|names| names.is_empty()))?;
     std::thread::sleep(Duration::from_secs(2));
     scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")
-}
-
-fn what_others_have_made_is_left_alone() -> anyhow::Result<()> {
-    let scene = Scene::new()?;
-    let _operator = scene.operator("operator", &["--no-leader-election"])?;
-    scene.kubectl(&["-n", NAMESPACE, "create", "service", "clusterip", "camera", "--tcp=80:80"])?;
-    scene.kubectl(&[
-        "-n",
-        NAMESPACE,
-        "create",
-        "secret",
-        "generic",
-        "camera-certificates",
-        "--from-literal=password=x",
-    ])?;
-    scene.apply_all()?;
-    for (kind, name) in [("secret", "camera-certificates"), ("service", "camera")] {
-        scene.wait_for(SERVICE, "Placed", "False", "NotApplied")?;
-        scene.until("it says what is in the way", || {
-            let said = scene.condition(SERVICE, "Placed").map(|(_, _, message)| message.to_lowercase());
-            said.is_ok_and(|said| said.contains(&format!("{kind} {name} is there already")))
-        })?;
-        let there = scene.get(&format!("{kind}/{name}"))?;
-        ensure!(there["metadata"]["ownerReferences"].is_null(), "{there:#}");
-        ensure!(
-            there["data"]["tls.key"].is_null() && there["spec"]["selector"]["eenn.dev/service"].is_null(),
-            "{there:#}"
-        );
-        scene.kubectl(&["-n", NAMESPACE, "delete", kind, name])?;
-    }
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
