@@ -5,6 +5,8 @@
 //! * Four cumulative sums ([`crate::Cusum`]) look for **drift**: a rate twice or half as high, quickly, and one a quarter higher or
 //!   a fifth lower, patiently. On an alarm the estimate starts anew with what came since the likeliest time of the change.
 //! * The rate tested against is not the estimate but the end of an interval around it that is nearer to the alarm: a young estimate makes the tests slower instead of making them cry wolf.
+//!   Tests for twice and half the rate leave out what came since the sum began to rise, which may be after a change already, and take a forecast
+//!   ([`Detector::expecting`]) for twenty minutes of arrivals, as long as what was counted agrees with it.
 //! * A surge or lull that **returns** to where it came from within [`DetectorOptions::burst_limit`] was a burst: the drift
 //!   is withdrawn, and the source is described by two phases ([`TwoPhases`]), with the excursion as a visit to the other one.
 //!   From then on the sums test likelihoods of that description, so that the next such burst is no news.
@@ -39,14 +41,16 @@ struct Target {
     /// Standard deviations by which the rate tested against lies off the estimate. An error of the estimate makes false
     /// alarms more frequent the more, the smaller the change that is looked for.
     caution: f64,
+    /// Whether seconds count: then a forecast does, too, and what came since the sum began to rise does not.
+    urgent: bool,
 }
 
 /// Doublings get most of the false alarms, since they hurt most and have a stated delay.
 const TESTS: [Target; 4] = [
-    Target { factor: 2.0, share: 0.6, caution: 1.5 },
-    Target { factor: 0.5, share: 0.1, caution: 1.5 },
-    Target { factor: 1.25, share: 0.1, caution: 3.0 },
-    Target { factor: 0.8, share: 0.1, caution: 3.0 },
+    Target { factor: 2.0, share: 0.6, caution: 2.0, urgent: true },
+    Target { factor: 0.5, share: 0.1, caution: 2.0, urgent: true },
+    Target { factor: 1.25, share: 0.1, caution: 3.0, urgent: false },
+    Target { factor: 0.8, share: 0.1, caution: 3.0, urgent: false },
 ];
 /// The same for the test on scale.
 const SCALE_SHARE: f64 = 0.1;
@@ -110,6 +114,8 @@ pub struct Surge {
 #[derive(Debug, Clone)]
 pub struct Detector {
     options: DetectorOptions,
+    /// Arrivals per second, from elsewhere.
+    forecast: Option<f64>,
     /// Since the last change.
     regime: Regime,
     model: Model,
@@ -146,6 +152,7 @@ impl Detector {
     pub fn new(options: DetectorOptions) -> Self {
         Self {
             options,
+            forecast: None,
             regime: Regime::default(),
             model: POISSON,
             tests: fresh_tests(Phase(0.0)),
@@ -155,6 +162,11 @@ impl Detector {
             origin: None,
             reading: 0.0,
         }
+    }
+
+    /// With a forecast of the rate (ignored unless finite and above 0), which must not come from these arrivals: changes from it are found sooner.
+    pub fn expecting(self, rate: f64) -> Self {
+        Self { forecast: Some(rate).filter(|rate| *rate > 0.0 && rate.is_finite()), ..self }
     }
 
     /// Counts the arrivals of the next `seconds` (ignored unless finite and above 0).
@@ -205,11 +217,16 @@ impl Detector {
     fn test(&mut self, arrivals: f64, seconds: f64) -> Option<usize> {
         let budget = self.options.false_alarms_per_day;
         let mut alarm = None;
-        for (index, Target { factor, share, caution }) in TESTS.into_iter().enumerate() {
+        for (index, Target { factor, share, caution, urgent }) in TESTS.into_iter().enumerate() {
             let test = &mut self.tests[index];
             let h = match &self.model {
                 Model::Plain { dispersion, .. } => {
-                    let rate = self.regime.cautious(*dispersion, factor > 1.0, caution) / dispersion;
+                    let since = Regime { arrivals: test.sum.arrivals(), seconds: test.sum.seconds() };
+                    let known = match urgent {
+                        true => self.regime.without(since).backed_by(self.forecast, *dispersion),
+                        false => self.regime,
+                    };
+                    let rate = known.cautious(*dispersion, factor > 1.0, caution) / dispersion;
                     if rate <= 0.0 {
                         continue;
                     }

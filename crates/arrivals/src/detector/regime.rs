@@ -27,6 +27,21 @@ impl Regime {
         RateEstimate::new(self.arrivals, self.seconds, dispersion)
     }
 
+    /// With a forecast of the rate that nothing speaks against.
+    pub(super) fn backed_by(mut self, forecast: Option<f64>, dispersion: f64) -> Self {
+        /// As good as so many seconds of arrivals.
+        const WORTH: f64 = 1200.0;
+        /// Standard deviations of what was counted.
+        const AGREES: f64 = 2.0;
+        if let Some(rate) = forecast {
+            let expected = rate * self.seconds;
+            if (self.arrivals - expected).abs() <= AGREES * (expected * dispersion).sqrt() {
+                self.add(rate * WORTH, WORTH);
+            }
+        }
+        self
+    }
+
     /// The rate to test against.
     pub(super) fn cautious(self, dispersion: f64, upwards: bool, caution: f64) -> f64 {
         let count = self.arrivals / dispersion;

@@ -108,8 +108,16 @@ fn measure_false_alarms_at_500_per_second() {
 
 /// Seconds from a change until the drift is reported, one per seed, sorted.
 fn delays(from: f64, to: f64, warm: f64, reading: f64, seeds: u64) -> Vec<f64> {
+    delays_with(None, (from, to), warm, reading, seeds)
+}
+
+/// The same with a forecast.
+fn delays_with(forecast: Option<f64>, (from, to): (f64, f64), warm: f64, reading: f64, seeds: u64) -> Vec<f64> {
     let delay = |seed| {
         let mut watch = Watch::new(seed);
+        if let Some(rate) = forecast {
+            watch.detector = watch.detector.expecting(rate);
+        }
         watch.run(from, warm, reading);
         watch.run(to, 1e4 / to.clamp(1.0, 20.0), reading).first().map_or(f64::INFINITY, |(at, _)| *at)
     };
@@ -136,29 +144,47 @@ fn a_doubling_is_found_in_time() {
 }
 
 #[test]
+fn a_doubling_is_found_in_time_after_a_minute_of_arrivals() {
+    // Of 4,000 seeds 0.75 % are later with a forecast, and 2.65 % without; one that is wrong must not make it worse.
+    for (forecast, late) in [(Some(20.0), 10), (None, 19), (Some(16.0), 19), (Some(24.0), 19)] {
+        let found = delays_with(forecast, (20.0, 40.0), 60.0, 0.5, 400);
+        let later = found.iter().filter(|delay| **delay > 5.0).count();
+        assert!(later <= late, "{later} of 400 with {forecast:?}");
+    }
+    // What came after the change is no part of what is tested against, or it would never be found.
+    let found = delays(5.0, 10.0, 60.0, 0.5, 400);
+    assert!(found[399] <= 120.0, "{:?}", &found[390..]);
+}
+
+#[test]
 #[ignore = "the table of docs/design/drift.md"]
 fn measure_delays() {
-    for (from, to, warm) in [
-        (1.0, 2.0, 20_000.0),
-        (5.0, 10.0, 4000.0),
-        (20.0, 40.0, 1200.0),
-        (100.0, 200.0, 1200.0),
-        (500.0, 1000.0, 600.0),
-        (20.0, 120.0, 30.0),
-        (20.0, 40.0, 30.0),
-        (1.0, 0.5, 20_000.0),
-        (20.0, 10.0, 1200.0),
-        (500.0, 250.0, 600.0),
-        (1.0, 1.3, 20_000.0),
-        (20.0, 26.0, 1200.0),
-        (500.0, 650.0, 600.0),
-        (20.0, 0.0001, 1200.0),
+    for (from, to, warm, forecast) in [
+        (1.0, 2.0, 20_000.0, None),
+        (5.0, 10.0, 4000.0, None),
+        (20.0, 40.0, 1200.0, None),
+        (100.0, 200.0, 1200.0, None),
+        (500.0, 1000.0, 600.0, None),
+        (20.0, 120.0, 30.0, None),
+        (20.0, 40.0, 30.0, None),
+        (20.0, 40.0, 30.0, Some(20.0)),
+        (20.0, 40.0, 60.0, None),
+        (20.0, 40.0, 60.0, Some(20.0)),
+        (5.0, 10.0, 60.0, None),
+        (5.0, 10.0, 60.0, Some(5.0)),
+        (1.0, 0.5, 20_000.0, None),
+        (20.0, 10.0, 1200.0, None),
+        (500.0, 250.0, 600.0, None),
+        (1.0, 1.3, 20_000.0, None),
+        (20.0, 26.0, 1200.0, None),
+        (500.0, 650.0, 600.0, None),
+        (20.0, 0.0001, 1200.0, None),
     ] {
         for reading in [0.25, 1.0] {
-            let found = delays(from, to, warm, reading, 1000);
+            let found = delays_with(forecast, (from, to), warm, reading, 1000);
             let mean = found.iter().sum::<f64>() / 1000.0;
             println!(
-                "{from} -> {to} warm {warm} every {reading}: mean {mean:.2} s, median {:.2}, 99 % {:.2}, most {:.2}; mean arrivals {:.0}, 99 % {:.0}",
+                "{from} -> {to} warm {warm} forecast {forecast:?} every {reading}: mean {mean:.2} s, median {:.2}, 99 % {:.2}, most {:.2}; mean arrivals {:.0}, 99 % {:.0}",
                 found[500],
                 found[990],
                 found[999],

@@ -43,7 +43,11 @@ impl DriftLoop {
                 .iter()
                 .filter_map(|gateway| Some((gateway.replica.as_str(), gateway.sources.get(name)?.arrived)));
             let Some(increment) = track.meter.read(now, counters) else { continue };
-            let detector = track.detector.get_or_insert_with(|| Detector::new(self.options.arrivals));
+            let planned = self.planned.services[index].sources.iter().filter(|source| source.name == *name);
+            let forecast: f64 = planned.map(|source| source.rate.get()).sum();
+            // Once there is a detector, plans follow what it says: they are no news to it.
+            let new = || Detector::new(self.options.arrivals).expecting(forecast);
+            let detector = track.detector.get_or_insert_with(new);
             let Some(change) = detector.observe(increment.count, increment.seconds) else { continue };
             news = true;
             self.events.push(event_of(service, name, change));
