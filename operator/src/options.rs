@@ -66,6 +66,10 @@ pub struct Options {
     #[arg(long, hide = true, default_value_t = crate::service::apply::DRAIN.as_secs(), value_name = "SECONDS")]
     pub drain_seconds: u64,
 
+    /// Old fragments stay for so long, in seconds, where a gateway that takes requests cannot be asked whether it still needs them
+    #[arg(long, default_value_t = crate::service::apply::UNHEARD.as_secs(), value_name = "SECONDS")]
+    pub unheard_seconds: u64,
+
     /// End right after so many successful writes: for tests of what holds when an operator dies between two of them
     #[arg(long, hide = true, value_name = "COUNT")]
     pub end_after_writes: Option<NonZeroU64>,

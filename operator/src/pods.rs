@@ -30,6 +30,8 @@ pub struct Pod {
     pub ip: Option<IpAddr>,
     /// Whether its containers run.
     pub runs: bool,
+    /// Whether Services send requests to it.
+    pub ready: bool,
     /// Whether it is being deleted.
     pub leaves: bool,
     /// What keeps it from running; `None` where nothing does, or it is on its way.
@@ -54,6 +56,7 @@ impl From<outline::Pod> for Pod {
             node: pod.metadata.annotations.as_ref().and_then(|all| Some(all.get(labels::NODE)?.as_str().into())),
             ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
             runs: status.phase.as_deref() == Some("Running"),
+            ready: status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True"),
             leaves: pod.metadata.deletion_timestamp.is_some(),
             trouble: found(&status).map(|text| text.chars().take(LONGEST).collect::<String>().into()),
             measures: model.is_some().then(|| Box::new(status)),
@@ -132,15 +135,16 @@ mod tests {
             serde_json::from_value::<outline::Pod>(pod).expect("it is a pod").into()
         };
         let serves = json!({ labels::SERVICE: "camera", labels::ROLE: "gateway", labels::WORKLOAD: "camera-g" });
-        let one = pod(serves, json!({ "phase": "Running", "podIP": "fd00::7" }));
+        let ready = json!([{ "type": "Ready", "status": "True" }]);
+        let one = pod(serves, json!({ "phase": "Running", "podIP": "fd00::7", "conditions": ready }));
         assert_eq!(one.key, Key::new("edge", "camera-1"));
         let texts = [&one.service, &one.role, &one.workload, &one.model, &one.node].map(Option::as_deref);
         assert_eq!(texts, [Some("camera"), Some("gateway"), Some("camera-g"), None, Some("pi")]);
         assert_eq!(one.ip, "fd00::7".parse().ok());
-        assert!(one.runs && one.leaves);
+        assert!(one.runs && one.ready && one.leaves);
         let status = json!({ "phase": "Failed", "reason": "Evicted" });
         let measures = pod(json!({ labels::MODEL: "fashion" }), status.clone());
         assert_eq!(measures.measures.map(|kept| json!(*kept)), Some(status));
-        assert!(!measures.runs);
+        assert!(!measures.runs && !measures.ready);
     }
 }

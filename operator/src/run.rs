@@ -123,7 +123,10 @@ async fn work(
         operator_name: options.name.clone(),
         runtime_image: options.runtime_image.clone(),
         applied: Default::default(),
-        drains: Drains::lasting(Duration::from_secs(options.drain_seconds)),
+        drains: Drains::lasting(
+            Duration::from_secs(options.drain_seconds),
+            Duration::from_secs(options.unheard_seconds),
+        ),
         plan_notes: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),

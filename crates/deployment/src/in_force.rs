@@ -54,10 +54,11 @@ fn policy_of(service: &ServicePlan, spec: &EENNPlanSpec) -> Result<Policy, Refus
     let document: PolicyDocument = serde_json::from_str(&spec.policy).map_err(|error| wrong(&error))?;
     let segments = service.resolved.model.model.cuts.len() + 1;
     let read = policy::read(&document, service.exits.len(), segments).map_err(|error| wrong(&error))?;
-    let names = |policy: &Policy| policy.chains.iter().map(|chain| chain.name.clone()).collect::<Vec<_>>();
-    let chains: Vec<String> = service.resolved.chains.iter().map(|chain| chain.name.clone()).collect();
-    if names(&read.policy) != chains {
-        return Err(wrong(&format_args!("its chains are not {}", chains.join(", "))));
+    // Under the same name a chain may be cut elsewhere by now.
+    let chains = service.resolved.initial_policy().chains;
+    if read.policy.chains != chains {
+        let names: Vec<&str> = chains.iter().map(|chain| chain.name.as_str()).collect();
+        return Err(wrong(&format_args!("its chains are not {}, cut as they are now", names.join(", "))));
     }
     Ok(read.policy)
 }

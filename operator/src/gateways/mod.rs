@@ -280,16 +280,18 @@ impl Follower {
             tracing::info!("{message}");
         }
         context.metrics.replanned(found.renewed.len());
+        let mut failure = None;
         for renewed in found.renewed {
-            self.store(context, renewed).await?;
+            // One that is refused keeps no other from its new policy.
+            failure = self.store(context, renewed).await.err().or(failure);
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     async fn store(&mut self, context: &Context, renewed: mind::Renewed) -> Result<(), Failure> {
         let Some(service) = context.caches.services.get(&renewed.service) else { return Ok(()) };
-        let stored = plan::renew(context, &service, renewed.spec).await?;
-        if let (Some((mark, generation)), Some(mind)) = (stored, &mut self.mind) {
+        let (mark, generation) = plan::renew(context, &service, renewed.spec).await?;
+        if let Some(mind) = &mut self.mind {
             mind.stored(&renewed.service, generation);
             self.basis.add(renewed.service, mark);
         }

@@ -3,7 +3,7 @@
 use crate::cache::Key;
 use api::EENNPlan;
 use api::status::Metrics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use wire::document::PolicyVersion;
 
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub version: PolicyVersion,
     /// One per node with gateways, as JSON.
     pub policies: BTreeMap<String, Arc<str>>,
+    /// Deployments of the fragments that they send jobs to, in order.
+    pub fragments: Vec<Box<str>>,
 }
 
 /// What a gateway has said.
@@ -85,13 +87,13 @@ struct Entry {
 pub struct Standings(Mutex<BTreeMap<Key, Entry>>);
 
 impl Standings {
-    /// What gateways of a service should follow from now on. With another placement only once its fragments are ready: until
-    /// then jobs go on where they went.
+    /// What gateways of a service should follow from now on. With other fragments only once these are ready: until then jobs go on where they
+    /// went.
     pub fn want(&self, service: &Key, wanted: Wanted, fragments_ready: bool, now: f64) {
         let mut entries = self.entries();
         let entry = entries.entry(service.clone()).or_default();
-        let same_chains = |before: &Wanted| before.plan.spec.chains == wanted.plan.spec.chains;
-        if !fragments_ready && !entry.wanted.as_ref().is_some_and(same_chains) {
+        let has_all = |before: &Wanted| wanted.fragments.iter().all(|one| before.fragments.contains(one));
+        if !fragments_ready && !entry.wanted.as_ref().is_some_and(has_all) {
             return;
         }
         if entry.wanted.as_ref().is_none_or(|before| before.version != wanted.version) {
@@ -167,13 +169,17 @@ impl Standings {
         self.entries().get(service).map_or(Following::NotAsked, |entry| entry.following(now))
     }
 
-    /// Whether a gateway that is there still follows an older policy: what that one needs must stay.
-    pub fn lags(&self, service: &Key, now: f64) -> bool {
+    /// Whether a gateway that takes requests may still follow an older policy: what that one needs must stay. `ready`: pods that take requests. One of
+    /// these that cannot be asked counts for `patience` seconds after the change.
+    pub fn lags(&self, service: &Key, ready: &BTreeSet<String>, patience: f64, now: f64) -> bool {
         let entries = self.entries();
         let Some(entry) = entries.get(service) else { return false };
         let Some(wanted) = &entry.wanted else { return false };
-        let present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
-        present.into_iter().any(|heard| heard.version != wanted.version)
+        let heard = |pod: &String| entry.gateways.get(pod).and_then(Option::as_ref);
+        let follows = |pod: &String| heard(pod).is_some_and(|heard| heard.version == wanted.version);
+        let mut present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
+        present.any(|heard| heard.version != wanted.version)
+            || (now - entry.since < patience && !ready.iter().all(follows))
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
@@ -241,12 +247,22 @@ mod tests {
             },
         });
         let plan = Arc::new(serde_json::from_value(plan).expect("it is a plan"));
-        Wanted { pool: Key::new("", "edge"), plan, version: version(generation), policies: BTreeMap::new() }
+        Wanted {
+            pool: Key::new("", "edge"),
+            plan,
+            version: version(generation),
+            policies: BTreeMap::new(),
+            fragments: vec![node.into()],
+        }
     }
 
     fn said(at: f64, generations: &[(&str, Option<u64>)]) -> BTreeMap<String, Option<Heard>> {
         let heard = |generation: Option<u64>| generation.map(|one| Heard { at, version: version(one) });
         generations.iter().map(|(pod, generation)| ((*pod).to_owned(), heard(*generation))).collect()
+    }
+
+    fn lags(standings: &Standings, now: f64) -> bool {
+        standings.lags(&Key::new("a", "camera"), &["x".to_owned()].into(), 30.0, now)
     }
 
     #[test]
@@ -300,15 +316,17 @@ mod tests {
         standings.want(&key, wanted(2, "pi"), false, 2.0);
         standings.heard(&key, said(3.0, &[("x", Some(1))]), None, 3.0);
         assert_eq!(standings.following(&key, 3.0), Following::Some(1, 1));
-        assert!(standings.lags(&key, 3.0));
+        assert!(lags(&standings, 3.0));
         standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("the disk is full".to_owned()), 20.0);
         standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("or so".to_owned()), 20.5);
         assert_eq!(standings.following(&key, 20.0), Following::None("the disk is full".to_owned()));
         standings.heard(&key, said(21.0, &[("x", Some(2))]), None, 21.0);
-        assert!(!standings.lags(&key, 21.0));
-        // One that is not there holds up nothing.
+        assert!(!lags(&standings, 21.0));
+        // One that says nothing any more, but takes requests, is waited for; not for ever.
         standings.want(&key, wanted(3, "pi"), true, 22.0);
-        assert!(standings.lags(&key, 22.0) && !standings.lags(&key, 60.0));
+        assert!(lags(&standings, 22.0) && lags(&standings, 51.0) && !lags(&standings, 52.0));
+        // One that takes none is not.
+        assert!(!standings.lags(&key, &BTreeSet::new(), 30.0, 51.0));
     }
 
     #[test]
@@ -319,7 +337,7 @@ mod tests {
         let ahead = Heard { at: 1.0, version: PolicyVersion { transitions: 4, generation: 6 } };
         assert!(standings.heard(&key, [("x".to_owned(), Some(ahead))].into(), None, 1.0), "it has to be overtaken");
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (5, 6));
-        assert!(standings.lags(&key, 1.0));
+        assert!(lags(&standings, 1.0));
         assert!(matches!(standings.following(&key, 20.0), Following::None(_)));
     }
 

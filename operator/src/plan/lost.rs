@@ -8,10 +8,19 @@ use api::{EENNModel, EENNPlan, EENNPlanSpec};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
-/// Stores policies without the nodes that are gone for all services whose jobs still go there. Whether there were any.
-pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Result<bool, Failure> {
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Whether there are new policies.
+    pub(super) any: bool,
+    /// One that could not be stored; those of other services are all the same.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Stores policies without the nodes that are gone for all services whose jobs still go there.
+pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
     let serving = serving(inputs);
-    let mut any = false;
+    let mut done = Done::default();
     for key in inputs.services.values() {
         let Some(service) = context.caches.services.get(key) else { continue };
         let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
@@ -19,11 +28,16 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Result<boo
         let model = crate::cache::Key::new(&key.namespace, service.spec.model_ref.name.as_str());
         let (Some(plan), Some(model)) = (in_force, context.caches.models.get(&model)) else { continue };
         if let Some(spec) = without(&plan, &model, &serving) {
-            renew(context, &service, spec).await?;
-            any = true;
+            match renew(context, &service, spec).await {
+                Ok(_) => done.any = true,
+                Err(failure) => {
+                    tracing::warn!(service = %key, "its policy without nodes that are gone is not stored: {failure}");
+                    done.failure = Some(failure);
+                }
+            }
         }
     }
-    Ok(any)
+    done
 }
 
 /// Nodes of the pool that are ready. Those that are cordoned go on serving.

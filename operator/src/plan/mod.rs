@@ -72,10 +72,17 @@ pub async fn reconcile(
     // Something may have come of it for each service that is there now, and not for one of that name before.
     let known = |key: &Key| context.caches.services.get(key).is_some_and(|one| context.plan_notes.of(&one).is_some());
     let tried = context.tried.is(&Key::of(&*pool), &hash) && inputs.services.values().all(known);
-    if tried || inputs.services.keys().all(is_current) {
+    if tried {
         return Ok(None);
     }
-    if lost::do_without(context, &inputs).await? {
+    if inputs.services.keys().all(is_current) {
+        // As it was before something that could not be planned for: what was said of that is no longer true.
+        let keys = inputs.services.values();
+        keys.filter(|key| soothe(context, key)).for_each(|key| services.add(key.clone()));
+        return Ok(None);
+    }
+    let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
+    if any {
         // Planned anew once these have come by the watch.
         return Ok(Some(AFTER_LOSS));
     }
@@ -89,7 +96,6 @@ pub async fn reconcile(
         settled(context, inputs, tables, &newest, reason, budget(waiting)).instrument(span.clone()).await;
     span.record("plans", thought.plans.len());
     drop(span);
-    let mut failure = None;
     for (name, key) in &inputs.services {
         let mut note = note(&thought, name);
         // One that was stored before another could not be stays: otherwise there would be one more with every try.
@@ -111,6 +117,13 @@ pub async fn reconcile(
     }
     context.tried.set(&Key::of(&*pool), hash);
     Ok(None)
+}
+
+/// Takes back what was said of a service that has the right plan. Whether there was something.
+fn soothe(context: &Context, key: &Key) -> bool {
+    let Some(service) = context.caches.services.get(key) else { return false };
+    let note = context.plan_notes.of(&service).filter(|note| note.trouble.is_some());
+    note.is_some_and(|note| context.plan_notes.set(&service, Note { trouble: None, ..note }))
 }
 
 /// The plan of a service, and why it has it in its own words.
@@ -193,9 +206,10 @@ fn made_for(plan: &EENNPlan) -> Option<&String> {
 
 fn reason(inputs: &Inputs, newest: &Newest) -> String {
     // Nothing of the names of others: they may be of other people.
-    match inputs.services.keys().all(|name| newest.contains_key(name)) {
-        true => "services, models, targets, nodes or the pool have changed".to_owned(),
-        false => "another service of the pool is new, and is planned with it".to_owned(),
+    match inputs.services.keys().filter(|name| newest.contains_key(*name)).count() {
+        0 => "nothing of the pool has a plan yet".to_owned(),
+        some if some < inputs.services.len() => "another service of the pool is new, and is planned with it".to_owned(),
+        _ => "services, models, targets, nodes or the pool have changed".to_owned(),
     }
 }
 
@@ -291,16 +305,25 @@ async fn store(
 
 /// Stores a plan with another policy for the placement in force, as the next of its service. Returns what tells it from others,
 /// and its generation.
-pub async fn renew(
-    context: &Context,
-    service: &EENNService,
-    spec: EENNPlanSpec,
-) -> Result<Option<(Mark, i64)>, Failure> {
+pub async fn renew(context: &Context, service: &EENNService, spec: EENNPlanSpec) -> Result<(Mark, i64), Failure> {
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let newest = plans.last();
     // It is for the same manifests as the newest, so that nothing is planned anew for them.
     let hash = newest.and_then(|newest| made_for(newest));
-    put(context, service, newest, spec, hash.map(String::as_str)).await.map(Some)
+    put(context, service, newest, spec, hash.map(String::as_str)).await
+}
+
+/// Stores a plan that somebody has approved after newer ones as the next of its service. It may be for other manifests than those of now: then these
+/// are planned for again, and what comes of it is proposed.
+pub async fn bring_back(
+    context: &Context,
+    service: &EENNService,
+    plan: &EENNPlan,
+    reason: String,
+) -> Result<(), Failure> {
+    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
+    let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
+    put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await.map(drop)
 }
 
 async fn put(

@@ -5,7 +5,8 @@
 use super::inputs::{Inputs, Kept};
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Deployment, Look, Models, cluster, with_services};
+use deployment::{Ask, Clock, Decided, Deployment, Found, Look, Models, Undecided, cluster, with_services};
+use domain::problem::Problem;
 use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,8 +197,7 @@ impl Thought {
         }
         let problem = deployment::problem(&deployed, models).map_err(|refused| refused.0)?;
         let in_force = in_force(&deployed, before.plans);
-        let found = deployment::decide(&problem, &deployed, &effort.ask, in_force.as_ref(), clock)
-            .map_err(|undecided| undecided.to_string())?;
+        let found = decided(&problem, &deployed, &effort.ask, in_force.as_ref(), clock)?;
         let predictions = deployment::predict(&problem, &found.plan, &effort.look);
         let decided =
             Decided { problem: &problem, deployment: &deployed, plan: &found.plan, predictions: &predictions };
@@ -215,6 +215,32 @@ impl Thought {
         }
         Ok(())
     }
+}
+
+/// Policies for all. A plan that the checker refuses is a mistake of the operator's, which must not keep a pool from planning: without the plan in force there is another search.
+fn decided(
+    problem: &Problem,
+    deployed: &Deployment,
+    ask: &Ask,
+    in_force: Option<&Plan>,
+    clock: Clock<'_>,
+) -> Result<Found, String> {
+    let wrong = |why: &str| tracing::error!("a plan was refused by the checker, please report it: {why}");
+    let found = match deployment::decide(problem, deployed, ask, in_force, clock) {
+        Err(Undecided::Wrong(why)) if in_force.is_some() => {
+            wrong(&why);
+            deployment::decide(problem, deployed, ask, None, clock)
+        }
+        found => found,
+    };
+    found.map_err(|undecided| match undecided {
+        // It names services of others.
+        Undecided::Wrong(why) => {
+            wrong(&why);
+            "the plan that was found is wrong, and is not used; the log of the operator says why".to_owned()
+        }
+        Undecided::Refused(refused) => refused.0,
+    })
 }
 
 /// The plan that services have now; `None` unless all of them have one for the chains that they are going to have.

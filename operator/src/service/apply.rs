@@ -25,6 +25,10 @@ use std::time::Duration;
 /// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// What gateways of before may need stays for so long where one that takes requests cannot be asked: that it cannot be reached from here does not mean
+/// that it serves nobody.
+pub const UNHEARD: Duration = Duration::from_secs(600);
+
 /// Time until gateways that follow an older policy are looked at again.
 const LAGGING: Duration = Duration::from_secs(5);
 
@@ -33,7 +37,7 @@ const LAGGING: Duration = Duration::from_secs(5);
 pub struct Standing {
     /// Deployments whose pods are ready, of how many.
     pub ready: (usize, usize),
-    /// Whether all fragments are.
+    /// Whether all fragments are that policies send jobs to.
     pub fragments_ready: bool,
     /// Those that are not: name of the node, and why if that is known.
     pub waiting: Vec<String>,
@@ -61,18 +65,19 @@ impl Standing {
 pub struct Drains {
     since: Mutex<BTreeMap<Key, BTreeMap<String, f64>>>,
     lasts: Duration,
+    unheard: Duration,
 }
 
 impl Default for Drains {
     fn default() -> Self {
-        Self::lasting(DRAIN)
+        Self::lasting(DRAIN, UNHEARD)
     }
 }
 
 impl Drains {
-    /// Each takes so long.
-    pub fn lasting(lasts: Duration) -> Self {
-        Self { since: Mutex::default(), lasts }
+    /// Each takes so long; `unheard`: how long gateways are waited for that cannot be asked.
+    pub fn lasting(lasts: Duration, unheard: Duration) -> Self {
+        Self { since: Mutex::default(), lasts, unheard }
     }
 
     /// A service is gone, and all with it.
@@ -107,18 +112,25 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
     let caches = &context.caches;
     let mut wanted: BTreeSet<String> = names(&children.config_maps);
     wanted.extend(names(&children.services));
-    let deployments = deployments(&children);
+    let (deployments, used) = (deployments(&children), children.used());
+    let (told, made) = match standing(context, &deployments, &used).fragments_ready {
+        true => (BTreeSet::new(), BTreeSet::new()),
+        false => waiting(context, service, &children),
+    };
+    let configuration = children.config_maps.iter().filter(|one| !told.contains(&one.name_any()));
+    let current = deployments.iter().copied().filter(|one| !made.contains(&one.name_any()));
+    let budgets = children.budgets.iter().filter(|one| !made.contains(&one.name_any()));
     // Configuration and certificates first: a pod would wait for them.
     let (account, policies, configuration, endpoints) = futures::join!(
         ensure(context, &caches.accounts, &children.account),
         ensure_all(context, &caches.network_policies, &children.network_policies),
-        ensure_all(context, &caches.config_maps, &children.config_maps),
+        ensure_all(context, &caches.config_maps, configuration),
         ensure_all(context, &caches.endpoints, &children.services),
     );
     account.and(policies).and(configuration).and(endpoints)?;
-    ensure_all(context, &caches.deployments, deployments.iter().copied()).await?;
-    ensure_all(context, &caches.budgets, &children.budgets).await?;
-    let mut standing = standing(context, &deployments);
+    ensure_all(context, &caches.deployments, current).await?;
+    ensure_all(context, &caches.budgets, budgets).await?;
+    let mut standing = standing(context, &deployments, &used);
     let key = Key::of(service);
     let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
     // Old pods serve until new ones do.
@@ -129,6 +141,29 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
         standing.crowded = if standing.in_the_way > 0 { crowded(context, service, &deployments) } else { None };
     }
     Ok(standing)
+}
+
+/// Gateways that must not be told yet what to follow, since the fragments are not ready, and those of them that must not even be made: there are some
+/// for the same node that serve meanwhile. One that starts follows its configuration at once, and takes requests.
+fn waiting(context: &Context, service: &EENNService, children: &Children) -> (BTreeSet<String>, BTreeSet<String>) {
+    let there = owned(&context.caches.deployments, service);
+    let prefix = format!("{}-g-", service.name_any());
+    let serves = |node: &str| {
+        let takes = |one: &Rollout| one.takes.as_ref().is_some_and(|(on, _)| **on == *node);
+        there.iter().any(|one| one.key.name.starts_with(&prefix) && takes(&one.status))
+    };
+    let (mut told, mut made) = (BTreeSet::new(), BTreeSet::new());
+    for gateway in &children.gateways {
+        let (name, node) = (gateway.name_any(), gateway.annotations().get(labels::NODE).map_or("", String::as_str));
+        let exists = there.iter().any(|one| one.key.name == name);
+        if exists || serves(node) {
+            told.insert(name.clone());
+        }
+        if !exists && serves(node) {
+            made.insert(name);
+        }
+    }
+    (told, made)
 }
 
 /// Those of fragments and gateways.
@@ -181,7 +216,9 @@ async fn clear(
         deployments.iter().map(|one| one.key.name.clone()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
     // A gateway that has not taken the new policy yet still sends jobs there.
-    if !drained.is_empty() && context.standings.lags(key, clock::now()) {
+    if !drained.is_empty()
+        && context.standings.lags(key, &taking(context, key), context.drains.unheard.as_secs_f64(), clock::now())
+    {
         return Ok(Some(LAGGING));
     }
     for deployment in deployments.iter().filter(|one| drained.contains(&one.key.name)) {
@@ -193,6 +230,18 @@ async fn clear(
     remove(context, service, &caches.endpoints, kept).await?;
     remove(context, service, &caches.budgets, |name| current.contains(name)).await?;
     Ok(again)
+}
+
+/// Gateways of a service that take requests.
+fn taking(context: &Context, service: &Key) -> BTreeSet<String> {
+    let pods = context.caches.pods.within(&service.namespace);
+    let taking = pods.iter().filter(|pod| {
+        pod.service.as_deref() == Some(&service.name)
+            && pod.role.as_deref() == Some("gateway")
+            && pod.ready
+            && !pod.leaves
+    });
+    taking.map(|pod| pod.key.name.clone()).collect()
 }
 
 /// Deletes those children whose names are not to be kept.
@@ -303,16 +352,16 @@ fn is_of_others<K: Resource<DynamicType = ()>>(there: &PartialObjectMeta<K>) -> 
     managers.any(|one| one.manager.as_deref() != Some(MANAGER) || is_later(one) == Some(true))
 }
 
-/// Whose pods are ready.
-pub fn standing(context: &Context, deployments: &[&Deployment]) -> Standing {
+/// Whose pods are ready. `used`: Deployments of the fragments that policies send jobs to.
+pub fn standing(context: &Context, deployments: &[&Deployment], used: &[Box<str>]) -> Standing {
     let (mut waiting, mut stuck, mut fragments_ready, mut pods_here) = (vec![], false, true, None);
     for desired in deployments {
         let there = context.caches.deployments.get(&Key::of(*desired));
         if !there.as_ref().is_some_and(|there| is_ready(&there.status, desired)) {
             let node = desired.annotations().get(labels::NODE).map_or("?", String::as_str);
             let role = desired.labels().get(labels::ROLE).map_or("pod", String::as_str);
-            fragments_ready &= role != "fragment";
             let name = desired.name_any();
+            fragments_ready &= !used.iter().any(|one| **one == *name);
             let pods = pods_here.get_or_insert_with(|| context.caches.pods.within(&Key::of(*desired).namespace));
             let mut pods = pods.iter().filter(|pod| pod.workload.as_deref() == Some(name.as_str()));
             let why = pods

@@ -38,6 +38,11 @@ impl Certified {
         self.0.lock().expect("nothing panics while it holds times").remove(service);
     }
 
+    /// Whether this process has given it one.
+    pub fn knows(&self, service: &Key) -> bool {
+        self.0.lock().expect("nothing panics while it holds times").contains_key(service)
+    }
+
     /// Whether it should be given its certificate now.
     pub fn is_due(&self, service: &Key, hash: &str, wait: Duration, now: f64) -> bool {
         let all = self.0.lock().expect("nothing panics while it holds times");
@@ -91,7 +96,8 @@ mod tests {
         certified.given(key.clone(), "x".to_owned(), 4440.0);
         assert!(certified.is_due(&key, "x", SOON, 4560.0));
         assert!(certified.is_due(&key, "y", AGAIN, 1.0));
+        assert!(certified.knows(&key));
         certified.forget(&key);
-        assert!(certified.is_due(&key, "x", AGAIN, 1.0));
+        assert!(!certified.knows(&key) && certified.is_due(&key, "x", AGAIN, 1.0));
     }
 }

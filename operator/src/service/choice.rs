@@ -1,5 +1,6 @@
 //! Which of the plans of a service is in force, and which waits for somebody. Pure.
 
+use super::labels;
 use api::status::ConditionStatus;
 use api::{EENNPlan, EENNService, PlannedChain, Planning};
 use kube::ResourceExt;
@@ -53,18 +54,31 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
     Choice { in_force, proposed, obsolete, newest_generation, unknown_approval }
 }
 
-/// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt.
+/// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt. Not one that was
+/// made for other manifests than the newest plan: then it was found out since that nothing has to move.
 fn proposed(in_force: &Arc<EENNPlan>, plans: &[Arc<EENNPlan>]) -> Option<Arc<EENNPlan>> {
     let since = plans.iter().find(|plan| plan.spec.chains == in_force.spec.chains)?.spec.generation;
     let other = |plan: &&Arc<EENNPlan>| plan.spec.chains != in_force.spec.chains && plan.spec.generation > since;
-    plans.iter().rev().find(other).filter(|plan| !was_in_force(plan)).cloned()
+    let made_for = |plan: &EENNPlan| plan.annotations().get(labels::INPUTS).cloned();
+    let now = made_for(plans.last()?);
+    plans.iter().rev().find(other).filter(|plan| !was_in_force(plan) && made_for(plan) == now).cloned()
 }
 
 /// Whether gateways have ever followed it, as far as its status says.
-fn was_in_force(plan: &EENNPlan) -> bool {
+pub(super) fn was_in_force(plan: &EENNPlan) -> bool {
     let conditions = plan.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
     let in_force = conditions.iter().find(|condition| condition.r#type == "InForce");
     in_force.is_some_and(|one| one.status == ConditionStatus::True || one.reason == "Superseded")
+}
+
+/// Why a plan that [`is_back`] is made anew.
+pub fn why_back(plan: &EENNPlan) -> String {
+    let name = plan.name_any();
+    if was_in_force(plan) {
+        format!("{name} is in force again")
+    } else {
+        format!("{name} was approved after newer plans")
+    }
 }
 
 /// Whether a plan is in force again after a newer one was. Gateways take what is newer only, so it has to be made anew.

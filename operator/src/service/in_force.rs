@@ -1,6 +1,6 @@
 //! Plans say whether gateways follow them.
 
-use super::choice::Choice;
+use super::choice::{self, Choice};
 use crate::Context;
 use crate::clock;
 use crate::conditions::{Finding, conditions};
@@ -33,8 +33,10 @@ fn status(plan: &EENNPlan, choice: &Choice, now: &str) -> EENNPlanStatus {
         )
     } else if is(&choice.proposed) {
         Finding::fails("InForce", "WaitsForApproval", "its placement waits for spec.approvedPlan of the service")
-    } else {
+    } else if choice::was_in_force(plan) {
         Finding::fails("InForce", "Superseded", "a newer plan is in force")
+    } else {
+        Finding::fails("InForce", "NotUsed", "it never was in force: another plan was made before anybody followed it")
     };
     let generation = plan.metadata.generation.unwrap_or_default();
     let before = plan.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();

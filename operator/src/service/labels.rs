@@ -11,6 +11,8 @@ pub const OPERATOR: &str = "eenn-operator";
 pub const SERVICE: &str = "eenn.dev/service";
 /// What pods do: `fragment` or `gateway`.
 pub const ROLE: &str = "eenn.dev/role";
+/// Of gateways: hash of the node whose sources they are for.
+pub const GATEWAY: &str = "eenn.dev/gateway";
 /// Which Deployment pods belong to.
 pub const WORKLOAD: &str = "eenn.dev/workload";
 /// The EENNModel that an object belongs to.

@@ -20,7 +20,7 @@ use crate::controller::Failure;
 use crate::gateways::standing::{Following, Wanted};
 use crate::{Context, plan};
 use api::status::ConditionStatus;
-use api::{EENNPlan, EENNPlanSpec, EENNService};
+use api::{EENNPlan, EENNService};
 use apply::Standing;
 use build::{Blueprint, Operator};
 use choice::Choice;
@@ -43,13 +43,15 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let paused = is_paused(&service);
     let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
     let choice = choice::choose(&service, &plans);
-    if let Some(plan) = choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
-        let reason = format!("{} is in force again", plan.name_any());
-        plan::renew(context, &service, EENNPlanSpec { reason, ..plan.spec.clone() }).await?;
-        // The new one comes by the watch.
-        return Ok(None);
-    }
-    let certified = certify(context, &service, &plans).await;
+    let back = match choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
+        Some(plan) => match plan::bring_back(context, &service, plan, choice::why_back(plan)).await {
+            // The new one comes by the watch.
+            Ok(()) => return Ok(None),
+            failed => failed,
+        },
+        None => Ok(()),
+    };
+    let certified = certify(context, &service, &plans).await.and(back);
     let found = references::find(context, &service);
     let brought = match (&found, certified) {
         // What runs goes on: a reference that is missing is seldom meant as "stop serving".
@@ -84,8 +86,14 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
 /// The certificates of a service that has a plan, whatever else there is: what runs needs them, also while it is paused or waits for
 /// somebody.
 async fn certify(context: &Context, service: &EENNService, plans: &[Arc<EENNPlan>]) -> Result<(), Failure> {
-    if plans.is_empty() {
+    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));
+    // While its pool is gone nobody knows whose it is: whoever has given it one goes on, and no other operator replaces that.
+    if plans.is_empty() || (pool.is_none() && !context.certified.knows(&Key::of(service))) {
         return Ok(());
+    }
+    // What was deleted while it was paused is missed at once.
+    if was_paused(service) && !is_paused(service) {
+        context.certified.forget(&Key::of(service));
     }
     let followed = matches!(context.standings.following(&Key::of(service), clock::now()), Following::Some(..));
     certified::certify(context, service, !followed, clock::now()).await
@@ -138,11 +146,13 @@ async fn bring(
     };
     let (key, children) = (Key::of(service), build::children(&blueprint));
     if paused {
-        return Ok(Some(apply::standing(context, &apply::deployments(&children))));
+        return Ok(Some(apply::standing(context, &apply::deployments(&children), &children.used())));
     }
     let policies = children.policies.iter().map(|(node, policy)| (node.clone(), in_words(policy))).collect();
+    let fragments = children.used();
     let standing = apply::apply(context, service, children).await?;
-    let wanted = Wanted { pool: Key::of(&*found.pool), plan: Arc::clone(plan), version: blueprint.version, policies };
+    let (pool, plan) = (Key::of(&*found.pool), Arc::clone(plan));
+    let wanted = Wanted { pool, plan, version: blueprint.version, policies, fragments };
     context.standings.want(&key, wanted, standing.fragments_ready, clock::now());
     Ok(Some(standing))
 }
@@ -155,6 +165,12 @@ fn in_words(policy: &PolicyDocument) -> Arc<str> {
 /// Whether users have stopped the operator from changing anything.
 pub fn is_paused(service: &EENNService) -> bool {
     service.annotations().get(labels::PAUSED).is_some_and(|value| value != "false")
+}
+
+/// Whether it was, when its status was last written.
+fn was_paused(service: &EENNService) -> bool {
+    let conditions = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    conditions.iter().any(|one| one.r#type == "Active" && one.status == ConditionStatus::False)
 }
 
 /// Whether a model can be planned with.

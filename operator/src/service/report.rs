@@ -133,7 +133,7 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(choice, standing));
     let ready = ready(&[&model, &planned, &placed], following, before);
-    vec![active(seen.paused), accepted, model, planned, placed, qos(choice), ready]
+    vec![active(seen.paused), accepted, model, planned, placed, qos(choice, found.target.is_some()), ready]
 }
 
 fn active(paused: bool) -> Finding {
@@ -149,7 +149,14 @@ fn active(paused: bool) -> Finding {
 
 fn planned(choice: &Choice, note: Option<String>) -> Finding {
     match (&choice.in_force, &choice.proposed, note) {
-        (Some(plan), _, None) => {
+        (Some(plan), Some(proposed), None) => {
+            let (name, proposed) = (plan.name_any(), proposed.name_any());
+            let message = format!(
+                "EENNPlan {name} is in force; {proposed} has another placement and waits for approval: set spec.approvedPlan to {proposed:?}"
+            );
+            Finding::holds("Planned", "ProposalWaits", message)
+        }
+        (Some(plan), None, None) => {
             Finding::holds("Planned", "Planned", format!("EENNPlan {} is in force", plan.name_any()))
         }
         (Some(plan), _, Some(note)) => {
@@ -204,8 +211,11 @@ fn way_out(standing: &Standing) -> String {
     }
 }
 
-fn qos(choice: &Choice) -> Finding {
+fn qos(choice: &Choice, has_target: bool) -> Finding {
     let Some(plan) = &choice.in_force else { return Finding::unknown("QoSMet", "NotPlanned", "there is no plan yet") };
+    if !has_target {
+        return Finding::holds("QoSMet", "NoTarget", "no QoSTarget is named: jobs are answered as well as they can be");
+    }
     if plan.spec.missed.is_empty() {
         return Finding::holds("QoSMet", "TargetsExpectedToBeKept", "all targets are expected to be kept");
     }

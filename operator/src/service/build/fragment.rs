@@ -36,6 +36,7 @@ pub fn build(blueprint: &Blueprint<'_>, fragment: &PlannedFragment) -> Built {
         volumes: vec![delivery.volume],
         fixed: config.clone(),
         replicas: 1,
+        labels: BTreeMap::new(),
     };
     let deployment = pod::deployment(blueprint, pod);
     let name = deployment.name_any();

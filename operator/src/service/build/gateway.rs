@@ -41,6 +41,7 @@ pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragmen
         init: None,
         volumes: vec![pod::scratch("state", "16Mi")],
         replicas,
+        labels: BTreeMap::from([(labels::GATEWAY.to_owned(), labels::hash(node))]),
     };
     let deployment = pod::deployment(blueprint, pod);
     let name = deployment.name_any();
@@ -55,9 +56,12 @@ pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragmen
         status: None,
     });
     let endpoint = labels::hash(node);
+    // Old pods and new ones alike: those of before serve until these do.
+    let mut of_node = labels::of_role(&blueprint.name(), "gateway");
+    of_node.insert(labels::GATEWAY.to_owned(), endpoint.clone());
     Built {
         config: configuration(blueprint, &name, config),
-        service: service(blueprint, &format!("{}-{endpoint}", blueprint.name()), selector(&name)),
+        service: service(blueprint, &format!("{}-{endpoint}", blueprint.name()), of_node),
         budget,
         deployment,
         policy: document.policy,

@@ -22,7 +22,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::document::{PolicyDocument, PolicyVersion};
 
 /// What is built from.
@@ -100,6 +100,26 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
     }
     children.services.push(gateway::front(blueprint));
     children
+}
+
+impl Children {
+    /// Deployments of the fragments that policies send jobs to, in order. Others may be there in case load changes, or belong to nodes that are gone.
+    pub fn used(&self) -> Vec<Box<str>> {
+        let hops: BTreeSet<&str> = self.policies.values().flat_map(hops).collect();
+        hops.into_iter().filter_map(|address| Some(address.split('.').next()?.into())).collect()
+    }
+}
+
+/// Addresses that a policy sends jobs to, whatever their rate is.
+fn hops(policy: &PolicyDocument) -> impl Iterator<Item = &str> {
+    let of_sources = |default, sources| std::iter::once(default).chain(BTreeMap::values(sources));
+    let rows = policy.rates.iter().flat_map(|rates| &rates.rows);
+    let mixtures = of_sources(&policy.default, &policy.sources)
+        .chain(rows.flat_map(move |row| of_sources(&row.default, &row.sources)));
+    let used: BTreeSet<&str> =
+        mixtures.flatten().filter(|choice| choice.probability > 0.0).map(|choice| choice.chain.as_str()).collect();
+    let chains = policy.chains.iter().filter(move |chain| used.contains(chain.name.as_str()));
+    chains.flat_map(|chain| &chain.hops).map(|hop| hop.address.as_str())
 }
 
 impl Blueprint<'_> {

@@ -37,17 +37,20 @@ pub struct Pod {
     pub volumes: Vec<Volume>,
     /// How many.
     pub replicas: i32,
+    /// Labels that only these have.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A Deployment whose name follows from what its pods are: another template is another Deployment beside it.
 pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
     let service = blueprint.name();
     let spec = with_certificate(spec(blueprint, &pod), &service);
-    let content = serde_json::to_string(&(&spec, &pod.fixed, pod.replicas)).unwrap_or_default();
+    let content = serde_json::to_string(&(&spec, &pod.fixed, pod.replicas, &pod.labels)).unwrap_or_default();
     let name = format!("{service}-{}-{}", &pod.role[..1], labels::hash(&content));
     let mut labels = labels::of_role(&service, pod.role);
     let selector = BTreeMap::from([(labels::WORKLOAD.to_owned(), name.clone())]);
     labels.extend(selector.clone());
+    labels.extend(pod.labels.clone());
     let mut metadata = blueprint.metadata(name.clone());
     metadata.labels = Some(labels.clone());
     metadata.annotations = Some(BTreeMap::from([(labels::NODE.to_owned(), pod.node.clone())]));

@@ -142,6 +142,10 @@ impl Scene {
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        if !arguments.contains(&"--unheard-seconds") {
+            // Nobody listens at fake pods.
+            command.args(["--unheard-seconds", "5"]);
+        }
         command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
         Ok(Operator { child, log })
