@@ -33,7 +33,7 @@ pub struct Controller<K> {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The API server said no, or did not answer.
-    #[error("{action}: {source}")]
+    #[error("{action}: {}", said(source))]
     Api {
         /// What was tried.
         action: String,
@@ -60,6 +60,14 @@ pub enum Failure {
     /// This process does not lead any more, so it must not write.
     #[error("another operator leads")]
     NotLeading,
+}
+
+/// What the API server said, in its own words; anything else as it is.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl<K: Ord + Clone + Debug + Send + Sync + 'static> Controller<K> {

@@ -57,7 +57,8 @@ pub struct Artifact {
     /// `file://model.onnx` is relative to the manifest and works in local mode only; oci://, https://, s3://, pvc:// and
     /// configmap:// are for clusters.
     pub uri: Uri,
-    /// SHA-256 of the file. A file with another one is refused. https:// and s3:// need it. Default: not checked.
+    /// SHA-256 of the file. Where a file is brought to a pod, by https://, s3:// (which need it) or configmap://, one with another digest is refused;
+    /// of what is mounted (oci://, pvc://) it is not looked at. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
     /// Most that the file takes. Memory and disk for it are set aside on nodes; a larger file is refused. Default: 64Mi. Local

@@ -224,5 +224,10 @@ pub(crate) fn of_name(kind: &str) -> Option<Value> {
         "metadata.name must have at most 45 lower-case letters, digits and \"-\", and begin with a letter: names of pods and \
          Services begin with it",
     );
-    (kind == "EENNService").then(|| Value::Array(vec![rule.to_json()]))
+    // Its ServiceAccount and Service are called as it is.
+    let taken = self::rule(
+        "!(self.metadata.name in ['default', 'kubernetes'])",
+        "metadata.name must not be default or kubernetes: Kubernetes has a ServiceAccount and a Service of these names",
+    );
+    (kind == "EENNService").then(|| Value::Array(vec![rule.to_json(), taken.to_json()]))
 }

@@ -118,7 +118,7 @@ fn spec(blueprint: &Blueprint<'_>, name: &str) -> PodSpec {
         restart_policy: Some("Never".to_owned()),
         security_context: Some(pod::nobody()),
         tolerations: Some(pod::tolerations_of(&blueprint.place.pool)),
-        volumes: Some(deliveries().map(|one| one.volume.clone()).chain([certificate]).collect()),
+        volumes: Some(deliveries().flat_map(|one| one.volumes.clone()).chain([certificate]).collect()),
         ..PodSpec::default()
     }
 }

@@ -173,6 +173,37 @@ mod tests {
         assert_eq!(chosen(&service("Manual", Some("camera-2")), &plans), (Some(2), Some(4), vec![]));
     }
 
+    fn made_for(plan: &Arc<EENNPlan>, inputs: &str) -> Arc<EENNPlan> {
+        let mut plan = EENNPlan::clone(plan);
+        plan.annotations_mut().insert(labels::INPUTS.to_owned(), inputs.to_owned());
+        Arc::new(plan)
+    }
+
+    #[test]
+    fn a_proposal_for_what_is_no_longer_wanted_is_withdrawn() {
+        let in_force = with_status(&made_for(&plan(1, "pi"), "a"), "True", "InForce");
+        let proposal = made_for(&plan(2, "box"), "b");
+        let manual = service("Manual", Some("camera-1"));
+        assert_eq!(chosen(&manual, &[in_force.clone(), proposal.clone()]), (Some(1), Some(2), vec![]));
+        // The policy in force adapts: that is for the same manifests as the newest plan.
+        let adapted = made_for(&plan(3, "pi"), "b");
+        assert_eq!(chosen(&manual, &[in_force.clone(), proposal.clone(), adapted]), (Some(3), Some(2), vec![]));
+        // The change that it was made for was taken back.
+        let back = made_for(&plan(3, "pi"), "a");
+        assert_eq!(chosen(&manual, &[in_force, proposal, back]), (Some(3), None, vec![]));
+    }
+
+    #[test]
+    fn what_was_only_proposed_was_never_in_force() {
+        assert!(!was_in_force(&plan(2, "box")));
+        assert!(!was_in_force(&with_status(&plan(2, "box"), "False", "NotUsed")));
+        assert!(was_in_force(&with_status(&plan(2, "box"), "False", "Superseded")));
+        let plans = [plan(1, "pi"), with_status(&plan(2, "box"), "False", "NotUsed"), plan(3, "shed")];
+        let choice = choose(&service("Manual", Some("camera-1")), &plans);
+        assert!(!is_back(&choice, &plans), "nobody ever followed the second one");
+        assert_eq!(why_back(&plans[1]), "camera-2 was approved after newer plans");
+    }
+
     #[test]
     fn what_is_approved_again_is_made_anew_because_gateways_go_forward_only() {
         let back = |plans: &[Arc<EENNPlan>]| is_back(&choose(&service("Manual", Some("camera-1")), plans), plans);

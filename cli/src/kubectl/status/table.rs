@@ -159,7 +159,10 @@ fn numbers(service: &ServiceLine) -> Table {
     let mut row = |what: String, numbers: [String; 4]| {
         table.add_row([what].into_iter().chain(numbers));
     };
-    row("target".to_owned(), limits(service));
+    let limits = limits(service);
+    if limits.iter().any(|limit| !limit.is_empty()) {
+        row("target".to_owned(), limits);
+    }
     if let Some(metrics) = &service.predicted {
         let by = metrics.evaluator.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
         row(format!("predicted{by}"), predicted(Some(metrics)));

@@ -205,6 +205,10 @@ fn check_name(object: &Service, problems: &mut Problems) {
         let message = format!("{name:?} is not allowed; allowed: at most {LONGEST} characters, the first one a letter");
         problems.report(&object.origin, "metadata.name", message);
     }
+    if ["default", "kubernetes"].contains(&name.as_str()) {
+        let message = format!("{name:?} is not allowed: Kubernetes has a ServiceAccount or a Service of this name");
+        problems.report(&object.origin, "metadata.name", message);
+    }
 }
 
 /// The policy that a manifest gives.

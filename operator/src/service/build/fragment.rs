@@ -33,7 +33,7 @@ pub fn build(blueprint: &Blueprint<'_>, fragment: &PlannedFragment) -> Built {
         node: fragment.node.to_string(),
         container: Container { volume_mounts: Some(vec![delivery.mount]), ..container(blueprint) },
         init: delivery.init,
-        volumes: vec![delivery.volume],
+        volumes: delivery.volumes,
         fixed: config.clone(),
         replicas: 1,
         labels: BTreeMap::new(),

@@ -217,16 +217,28 @@ fn the_file_of_a_model_is_fetched_or_mounted() {
     assert_eq!(found.mount.read_only, Some(true));
     let found = delivered(json!({ "uri": "pvc://models/a/b.onnx" }));
     assert_eq!(
-        (found.file.as_str(), found.volume.persistent_volume_claim.map(|it| it.claim_name)),
-        ("/model/a/b.onnx", Some("models".into()))
+        (found.file.as_str(), found.volumes[0].persistent_volume_claim.as_ref().map(|it| it.claim_name.as_str())),
+        ("/model/a/b.onnx", Some("models"))
     );
     let found = delivered(json!({ "uri": "configmap://tiny/m.onnx" }));
     assert_eq!(
-        (found.file.as_str(), found.volume.config_map.map(|it| it.name)),
-        ("/model/model.onnx", Some("tiny".into()))
+        (found.file.as_str(), found.volumes[0].config_map.as_ref().map(|it| it.name.as_str())),
+        ("/model/model.onnx", Some("tiny"))
     );
+    // With a digest it is copied, so that it is checked.
+    let found = delivered(json!({ "uri": "configmap://tiny/m.onnx", "sha256": "1".repeat(64), "size": "1Mi" }));
+    let init = found.init.expect("it is copied");
+    let args = init.args.expect("it has some").join(" ");
+    let sha = "1".repeat(64);
+    assert_eq!(args, format!("fetch --uri /source/model.onnx --sha256 {sha} --to /model/model.onnx --limit 1048576"));
+    let mounts: Vec<_> = init.volume_mounts.iter().flatten().map(|one| (&*one.name, &*one.mount_path)).collect();
+    assert_eq!(mounts, [("model", "/model"), ("model-source", "/source")]);
+    let [kept, from] = &found.volumes[..] else { panic!("{:?}", found.volumes) };
+    assert!(kept.empty_dir.as_ref().is_some_and(|dir| dir.size_limit.is_some()), "{kept:?}");
+    assert_eq!(from.config_map.as_ref().map(|it| it.name.as_str()), Some("tiny"));
+    assert_eq!((found.file.as_str(), init.env_from), ("/model/model.onnx", None));
     let found = delivered(json!({ "uri": "oci://registry.example/m:1" }));
-    assert_eq!(found.volume.image.and_then(|it| it.reference), Some("registry.example/m:1".into()));
+    assert_eq!(found.volumes[0].image.as_ref().and_then(|it| it.reference.as_deref()), Some("registry.example/m:1"));
     let error =
         delivery::check(&read(json!({ "uri": "file://m.onnx" })), "spec.artifact").expect_err("no pod reads it");
     assert!(error.contains("only local mode"), "{error}");

@@ -14,6 +14,10 @@ use std::time::Duration;
 pub(crate) const TESTS: &[Test] = &[
     ("what_others_have_made_is_left_alone", what_others_have_made_is_left_alone),
     ("what_others_make_at_the_same_moment_is_given_back", what_others_make_at_the_same_moment_is_given_back),
+    (
+        "another_operator_leaves_a_service_alone_whose_pool_is_gone",
+        another_operator_leaves_a_service_alone_whose_pool_is_gone,
+    ),
     ("what_is_paused_stays_while_others_are_planned_anew", what_is_paused_stays_while_others_are_planned_anew),
 ];
 
@@ -131,4 +135,26 @@ fn what_is_paused_stays_while_others_are_planned_anew() -> anyhow::Result<()> {
     scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/paused-"])?;
     scene.until("it follows", || plan_of(SERVICE).is_ok_and(|plan| plan != before.0))?;
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+fn another_operator_leaves_a_service_alone_whose_pool_is_gone() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _first = scene.operator("first", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.kubectl(&["create", "namespace", "other"])?;
+    let _second =
+        scene.operator("second", &["--no-leader-election", "--name", "other", "--lease-namespace", "other"])?;
+    scene.until("the second one works", || {
+        scene.kubectl(&["-n", "other", "get", "secrets"]).is_ok_and(|all| all.lines().count() > 1)
+    })?;
+    let certificates = || scene.get("secret/camera-certificates").map(|secret| secret["data"].clone());
+    let before = certificates()?;
+    scene.kubectl(&["delete", "devicepool", "edge"])?;
+    scene.wait_for(SERVICE, "Accepted", "False", "PoolNotFound")?;
+    std::thread::sleep(Duration::from_secs(5));
+    ensure!(certificates()? == before, "another operator has replaced the certificate");
+    scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    ensure!(certificates()? == before, "it is another certificate now");
+    Ok(())
 }

@@ -1,15 +1,25 @@
 //! Where fragments are, and how they get somewhere else.
 
 use crate::SERVICE;
+use crate::proxy::{Fate, Faults, Proxy};
 use crate::scene::{NAMESPACE, Scene};
 use anyhow::ensure;
 use cluster_tests::Test;
+use hyper::Uri;
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_placement_waits_for_approval", a_placement_waits_for_approval),
     ("a_cordoned_node_is_left_after_others_have_taken_over", a_cordoned_node_is_left_after_others_have_taken_over),
     ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
+    ("a_gateway_serves_until_its_successor_does", a_gateway_serves_until_its_successor_does),
+    ("a_chain_that_is_cut_elsewhere_is_planned_again", a_chain_that_is_cut_elsewhere_is_planned_again),
+    (
+        "a_plan_that_is_refused_keeps_no_other_service_from_its_own",
+        a_plan_that_is_refused_keeps_no_other_service_from_its_own,
+    ),
     ("pods_without_room_beside_old_ones_are_told_and_let_in", pods_without_room_beside_old_ones_are_told_and_let_in),
 ];
 
@@ -28,6 +38,7 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     scene.until("a plan is proposed", || {
         scene.get(SERVICE).is_ok_and(|service| service["status"]["proposedPlanRef"]["name"] == "camera-2")
     })?;
+    scene.wait_for(SERVICE, "Planned", "True", "ProposalWaits")?;
     ensure!(scene.get(SERVICE)?["status"]["planRef"]["name"] == "camera-1");
     ensure!(scene.names("deployments")? == running, "nothing moves before it is approved");
     patch(r#"{"spec": {"approvedPlan": "camera-2"}}"#)?;
@@ -109,4 +120,126 @@ fn pods_without_room_beside_old_ones_are_told_and_let_in() -> anyhow::Result<()>
     })?;
     scene.kubectl(&["-n", NAMESPACE, "annotate", SERVICE, "eenn.dev/replacement=BreakBeforeMake"])?;
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
+}
+
+/// Addresses of pods that take what is sent to a Service, from its EndpointSlices.
+fn addresses(scene: &Scene, service: &str) -> anyhow::Result<Vec<String>> {
+    let slices = scene.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "get",
+        "endpointslices",
+        "-l",
+        &format!("kubernetes.io/service-name={service}"),
+        "-o",
+        "jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].targetRef.name}",
+    ])?;
+    Ok(slices.split_whitespace().map(str::to_owned).collect())
+}
+
+fn a_gateway_serves_until_its_successor_does() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "2"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let url = scene.get(SERVICE)?["status"]["endpoints"][0]["url"].as_str().unwrap_or_default().to_owned();
+    let endpoint = url.trim_start_matches("http://").split('.').next().unwrap_or_default().to_owned();
+    scene.until("requests get to a gateway", || addresses(&scene, &endpoint).is_ok_and(|all| all.len() == 1))?;
+    let before = addresses(&scene, &endpoint)?;
+    // Its successor finds no node for now: it may not go where there is none for it.
+    scene.kubectl(&["taint", "node", "pi", "example.com/away=now:NoSchedule"])?;
+    let memory = |size: &str| {
+        let patch = format!(r#"{{"spec": {{"runtime": {{"gatewayMemoryBudget": "{size}"}}}}}}"#);
+        scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", &patch])
+    };
+    memory("17Mi")?;
+    scene.wait_for(SERVICE, "Placed", "False", "PodsStuck")?;
+    for _ in 0..10 {
+        ensure!(addresses(&scene, &endpoint)? == before, "the gateway of before is out of reach");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    scene.kubectl(&["taint", "node", "pi", "example.com/away-"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.until("the old one is gone, and the new one is reached", || {
+        addresses(&scene, &endpoint).is_ok_and(|now| now.len() == 1 && now != before)
+    })
+}
+
+/// A second service like the first, in the same pool.
+fn add_door(scene: &Scene) -> anyhow::Result<()> {
+    let all = std::fs::read_to_string(crate::scene::manifest("two-tier.yaml"))?;
+    let door = all.rsplit("---\n").next().unwrap_or_default().replacen("name: camera", "name: door", 1);
+    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &door)?.ok()?;
+    Ok(())
+}
+
+fn a_chain_that_is_cut_elsewhere_is_planned_again() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    add_door(&scene)?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    for service in [SERVICE, "eennservice/door"] {
+        scene.wait_for(service, "Placed", "True", "Placed")?;
+    }
+    let cut = |after: u32| {
+        let next = after + 1;
+        let patch = format!(
+            r#"{{"spec": {{"placement": {{"pinned": [{{"chain": "split", "fragments": [{{"node": "pi", "firstSegment": 1, "lastSegment": {after}}}, {{"node": "box", "firstSegment": {next}, "lastSegment": 6}}]}}]}}}}}}"#
+        );
+        scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", &patch])
+    };
+    for after in [3, 2, 4] {
+        cut(after)?;
+        scene.until(&format!("it is cut after segment {after}"), || {
+            let service = scene.get(SERVICE).unwrap_or_default();
+            let plan = service["status"]["planRef"]["name"].as_str().unwrap_or_default().to_owned();
+            let plan = scene.get(&format!("eennplan/{plan}")).unwrap_or_default();
+            plan["spec"]["chains"][0]["fragments"][0]["lastSegment"] == after
+                && plan["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1)
+        })?;
+        for service in [SERVICE, "eennservice/door"] {
+            scene.wait_for(service, "Planned", "True", "Planned")?;
+        }
+    }
+    Ok(())
+}
+
+/// From some time on no plan is taken in one namespace, as where a quota is used up.
+#[derive(Default, Clone)]
+struct Full(Arc<AtomicBool>);
+
+impl Faults for Full {
+    fn request(&self, method: &str, uri: &Uri) -> Fate {
+        let plan = method == "POST" && uri.path().ends_with("/namespaces/full/eennplans");
+        if plan && self.0.load(Ordering::SeqCst) { Fate::Refused(403) } else { Fate::Passes }
+    }
+}
+
+fn a_plan_that_is_refused_keeps_no_other_service_from_its_own() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    scene.kubectl(&["create", "namespace", "full"])?;
+    let all = std::fs::read_to_string(crate::scene::manifest("two-tier.yaml"))?;
+    let of_namespace: Vec<&str> = all.split("---\n").filter(|one| !one.contains("kind: DevicePool")).collect();
+    scene.tools.kubectl(&["-n", "full", "apply", "-f", "-"], &of_namespace.join("---\n"))?.ok()?;
+    let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
+    let table = format!("--from-file=exit-table.safetensors={}", table.display());
+    scene.kubectl(&["-n", "full", "create", "configmap", "fashion-mnist", &table])?;
+    let full = Full::default();
+    let proxy = Proxy::start(&scene.plane, "operator", full.clone())?;
+    let _operator = scene.operator_with("operator", &proxy.kubeconfig(), &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    scene.until("the other one has a plan, too", || {
+        scene.kubectl(&["-n", "full", "get", "eennplan/camera-1"]).is_ok()
+    })?;
+    full.0.store(true, Ordering::SeqCst);
+    scene.kubectl(&["delete", "node", "box"])?;
+    scene.until("the service of the namespace with room does without the node", || {
+        let service = scene.get(SERVICE).unwrap_or_default();
+        let plan = service["status"]["planRef"]["name"].as_str().unwrap_or_default().to_owned();
+        let plan = scene.get(&format!("eennplan/{plan}")).unwrap_or_default();
+        plan["spec"]["chains"].as_array().is_some_and(|chains| chains.len() == 1)
+    })?;
+    scene.until("the other one says what is refused", || {
+        let said =
+            ["-n", "full", "get", SERVICE, "-o", "jsonpath={.status.conditions[?(@.type==\"Planned\")].message}"];
+        scene.kubectl(&said).is_ok_and(|said| said.contains("cannot create EENNPlan"))
+    })
 }

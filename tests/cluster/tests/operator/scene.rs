@@ -144,7 +144,7 @@ impl Scene {
         }
         if !arguments.contains(&"--unheard-seconds") {
             // Nobody listens at fake pods.
-            command.args(["--unheard-seconds", "5"]);
+            command.args(["--unheard-seconds", "0"]);
         }
         command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
