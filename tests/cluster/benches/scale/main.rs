@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(services: usize) -> anyhow::Result<bool> {
+    let bars = bars::read()?;
     say(&format!("load of the machine before: {}", load()));
     let options = Options { kube_api_qps: Some(1000), ..Options::everything() };
     let plane = ControlPlane::start(&options).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
@@ -56,7 +57,7 @@ fn run(services: usize) -> anyhow::Result<bool> {
     let mut operator = Operator::start(&plane)?;
     let measured = measure(&plane, &crowd, &mut operator)?;
     say(&format!("load of the machine after: {}", load()));
-    bars::compare(services, &measured)
+    Ok(bars::compare(&bars, services, &measured))
 }
 
 fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyhow::Result<Vec<Measured>> {

@@ -106,6 +106,22 @@ impl Processes {
         self.tell(book)
     }
 
+    /// Starts fragments that have been configured since, and ends those that nobody wants any more. Returns how many run.
+    pub(crate) fn follow(&mut self, scene: &Scene, book: &Path) -> anyhow::Result<usize> {
+        let wanted = deployments(scene, "fragment")?;
+        for name in &wanted {
+            if !self.fragments.contains_key(name) {
+                let process = Process::start("fragment", &configuration(scene, &self.folder, name)?)?;
+                self.addresses.insert(name.clone(), process.control.clone());
+                self.addresses.insert(format!("{name}.{NAMESPACE}.svc:9000"), process.address.clone());
+                self.fragments.insert(name.clone(), process);
+            }
+        }
+        self.fragments.retain(|name, _| wanted.contains(name));
+        self.tell(book)?;
+        Ok(self.fragments.len())
+    }
+
     fn tell(&self, book: &Path) -> anyhow::Result<()> {
         // At once: the operator may be reading.
         let next = book.with_extension("next");
@@ -164,7 +180,6 @@ fn with_hops(config: &Path, addresses: &BTreeMap<String, String>) -> anyhow::Res
 
 /// What became of a load, for messages.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "the reason is printed with the rest")]
 pub(crate) struct Sent {
     /// Jobs that were answered.
     pub(crate) answered: usize,
