@@ -208,6 +208,13 @@ impl Caches {
                 c.tried.forget(&pool_of(&service));
                 c.plans.add(pool_of(&service));
             }
+            // One that was brought back may be for other manifests than those of now.
+            if let (None, Some(new), Some(service)) = (change.old, change.new, services.get(&service)) {
+                let pool = pool_of(&service);
+                if !new.annotations().get(labels::INPUTS).is_some_and(|hash| c.tried.is(&pool, hash)) {
+                    c.plans.add(pool);
+                }
+            }
             c.services.add(service);
         });
     }

@@ -27,6 +27,8 @@ pub struct Target {
     pub service: Key,
     /// Its name.
     pub pod: String,
+    /// The Deployment that it belongs to.
+    pub workload: String,
     /// Its node.
     pub node: String,
     /// `host:port` of its control endpoint.

@@ -103,6 +103,7 @@ fn target(pod: &Pod, book: &Book) -> Option<Target> {
     Some(Target {
         service: Key::new(&*pod.key.namespace, pod.service.as_deref()?),
         pod: pod.key.name.clone(),
+        workload: pod.workload.as_deref()?.to_owned(),
         node: pod.node.as_deref()?.to_owned(),
         address: book.control(pod)?,
         role,
@@ -216,7 +217,7 @@ impl Follower {
         others.truncate(MOST_DIALLED);
         let looks = at_once.into_iter().chain(others).map(|(key, link)| async move {
             let wanted = round.wanted.get(&key.0).filter(|_| leads);
-            let policy = wanted.and_then(|one| Some((one.version, one.policies.get(&link.target.node)?)));
+            let policy = wanted.and_then(|one| Some((one.version, one.policies.get(&link.target.workload)?)));
             (key.clone(), link.look(policy, &round.book, now).await)
         });
         let mut gateways = vec![];

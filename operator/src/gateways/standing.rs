@@ -24,7 +24,7 @@ pub struct Wanted {
     pub plan: Arc<EENNPlan>,
     /// Version of its policies.
     pub version: PolicyVersion,
-    /// One per node with gateways, as JSON.
+    /// One per Deployment of gateways, as JSON. Those of before go on with what they have: it may be another model.
     pub policies: BTreeMap<String, Arc<str>>,
     /// Deployments of the fragments that they send jobs to, in order.
     pub fragments: Vec<Box<str>>,
@@ -62,6 +62,8 @@ pub enum Following {
 struct Entry {
     wanted: Option<Wanted>,
     since: f64,
+    /// Since when it is these fragments.
+    moved: f64,
     /// Whether anybody has looked.
     asked: bool,
     gateways: BTreeMap<String, Option<Heard>>,
@@ -87,17 +89,20 @@ struct Entry {
 pub struct Standings(Mutex<BTreeMap<Key, Entry>>);
 
 impl Standings {
-    /// What gateways of a service should follow from now on. With other fragments only once these are ready: until then jobs go on where they
-    /// went.
-    pub fn want(&self, service: &Key, wanted: Wanted, fragments_ready: bool, now: f64) {
+    /// What gateways of a service should follow from now on. With other fragments only where they `may_follow`, as these are ready: until then jobs go on
+    /// where they went.
+    pub fn want(&self, service: &Key, wanted: Wanted, may_follow: bool, now: f64) {
         let mut entries = self.entries();
         let entry = entries.entry(service.clone()).or_default();
         let has_all = |before: &Wanted| wanted.fragments.iter().all(|one| before.fragments.contains(one));
-        if !fragments_ready && !entry.wanted.as_ref().is_some_and(has_all) {
+        if !may_follow && !entry.wanted.as_ref().is_some_and(has_all) {
             return;
         }
         if entry.wanted.as_ref().is_none_or(|before| before.version != wanted.version) {
             entry.since = now;
+        }
+        if entry.wanted.as_ref().is_none_or(|before| before.fragments != wanted.fragments) {
+            entry.moved = now;
         }
         entry.wanted = Some(wanted);
     }
@@ -169,17 +174,18 @@ impl Standings {
         self.entries().get(service).map_or(Following::NotAsked, |entry| entry.following(now))
     }
 
-    /// Whether a gateway that takes requests may still follow an older policy: what that one needs must stay. `ready`: pods that take requests. One of
-    /// these that cannot be asked counts for `patience` seconds after the change.
-    pub fn lags(&self, service: &Key, ready: &BTreeSet<String>, patience: f64, now: f64) -> bool {
+    /// Whether one of these gateways, which take requests, may still follow an older policy: what that one needs must stay. One that cannot be asked counts
+    /// for `patience` seconds after fragments have changed.
+    pub fn lags(&self, service: &Key, gateways: &BTreeSet<String>, patience: f64, now: f64) -> bool {
         let entries = self.entries();
         let Some(entry) = entries.get(service) else { return false };
         let Some(wanted) = &entry.wanted else { return false };
-        let heard = |pod: &String| entry.gateways.get(pod).and_then(Option::as_ref);
-        let follows = |pod: &String| heard(pod).is_some_and(|heard| heard.version == wanted.version);
-        let mut present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
-        present.any(|heard| heard.version != wanted.version)
-            || (now - entry.since < patience && !ready.iter().all(follows))
+        let lags = |pod: &String| match entry.gateways.get(pod).and_then(Option::as_ref) {
+            Some(heard) if heard.version == wanted.version => false,
+            Some(heard) if now - heard.at < SILENT => true,
+            _ => now - entry.moved < patience,
+        };
+        gateways.iter().any(lags)
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {

@@ -72,13 +72,12 @@ pub async fn reconcile(
     // Something may have come of it for each service that is there now, and not for one of that name before.
     let known = |key: &Key| context.caches.services.get(key).is_some_and(|one| context.plan_notes.of(&one).is_some());
     let tried = context.tried.is(&Key::of(&*pool), &hash) && inputs.services.values().all(known);
-    if tried {
-        return Ok(None);
-    }
-    if inputs.services.keys().all(is_current) {
-        // As it was before something that could not be planned for: what was said of that is no longer true.
-        let keys = inputs.services.values();
-        keys.filter(|key| soothe(context, key)).for_each(|key| services.add(key.clone()));
+    // What is said of something before, which could not be planned for, is no longer true where it was taken back: planned again, it is known what is.
+    let troubled = |key: &Key| {
+        let service = context.caches.services.get(key);
+        service.and_then(|one| context.plan_notes.of(&one)).is_some_and(|note| note.trouble.is_some())
+    };
+    if tried || (inputs.services.keys().all(is_current) && !inputs.services.values().any(troubled)) {
         return Ok(None);
     }
     let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
@@ -96,14 +95,31 @@ pub async fn reconcile(
         settled(context, inputs, tables, &newest, reason, budget(waiting)).instrument(span.clone()).await;
     span.record("plans", thought.plans.len());
     drop(span);
+    failure = publish(context, &inputs, &newest, &thought, &hash, services).await.or(failure);
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    context.tried.set(&Key::of(&*pool), hash);
+    Ok(None)
+}
+
+/// Stores plans, and says what was found out of each service. Returns a failure, if there was one: plans of other services are stored all the same.
+async fn publish(
+    context: &Context,
+    inputs: &Inputs,
+    newest: &Newest,
+    thought: &Thought,
+    hash: &String,
+    services: &Controller<Key>,
+) -> Option<Failure> {
+    let mut failure = None;
     for (name, key) in &inputs.services {
-        let mut note = note(&thought, name);
+        let mut note = note(thought, name);
         // One that was stored before another could not be stays: otherwise there would be one more with every try.
-        let is_new = !is_current(name);
+        let is_new = newest.get(name).and_then(|plan| made_for(plan)) != Some(hash);
         if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
-            && let Err(failed) = store(context, key, newest.get(name), of(key, &newest, name, spec), &hash).await
+            && let Err(failed) = store(context, key, newest.get(name), of(key, newest, name, spec), hash).await
         {
-            // Those of other services are stored all the same.
             note.trouble = failed.refusal().or(note.trouble);
             failure = Some(failed);
         }
@@ -112,18 +128,7 @@ pub async fn reconcile(
             services.add(key.clone());
         }
     }
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    context.tried.set(&Key::of(&*pool), hash);
-    Ok(None)
-}
-
-/// Takes back what was said of a service that has the right plan. Whether there was something.
-fn soothe(context: &Context, key: &Key) -> bool {
-    let Some(service) = context.caches.services.get(key) else { return false };
-    let note = context.plan_notes.of(&service).filter(|note| note.trouble.is_some());
-    note.is_some_and(|note| context.plan_notes.set(&service, Note { trouble: None, ..note }))
+    failure
 }
 
 /// The plan of a service, and why it has it in its own words.
@@ -323,7 +328,10 @@ pub async fn bring_back(
 ) -> Result<(), Failure> {
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
-    put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await.map(drop)
+    put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await?;
+    // Else it would be remembered that nothing new came of what is wanted now.
+    context.tried.forget(&Key::new("", service.spec.device_pool_ref.name.as_str()));
+    Ok(())
 }
 
 async fn put(

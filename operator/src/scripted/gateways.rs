@@ -67,7 +67,7 @@ impl Stage {
         let version = version(plan.spec.generation.unsigned_abs());
         let policy: PolicyDocument = serde_json::from_str(&plan.spec.policy).expect("it was planned");
         let policy = serde_json::to_string(&PolicyDocument { version, ..policy }).expect("it has no keys but text");
-        let policies = BTreeMap::from([("pi".to_owned(), Arc::from(policy))]);
+        let policies = BTreeMap::from([(WORKLOAD.to_owned(), Arc::from(policy))]);
         Wanted { pool: Key::new("", "edge"), plan, version, policies, fragments: vec![] }
     }
 

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::cluster::MANAGER;
 use crate::controller::Failure;
 use crate::head::{Head, Rollout};
+use crate::pods::Pod;
 use crate::room::{self, Pods};
 use api::EENNService;
 use futures::future;
@@ -29,6 +30,8 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 /// that it serves nobody.
 pub const UNHEARD: Duration = Duration::from_secs(600);
 
+/// Time until gateways that are being deleted are looked at again.
+const LEAVING: Duration = Duration::from_secs(1);
 /// Time until gateways that follow an older policy are looked at again.
 const LAGGING: Duration = Duration::from_secs(5);
 
@@ -147,16 +150,17 @@ pub async fn apply(context: &Context, service: &EENNService, children: Children)
 /// for the same node that serve meanwhile. One that starts follows its configuration at once, and takes requests.
 fn waiting(context: &Context, service: &EENNService, children: &Children) -> (BTreeSet<String>, BTreeSet<String>) {
     let there = owned(&context.caches.deployments, service);
-    let prefix = format!("{}-g-", service.name_any());
     let serves = |node: &str| {
-        let takes = |one: &Rollout| one.takes.as_ref().is_some_and(|(on, _)| **on == *node);
-        there.iter().any(|one| one.key.name.starts_with(&prefix) && takes(&one.status))
+        let takes = |one: &Rollout| one.available > 0 && one.takes.as_ref().is_some_and(|(on, _)| **on == *node);
+        there.iter().any(|one| is_gateway(service, &one.key.name) && takes(&one.status))
     };
+    let is_told = |name: &str| context.caches.config_maps.get(&Key::new(Key::of(service).namespace, name)).is_some();
     let (mut told, mut made) = (BTreeSet::new(), BTreeSet::new());
     for gateway in &children.gateways {
         let (name, node) = (gateway.name_any(), gateway.annotations().get(labels::NODE).map_or("", String::as_str));
         let exists = there.iter().any(|one| one.key.name == name);
-        if exists || serves(node) {
+        // One that is gone is made again, whatever is in it: pods could not start without.
+        if is_told(&name) || (!exists && serves(node)) {
             told.insert(name.clone());
         }
         if !exists && serves(node) {
@@ -215,13 +219,20 @@ async fn clear(
     let old: BTreeSet<String> =
         deployments.iter().map(|one| one.key.name.clone()).filter(|name| !current.contains(name)).collect();
     let (drained, again) = context.drains.drained(key, &old, clock::now());
-    // A gateway that has not taken the new policy yet still sends jobs there.
-    if !drained.is_empty()
-        && context.standings.lags(key, &taking(context, key), context.drains.unheard.as_secs_f64(), clock::now())
-    {
-        return Ok(Some(LAGGING));
+    let (gateways, fragments): (Vec<_>, Vec<_>) = deployments
+        .iter()
+        .filter(|one| drained.contains(&one.key.name))
+        .partition(|one| is_gateway(service, &one.key.name));
+    for deployment in gateways {
+        delete(context, deployment).await?;
     }
-    for deployment in deployments.iter().filter(|one| drained.contains(&one.key.name)) {
+    // Gateways of before, and those that have not taken the new policy yet, still send jobs to fragments of before.
+    let (of_before, now_there) = gateways_there(context, key, current);
+    let lags = || context.standings.lags(key, &now_there, context.drains.unheard.as_secs_f64(), clock::now());
+    if !fragments.is_empty() && (of_before || lags()) {
+        return Ok(Some(if of_before { LEAVING } else { LAGGING }));
+    }
+    for deployment in fragments {
         delete(context, deployment).await?;
     }
     // Configuration and addresses of what still drains are still needed.
@@ -232,16 +243,19 @@ async fn clear(
     Ok(again)
 }
 
-/// Gateways of a service that take requests.
-fn taking(context: &Context, service: &Key) -> BTreeSet<String> {
-    let pods = context.caches.pods.within(&service.namespace);
-    let taking = pods.iter().filter(|pod| {
-        pod.service.as_deref() == Some(&service.name)
-            && pod.role.as_deref() == Some("gateway")
-            && pod.ready
-            && !pod.leaves
-    });
-    taking.map(|pod| pod.key.name.clone()).collect()
+/// Whether a Deployment of a service is of gateways: names say so.
+fn is_gateway(service: &EENNService, deployment: &str) -> bool {
+    deployment.strip_prefix(&service.name_any()).is_some_and(|rest| rest.starts_with("-g-"))
+}
+
+/// Whether there are gateways of other Deployments than the `current` ones, and which of these take requests.
+fn gateways_there(context: &Context, service: &Key, current: &BTreeSet<String>) -> (bool, BTreeSet<String>) {
+    let mut pods = context.caches.pods.within(&service.namespace);
+    pods.retain(|pod| pod.service.as_deref() == Some(&service.name) && pod.role.as_deref() == Some("gateway"));
+    let is_current = |pod: &Arc<Pod>| pod.workload.as_deref().is_some_and(|workload| current.contains(workload));
+    let of_before = pods.iter().any(|pod| pod.ready && !is_current(pod));
+    let taking = pods.iter().filter(|pod| is_current(pod) && pod.ready && !pod.leaves);
+    (of_before, taking.map(|pod| pod.key.name.clone()).collect())
 }
 
 /// Deletes those children whose names are not to be kept.

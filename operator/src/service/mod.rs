@@ -148,12 +148,14 @@ async fn bring(
     if paused {
         return Ok(Some(apply::standing(context, &apply::deployments(&children), &children.used())));
     }
-    let policies = children.policies.iter().map(|(node, policy)| (node.clone(), in_words(policy))).collect();
+    let policies = children.policies.iter().map(|(gateway, policy)| (gateway.clone(), in_words(policy))).collect();
     let fragments = children.used();
     let standing = apply::apply(context, service, children).await?;
     let (pool, plan) = (Key::of(&*found.pool), Arc::clone(plan));
     let wanted = Wanted { pool, plan, version: blueprint.version, policies, fragments };
-    context.standings.want(&key, wanted, standing.fragments_ready, clock::now());
+    // Where nothing of before is left, there is nothing that gateways could go on with.
+    let may_follow = standing.fragments_ready || standing.in_the_way == 0;
+    context.standings.want(&key, wanted, may_follow, clock::now());
     Ok(Some(standing))
 }
 

@@ -29,14 +29,15 @@ pub struct Built {
     pub budget: Option<PodDisruptionBudget>,
 }
 
-/// The gateway of a node. `addresses`: where each fragment takes jobs.
-pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragment, String)]) -> Built {
+/// The gateway of a node. `addresses`: where each fragment takes jobs. `kind`: differs where all fragments differ. Those are replaced then without a new
+/// plan, and a gateway takes no other addresses for a plan that it follows: it is replaced, too.
+pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragment, String)], kind: &str) -> Built {
     let document = documents::gateway(blueprint, node, addresses);
     let replicas = blueprint.service.spec.runtime.gateway_replicas;
     let pod = Pod {
         role: "gateway",
         node: node.to_owned(),
-        fixed: fixed(&document),
+        fixed: fixed(&document) + kind,
         container: container(blueprint),
         init: None,
         volumes: vec![pod::scratch("state", "16Mi")],

@@ -15,7 +15,7 @@ pub mod pod;
 mod tests;
 
 use super::labels;
-use api::{DevicePool, EENNModel, EENNPlan, EENNService};
+use api::{DevicePool, EENNModel, EENNPlan, EENNService, PlannedFragment};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -70,7 +70,7 @@ pub struct Children {
     pub network_policies: Vec<NetworkPolicy>,
     /// Where there are several gateways on a node.
     pub budgets: Vec<PodDisruptionBudget>,
-    /// What gateways follow, by their nodes.
+    /// What gateways follow, by the names of their Deployments.
     pub policies: BTreeMap<String, PolicyDocument>,
 }
 
@@ -90,9 +90,10 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
         children.fragments.push(built.deployment);
         children.services.push(built.service);
     }
+    let kind = kind_of_fragments(blueprint);
     for node in documents::gateway_nodes(blueprint.service) {
-        let built = gateway::build(blueprint, &node, &addresses);
-        children.policies.insert(node, built.policy);
+        let built = gateway::build(blueprint, &node, &addresses, &kind);
+        children.policies.insert(built.deployment.name_any(), built.policy);
         children.config_maps.push(built.config);
         children.gateways.push(built.deployment);
         children.services.push(built.service);
@@ -100,6 +101,12 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
     }
     children.services.push(gateway::front(blueprint));
     children
+}
+
+/// Differs where all fragments differ, wherever they are: their model, image, memory and so on.
+fn kind_of_fragments(blueprint: &Blueprint<'_>) -> String {
+    let (node, first_segment, last_segment) = (blueprint.service.spec.model_ref.name.clone(), 1, 1);
+    fragment::build(blueprint, &PlannedFragment { node, first_segment, last_segment }).deployment.name_any()
 }
 
 impl Children {

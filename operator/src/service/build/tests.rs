@@ -105,7 +105,10 @@ fn another_size_is_another_deployment() {
     for (a, b) in before.fragments.iter().zip(&after.fragments) {
         assert_ne!(a.name_any(), b.name_any());
     }
-    assert_eq!(before.gateways, after.gateways);
+    // It follows the same plan, and would not take other addresses for it.
+    for (a, b) in before.gateways.iter().zip(&after.gateways) {
+        assert_ne!(a.name_any(), b.name_any());
+    }
 }
 
 #[test]
@@ -154,8 +157,10 @@ fn processes_show_a_certificate_and_take_orders_from_the_operator_only() {
         let from = &rules["ingress"][1]["from"][0]["namespaceSelector"]["matchLabels"];
         assert_eq!(from["kubernetes.io/metadata.name"], "eenn-system");
     }
-    let nodes: Vec<&String> = children.policies.keys().collect();
-    assert_eq!(nodes, ["box", "pi"]);
+    let told: Vec<&String> = children.policies.keys().collect();
+    let mut gateways: Vec<String> = children.gateways.iter().map(ResourceExt::name_any).collect();
+    gateways.sort();
+    assert!(told.into_iter().eq(&gateways) && gateways.len() == 2, "{gateways:?}");
 }
 
 #[test]
