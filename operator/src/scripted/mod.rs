@@ -2,6 +2,7 @@
 //! named, nothing else is written, and users are told what they can do something about.
 //!
 //! * [`server`]: the script. [`scene`], [`measuring`]: what caches hold. [`peer`]: a pod.
+//! * [`replacement`]: what serves while pods are replaced.
 //! * [`refusals`]: every write of every reconciler. [`measurements`], [`gateways`]: what pods may do.
 
 mod gateways;
@@ -9,5 +10,6 @@ mod measurements;
 mod measuring;
 mod peer;
 mod refusals;
+mod replacement;
 mod scene;
 mod server;

@@ -1,0 +1,52 @@
+use super::scene::{self, key};
+use super::server::{Server, Write};
+use crate::{Context, service};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Names of objects of a kind, by its plural, that were applied.
+fn applied(writes: &[Write], kind: &str) -> BTreeSet<String> {
+    let patched = writes.iter().filter_map(|write| write.what.strip_prefix("PATCH "));
+    let of_kind = patched.filter_map(|path| path.split_once(&format!("/{kind}/")).map(|(_, name)| name));
+    of_kind.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+}
+
+/// A service that serves, with fragments and a gateway that are ready, and what was written for it.
+async fn serving() -> (Arc<Server>, Context, Vec<Write>) {
+    let server = Server::new(None, scene::config_map());
+    let context = scene::context(&server);
+    scene::plans(&context, 1);
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    let (before, server) = (server.writes(), Server::new(None, scene::config_map()));
+    let context = scene::context(&server);
+    scene::plans(&context, 1);
+    scene::grown(&context, &before);
+    (server, context, before)
+}
+
+fn is_gateway(name: &String) -> bool {
+    name.starts_with("camera-g-")
+}
+
+#[tokio::test]
+async fn a_gateway_that_serves_is_replaced_after_its_fragments() {
+    let (server, context, before) = serving().await;
+    assert!(applied(&before, "deployments").iter().any(is_gateway), "the first one waits for nobody: {before:?}");
+    // All fragments are other ones, and so are gateways.
+    scene::change_model(&context, |model| model["spec"]["artifact"]["size"] = "8Mi".into());
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    let writes = server.writes();
+    for kind in ["deployments", "configmaps"] {
+        let names = applied(&writes, kind);
+        assert!(!names.is_empty() && !names.iter().any(is_gateway), "{kind}: {names:?}");
+        assert!(names.is_disjoint(&applied(&before, kind)), "{kind}: {names:?}");
+    }
+    assert!(!writes.iter().any(|write| write.what.starts_with("DELETE")), "{writes:?}");
+    // Fragments are ready.
+    scene::grown(&context, &writes);
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    let writes = server.writes().split_off(writes.len());
+    for kind in ["deployments", "configmaps"] {
+        assert!(applied(&writes, kind).iter().any(is_gateway), "{kind}: {writes:?}");
+    }
+}
