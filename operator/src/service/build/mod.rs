@@ -105,8 +105,9 @@ pub fn children(blueprint: &Blueprint<'_>) -> Children {
 
 /// Differs where all fragments differ, wherever they are: their model, image, memory and so on.
 fn kind_of_fragments(blueprint: &Blueprint<'_>) -> String {
-    let (node, first_segment, last_segment) = (blueprint.service.spec.model_ref.name.clone(), 1, 1);
-    fragment::build(blueprint, &PlannedFragment { node, first_segment, last_segment }).deployment.name_any()
+    let node = "any".parse().expect("nodes may be called that");
+    let any = PlannedFragment { node, first_segment: 1, last_segment: 1 };
+    fragment::build(blueprint, &any).deployment.name_any()
 }
 
 impl Children {

@@ -180,6 +180,7 @@ fn with_hops(config: &Path, addresses: &BTreeMap<String, String>) -> anyhow::Res
 
 /// What became of a load, for messages.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "the reason is printed with the rest")]
 pub(crate) struct Sent {
     /// Jobs that were answered.
     pub(crate) answered: usize,
