@@ -329,7 +329,7 @@ mod tests {
         standings.heard(&key, said(21.0, &[("x", Some(2))]), None, 21.0);
         assert!(!lags(&standings, 21.0));
         // One that says nothing any more, but takes requests, is waited for; not for ever.
-        standings.want(&key, wanted(3, "pi"), true, 22.0);
+        standings.want(&key, wanted(3, "box"), true, 22.0);
         assert!(lags(&standings, 22.0) && lags(&standings, 51.0) && !lags(&standings, 52.0));
         // One that takes none is not.
         assert!(!standings.lags(&key, &BTreeSet::new(), 30.0, 51.0));
