@@ -5,7 +5,7 @@ use crate::head::Head;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use axum::http::Request as HttpRequest;
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{PartialObjectMeta, Request};
@@ -144,44 +144,29 @@ impl Cluster {
         self.written(applied, || format!("apply {kind} {name}"))
     }
 
-    /// Sets the content of a Secret of ours, which nobody may read, or creates it: first, where it is thought to be new. One with
-    /// another owner is left alone.
+    /// Puts a Secret of ours where it is, whatever is in it, or creates it: first, where it is thought to be new. One of another type, which no Secret
+    /// changes, is somebody else's and left alone. What is answered is what was sent: nobody reads a Secret on the way.
     pub async fn put_secret(&self, namespace: &str, secret: &Secret, is_new: bool) -> Result<(), Failure> {
+        let api = self.api::<Secret>(namespace);
         if is_new {
-            match self.create(&self.api::<Secret>(namespace), secret).await {
-                Err(Failure::Api { source, .. }) if already_exists(&source) => {}
+            match self.create(&api, secret).await {
+                Err(failure) if failure.is(409) => {}
                 created => return created,
             }
         }
-        let name = secret.name_any();
-        self.may_write("Secret")?;
-        let action = || format!("set Secret {name}");
-        let owner = secret.owner_references().first().map(|owner| owner.uid.clone());
-        let patch = serde_json::json!([
-            { "op": "test", "path": "/metadata/ownerReferences/0/uid", "value": owner },
-            { "op": "add", "path": "/data", "value": secret.data },
-        ]);
-        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={MANAGER}");
-        let request = HttpRequest::patch(path).header(CONTENT_TYPE, "application/json-patch+json");
-        let request = request.body(patch.to_string().into_bytes()).map_err(kube::core::request::Error::BuildRequest);
-        match self.send::<Secret>(request).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                match self.create(&self.api::<Secret>(namespace), secret).await {
-                    Err(Failure::Api { source, .. }) if already_exists(&source) => {
-                        Err(Failure::Taken { kind: "Secret".to_owned(), name })
-                    }
-                    created => created,
-                }
-            }
-            // The test of its owner.
-            Err(kube::Error::Api(status)) if status.code == 422 => {
-                Err(Failure::Taken { kind: "Secret".to_owned(), name })
-            }
-            patched => self.written(patched, action).map(drop),
+        let taken = || Err(Failure::Taken { kind: "Secret".to_owned(), name: secret.name_any() });
+        match self.replace(&api, secret).await {
+            Err(failure) if failure.is(404) => match self.create(&api, secret).await {
+                Err(failure) if failure.is(409) => taken(),
+                created => created,
+            },
+            // Its type.
+            Err(failure) if failure.is(422) => taken(),
+            replaced => replaced,
         }
     }
 
-    /// Puts an object in the place of the version that it was read at.
+    /// Puts an object in the place of the version that it was read at; of whatever is there, where it names none.
     pub async fn replace<K>(&self, api: &Api<K>, object: &K) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -354,10 +339,6 @@ fn to<K: Resource<DynamicType = ()>>(api: &Api<K>) -> Request {
 
 fn in_bytes<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Vec<u8> {
     with_type(object).to_string().into_bytes()
-}
-
-fn already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
 }
 
 /// The name of a kind, for labels that need it for ever. Kinds are few.

@@ -187,6 +187,11 @@ impl Failure {
         }
     }
 
+    /// Whether the API server has answered with this status.
+    pub fn is(&self, code: u16) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == code))
+    }
+
     /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was
     /// too busy, or where somebody else wrote at the same time.
     pub fn refusal(&self) -> Option<String> {

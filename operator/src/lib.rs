@@ -54,8 +54,8 @@ use image_volumes::ImageVolumes;
 use measure::Measuring;
 use metrics::Metrics;
 use plan::{Notes, Tables, Tried};
-use service::apply::Drains;
 use service::certified::Certified;
+use service::drains::Drains;
 use std::sync::Arc;
 
 /// What every reconciler works with.

@@ -63,11 +63,11 @@ pub struct Options {
     pub workers: u16,
 
     /// Time for which old pods finish their jobs, in seconds: for tests
-    #[arg(long, hide = true, default_value_t = crate::service::apply::DRAIN.as_secs(), value_name = "SECONDS")]
+    #[arg(long, hide = true, default_value_t = crate::service::drains::DRAIN.as_secs(), value_name = "SECONDS")]
     pub drain_seconds: u64,
 
     /// Old fragments stay for so long, in seconds, where a gateway that takes requests cannot be asked whether it still needs them
-    #[arg(long, default_value_t = crate::service::apply::UNHEARD.as_secs(), value_name = "SECONDS")]
+    #[arg(long, default_value_t = crate::service::drains::UNHEARD.as_secs(), value_name = "SECONDS")]
     pub unheard_seconds: u64,
 
     /// End right after so many successful writes: for tests of what holds when an operator dies between two of them

@@ -7,7 +7,7 @@ use crate::health::{self, Health};
 use crate::lease::{Candidate, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::service::apply::Drains;
+use crate::service::drains::Drains;
 use crate::{Context, gateways, identity, model, plan, pool, service, target};
 use anyhow::Context as _;
 use kube::{Client, Config};

@@ -35,11 +35,11 @@ what is applied on the server takes `create` and `patch`, and all but the exit t
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-# The certificate of each service, which its pods mount. Kubernetes has no way to allow this for names of a pattern only, and shows whoever
-# patches an object what is in it; the operator neither gets nor lists Secrets, and takes over none that it has not made.
+# The certificate of each service, which its pods mount. Kubernetes has no way to allow this for names of a pattern only. None of these shows what is in a
+# Secret; the operator takes over none that it has not made, which their type tells.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create, patch]
+  verbs: [create, update]
 # Deleted with the service, by Kubernetes.
 - apiGroups: [""]
   resources: [serviceaccounts]

@@ -215,6 +215,9 @@ fn with(mut secret: Secret, authorities: &Authorities) -> Secret {
     secret
 }
 
+/// Type of Secrets with certificates of pods: it tells those of the operator from all others.
+const OF_PODS: &str = "eenn.dev/certificates";
+
 /// The Secret that pods of a service mount.
 pub fn of_pods(metadata: ObjectMeta, pem: &Pem) -> Secret {
     let files = [
@@ -224,5 +227,5 @@ pub fn of_pods(metadata: ObjectMeta, pem: &Pem) -> Secret {
     ];
     let data: BTreeMap<String, ByteString> =
         files.into_iter().map(|(name, file)| (name.to_owned(), ByteString(file.clone()))).collect();
-    Secret { metadata, data: Some(data), ..Secret::default() }
+    Secret { metadata, data: Some(data), type_: Some(OF_PODS.to_owned()), ..Secret::default() }
 }

@@ -131,7 +131,7 @@ impl Case {
     fn tells(self) -> Option<(&'static str, &'static [&'static str], &'static [&'static str])> {
         match self {
             Self::NewService | Self::GrownService => {
-                Some(("/eennservices/camera/status", &["Placed", "Ready"], &["PATCH"]))
+                Some(("/eennservices/camera/status", &["Placed", "Ready"], &["PATCH", "PUT"]))
             }
             Self::Measurement | Self::NextMeasurement | Self::Measured => {
                 Some(("/eennmodels/fashion-mnist/status", &["Ready"], &["PATCH", "POST", "DELETE"]))
@@ -220,7 +220,7 @@ fn check(case: Case, what: &str, failed: &Write, fault: Fault, users_must_know: 
         assert!(run.result.is_ok(), "{what}: {:?}", run.result);
         return;
     }
-    // A Secret that is not there is made; one that does not pass the test of its owner is somebody else's.
+    // A Secret that is not there is made; one that does not take the type of ours is somebody else's.
     if failed.what.contains("/secrets/")
         && let Fault::Status(code @ (404 | 422), _) = fault
     {

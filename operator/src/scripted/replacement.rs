@@ -24,21 +24,24 @@ async fn serving() -> (Arc<Server>, Context, Vec<Write>) {
     (server, context, before)
 }
 
-fn is_gateway(name: &String) -> bool {
+fn is_gateway(name: &str) -> bool {
     name.starts_with("camera-g-")
 }
 
 #[tokio::test]
 async fn a_gateway_that_serves_is_replaced_after_its_fragments() {
     let (server, context, before) = serving().await;
-    assert!(applied(&before, "deployments").iter().any(is_gateway), "the first one waits for nobody: {before:?}");
+    assert!(
+        applied(&before, "deployments").iter().any(|name| is_gateway(name)),
+        "the first one waits for nobody: {before:?}"
+    );
     // All fragments are other ones, and so are gateways.
     scene::change_model(&context, |model| model["spec"]["artifact"]["size"] = "8Mi".into());
     service::reconcile(&context, &key()).await.expect("nothing is refused");
     let writes = server.writes();
     for kind in ["deployments", "configmaps"] {
         let names = applied(&writes, kind);
-        assert!(!names.is_empty() && !names.iter().any(is_gateway), "{kind}: {names:?}");
+        assert!(!names.is_empty() && !names.iter().any(|name| is_gateway(name)), "{kind}: {names:?}");
         assert!(names.is_disjoint(&applied(&before, kind)), "{kind}: {names:?}");
     }
     assert!(!writes.iter().any(|write| write.what.starts_with("DELETE")), "{writes:?}");
@@ -47,6 +50,6 @@ async fn a_gateway_that_serves_is_replaced_after_its_fragments() {
     service::reconcile(&context, &key()).await.expect("nothing is refused");
     let writes = server.writes().split_off(writes.len());
     for kind in ["deployments", "configmaps"] {
-        assert!(applied(&writes, kind).iter().any(is_gateway), "{kind}: {writes:?}");
+        assert!(applied(&writes, kind).iter().any(|name| is_gateway(name)), "{kind}: {writes:?}");
     }
 }

@@ -135,7 +135,7 @@ fn done(method: &str, path: &str, mut body: Value) -> Value {
     if method == "DELETE" {
         return json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200 });
     }
-    if method == "PATCH" && path.contains("/secrets/") {
+    if method == "PUT" && path.contains("/secrets/") {
         return json!({ "kind": "Secret", "apiVersion": "v1", "metadata": { "name": "camera-certificates" } });
     }
     if path.ends_with("/status") || (method == "PATCH" && path.contains("/eennplans/")) {

@@ -1,13 +1,14 @@
 //! Services: pods that serve a model as its plan says, and what users are told of it.
 //!
 //! * [`references`]: what a service names. [`choice`]: which of its plans is in force.
-//! * [`build`]: what should be there. [`apply`]: brings it there, old pods last.
+//! * [`build`]: what should be there. [`apply`]: brings it there, old pods last, after [`drains`].
 //! * [`report`]: the status.
 
 pub mod apply;
 pub mod build;
 pub mod certified;
 pub mod choice;
+pub mod drains;
 mod in_force;
 pub mod labels;
 pub mod references;

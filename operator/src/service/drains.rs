@@ -1,0 +1,78 @@
+//! How long what nobody needs any more stays, so that jobs on their way are finished. Pure but for what it remembers.
+
+use crate::cache::Key;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// What gateways of before may need stays for so long where one that takes requests cannot be asked: that it cannot be reached from here does not mean
+/// that it serves nobody.
+pub const UNHEARD: Duration = Duration::from_secs(600);
+
+/// Since when Deployments that nobody needs any more have taken no new jobs.
+#[derive(Debug)]
+pub struct Drains {
+    since: Mutex<BTreeMap<Key, BTreeMap<String, f64>>>,
+    lasts: Duration,
+    /// How long gateways are waited for that cannot be asked.
+    pub unheard: Duration,
+}
+
+impl Default for Drains {
+    fn default() -> Self {
+        Self::lasting(DRAIN, UNHEARD)
+    }
+}
+
+impl Drains {
+    /// Each takes so long; `unheard`: how long gateways are waited for that cannot be asked.
+    pub fn lasting(lasts: Duration, unheard: Duration) -> Self {
+        Self { since: Mutex::default(), lasts, unheard }
+    }
+
+    /// A service is gone, and all with it.
+    pub fn forget(&self, service: &Key) {
+        self.since.lock().expect("nothing panics while it holds times").remove(service);
+    }
+
+    /// As if these had been drained long ago.
+    #[cfg(test)]
+    pub(crate) fn begun(&self, service: &Key, names: &[String]) {
+        let long_ago = names.iter().map(|name| (name.clone(), -1000.0)).collect();
+        self.since.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
+    }
+
+    /// Those of `old` that have been drained, and when the next one will have.
+    pub fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
+        let mut all = self.since.lock().expect("nothing panics while it holds times");
+        let since = all.entry(service.clone()).or_default();
+        since.retain(|name, _| old.contains(name));
+        old.iter().for_each(|name| {
+            since.entry(name.clone()).or_insert(now);
+        });
+        let left = |since: &f64| since + self.lasts.as_secs_f64() - now;
+        let done = since.iter().filter(|(_, since)| left(since) <= 0.0).map(|(name, _)| name.clone()).collect();
+        let next = since.values().map(left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
+        (done, next.map(Duration::from_secs_f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_deployments_are_drained_for_half_a_minute_each() {
+        let (drains, key) = (Drains::default(), Key::new("a", "camera"));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(drains.drained(&key, &names(&["x"]), 0.0), (names(&[]), Some(DRAIN)));
+        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 20.0), (names(&[]), Some(Duration::from_secs(10))));
+        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 30.0), (names(&["x"]), Some(Duration::from_secs(20))));
+        // Needed again, and then not.
+        assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
+        assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+    }
+}
