@@ -150,18 +150,18 @@ impl Cluster {
         let api = self.api::<Secret>(namespace);
         if is_new {
             match self.create(&api, secret).await {
-                Err(failure) if failure.is(409) => {}
+                Err(failure) if failure.is("AlreadyExists") => {}
                 created => return created,
             }
         }
         let taken = || Err(Failure::Taken { kind: "Secret".to_owned(), name: secret.name_any() });
         match self.replace(&api, secret).await {
-            Err(failure) if failure.is(404) => match self.create(&api, secret).await {
-                Err(failure) if failure.is(409) => taken(),
+            Err(failure) if failure.is("NotFound") => match self.create(&api, secret).await {
+                Err(failure) if failure.is("AlreadyExists") => taken(),
                 created => created,
             },
             // Its type.
-            Err(failure) if failure.is(422) => taken(),
+            Err(failure) if failure.is("Invalid") => taken(),
             replaced => replaced,
         }
     }

@@ -187,9 +187,9 @@ impl Failure {
         }
     }
 
-    /// Whether the API server has answered with this status.
-    pub fn is(&self, code: u16) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == code))
+    /// Whether the API server has given this reason, such as `NotFound`.
+    pub fn is(&self, reason: &str) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if status.reason == reason))
     }
 
     /// What the API server said, where it answered and would say the same again: users have to know. `None` where it did not answer, was
