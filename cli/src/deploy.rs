@@ -1,7 +1,7 @@
 //! What local mode adds to a [`Deployment`]: the files that it reads, and what the command line says instead of the manifests.
 
 use crate::exit_code::{Failure, Outcome};
-use api::{Artifact, LoadErrors, Manifests, Problem, ResolvedModel, Scheduler};
+use api::{LoadErrors, Manifests, Problem, ResolvedModel, Scheduler};
 use deployment::Deployment;
 use std::{
     borrow::Cow,
@@ -71,11 +71,11 @@ pub(crate) fn local_files(manifests: &Manifests, served: &BTreeSet<&str>) -> Res
     }
     let mut files = Files::new();
     for object in manifests.models.iter().filter(|object| served.contains(object.name.as_str())) {
-        match object.spec.artifact.path(&object.origin) {
-            Some(path) => {
+        match object.spec.artifact.file(&object.origin) {
+            Ok(path) => {
                 files.insert(object.name.clone(), path);
             }
-            None => problems.push(object.origin.problem("spec.artifact.uri", only_files(&object.spec.artifact))),
+            Err(message) => problems.push(object.origin.problem("spec.artifact.uri", message)),
         }
         if object.spec.profile.is_none() {
             let message = "is missing; local mode takes the service times of emulated devices from it; \
@@ -84,10 +84,6 @@ pub(crate) fn local_files(manifests: &Manifests, served: &BTreeSet<&str>) -> Res
         }
     }
     LoadErrors::none_or(problems).map(|()| files)
-}
-
-fn only_files(artifact: &Artifact) -> String {
-    format!("\"{}\" is for clusters; local mode reads file:// only", artifact.uri)
 }
 
 #[cfg(test)]
@@ -122,12 +118,12 @@ mod tests {
     fn local_mode_wants_files_and_a_profile() {
         let mut manifests = example();
         let model = &mut manifests.models[0];
-        model.spec.artifact.uri = "oci://registry/model:1".parse().unwrap();
+        model.spec.artifact.uri = "https://example.com/other.onnx".parse().unwrap();
         model.spec.profile = None;
         let errors = deploy(&manifests, &Overrides::default()).unwrap_err().to_string();
         assert!(
             errors.contains(
-                "spec.artifact.uri: \"oci://registry/model:1\" is for clusters; local mode reads file:// only"
+                "spec.artifact.uri: \"https://example.com/other.onnx\" is for clusters; local mode takes a copy of it beside the manifest, and there is no "
             ),
             "{errors}"
         );

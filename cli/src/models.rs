@@ -19,8 +19,8 @@ pub(crate) struct Served<'a> {
     pub(crate) model: &'a ResolvedModel,
     /// Its ONNX file.
     pub(crate) file: &'a Path,
-    /// Its exit table; `None` also when that is not a local file.
-    exit_table: Option<PathBuf>,
+    /// Its exit table; why it is not there, in words; `None` if the manifest names none.
+    exit_table: Option<Result<PathBuf, String>>,
 }
 
 impl<'a> Served<'a> {
@@ -31,7 +31,7 @@ impl<'a> Served<'a> {
         Self {
             model,
             file: &files[&model.model.name],
-            exit_table: table.and_then(|(table, object)| table.path(&object.origin)),
+            exit_table: table.map(|(table, object)| table.file(&object.origin)),
         }
     }
 }
@@ -79,19 +79,18 @@ fn tensor_bytes(network: &Network) -> Vec<u64> {
     values.map(|values| (values * size_of::<f32>()) as u64).collect()
 }
 
+const NO_TABLE: &str = "is missing; a prediction draws its samples from it; `eenn model profile -f DIR --data \
+                        SAMPLES.safetensors --exit-table exit-table.safetensors` makes one";
+
 /// The file that the manifest of a model names.
 fn named_table(service: &Served<'_>, model: &str, manifests: &Manifests) -> Result<PathBuf, LoadErrors> {
-    if let Some(file) = &service.exit_table {
-        return Ok(file.clone());
-    }
-    let object = manifests.models.iter().find(|object| object.name == model).expect("a served model has a manifest");
-    let message = match &object.spec.exit_table {
-        Some(table) => format!("\"{}\" is for clusters; a prediction reads file:// only", table.uri),
-        None => "is missing; a prediction draws its samples from it; `eenn model profile -f DIR --data \
-                 SAMPLES.safetensors --exit-table exit-table.safetensors` makes one"
-            .to_owned(),
+    let (field, message) = match &service.exit_table {
+        Some(Ok(file)) => return Ok(file.clone()),
+        Some(Err(message)) => ("spec.exitTable.uri", message.clone()),
+        None => ("spec.exitTable", NO_TABLE.to_owned()),
     };
-    LoadErrors::none_or(vec![object.origin.problem("spec.exitTable", message)]).map(|()| PathBuf::new())
+    let object = manifests.models.iter().find(|object| object.name == model).expect("a served model has a manifest");
+    LoadErrors::none_or(vec![object.origin.problem(field, message)]).map(|()| PathBuf::new())
 }
 
 fn model(service: &Served<'_>, table: &Path, judge: Judge) -> Outcome<Model> {

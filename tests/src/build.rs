@@ -130,6 +130,7 @@ pub fn gateway(model: &ModelDocument, chains: Vec<ChainDocument>, thresholds: &[
         source: SOURCE.to_owned(),
         policy,
         policy_file: None,
+        last_requests_milliseconds: 0,
         memory_budget_bytes: 64 << 20,
         max_body_bytes: 4 << 20,
         links: BTreeMap::new(),

@@ -357,6 +357,23 @@ async fn a_terminated_gateway_answers_what_it_has() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_to_stop_takes_last_requests_from_whoever_has_not_heard_of_it() {
+    let (devices, mut gateway) = build::near_and_far(&[1.0]);
+    gateway.last_requests_milliseconds = 3_000;
+    let mut cluster = Cluster::start(devices, gateway);
+    let client = cluster.client();
+    let closes = |reply: &Reply| reply.headers.get("connection").is_some_and(|value| value == "close");
+    assert!(!closes(&client.infer(TWO, &build::sample(1)).await));
+    cluster.gateway_process.signal("TERM");
+    let ready = async || client.send(Method::GET, "/v2/health/ready", &[], Vec::new()).await.unwrap();
+    eventually("it says that it is not ready", || async { ready().await.status == StatusCode::SERVICE_UNAVAILABLE })
+        .await;
+    let last = client.infer(TWO, &build::sample(2)).await;
+    assert_eq!((last.status, closes(&last)), (StatusCode::OK, true), "{:?}", last.body);
+    assert!(cluster.gateway_process.wait(Duration::from_secs(10)).success());
+}
+
+#[tokio::test]
 async fn jobs_of_clients_that_go_away_are_failed_and_leave_no_memory_behind() {
     let (mut devices, gateway) = build::near_and_far(&[1.0]);
     build::emulate(&mut devices[1], 20.0);

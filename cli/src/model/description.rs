@@ -29,8 +29,7 @@ pub(super) fn of_manifests(folder: &Path, name: Option<&str>) -> anyhow::Result<
         bail!("name one EENNModel with --model; {} has: {}", folder.display(), known.join(", "));
     };
     let artifact = &object.spec.artifact;
-    let file =
-        artifact.path(&object.origin).with_context(|| format!("{} is not a local file", artifact.uri.as_str()))?;
+    let file = artifact.file(&object.origin).map_err(|error| anyhow::anyhow!("EENNModel/{}: {error}", object.name))?;
     artifact.verify(&file).map_err(|error| anyhow::anyhow!(error))?;
     Ok(Described { file, model: model(&object.name, &object.spec).new()? })
 }

@@ -77,3 +77,33 @@ fn strategies_that_do_not_exist_are_refused_as_before() {
     let errors = deploy(&settled.manifests, &Overrides::default()).expect_err("it is not there").to_string();
     assert!(errors.contains("Latency is not available yet; use Pinned"), "{errors}");
 }
+
+#[test]
+fn manifests_for_a_cluster_are_planned_here_with_copies_of_their_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["examples/cluster/pool.yaml", "examples/cluster/model.yaml", "examples/cluster/service.yaml"] {
+        let text = std::fs::read_to_string(root.join(name)).unwrap().replace("NODE", "pi");
+        std::fs::write(folder.path().join(Path::new(name).file_name().unwrap()), text).unwrap();
+    }
+    std::fs::copy(root.join("tests/cluster/manifests/nodes.yaml"), folder.path().join("nodes.yaml")).unwrap();
+    let settled = || {
+        let manifests = api::load(folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
+        place(manifests, &Overrides::default(), &[])
+    };
+    let refused = || settled().map(drop).unwrap_err().to_string();
+    let says = |refused: &str, field: &str, file: &str| {
+        let copy = folder.path().join(file).display().to_string();
+        refused.contains(field) && refused.ends_with(&format!("beside the manifest, and there is no {copy}"))
+    };
+    assert!(says(&refused(), "spec.artifact.uri: \"https://", "model.onnx"), "{}", refused());
+    let copy = |file: &str| {
+        std::fs::copy(root.join("examples/fashion-mnist").join(file), folder.path().join(file)).unwrap();
+    };
+    copy("model.onnx");
+    assert!(says(&refused(), "spec.exitTable.uri: \"configmap://", "exit-table.safetensors"), "{}", refused());
+    copy("exit-table.safetensors");
+    let settled = settled().unwrap_or_else(|error| panic!("{error}"));
+    let deployed = deploy(&settled.manifests, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    deployed.verify().unwrap_or_else(|error| panic!("{error}"));
+}

@@ -13,10 +13,25 @@ impl Artifact {
         self.uri.as_str().strip_prefix("configmap://")?.split_once('/')
     }
 
-    /// The path of a `file://` URI, relative to the manifest it stands in; `None` for other schemes.
-    pub fn path(&self, origin: &Origin) -> Option<PathBuf> {
-        let path = self.uri.as_str().strip_prefix("file://")?;
-        Some(origin.file.parent().unwrap_or(Path::new("")).join(path))
+    /// The file of local mode. Of a `file://` URI, relative to the manifest it stands in; of another one, which is for clusters, a copy
+    /// of the same name beside the manifest, so that one manifest works in both.
+    ///
+    /// # Errors
+    /// There is no such copy; in words, with its path.
+    pub fn file(&self, origin: &Origin) -> Result<PathBuf, String> {
+        let (uri, folder) = (self.uri.as_str(), origin.file.parent().unwrap_or(Path::new("")));
+        if let Some(path) = uri.strip_prefix("file://") {
+            return Ok(folder.join(path));
+        }
+        let path = uri.split(['?', '#']).next().unwrap_or_default();
+        let copy = folder.join(path.rsplit('/').next().unwrap_or_default());
+        match copy.is_file() {
+            true => Ok(copy),
+            false => Err(format!(
+                "\"{uri}\" is for clusters; local mode takes a copy of it beside the manifest, and there is no {}",
+                copy.display()
+            )),
+        }
     }
 
     /// Whether the file is there and has the SHA-256 that the manifest gives.

@@ -55,7 +55,7 @@ pub struct EENNModelSpec {
 #[schemars(extend("x-kubernetes-validations" = rules::ARTIFACT.to_json()))]
 pub struct Artifact {
     /// `file://model.onnx` is relative to the manifest and works in local mode only; oci://, https://, s3://, pvc:// and
-    /// configmap:// are for clusters.
+    /// configmap:// are for clusters, and local mode takes a copy of the same name beside the manifest.
     pub uri: Uri,
     /// SHA-256 of the file. Where a file is brought to a pod, by https://, s3:// (which need it) or configmap://, one with another digest is refused;
     /// of what is mounted (oci://, pvc://) it is not looked at. Default: not checked.

@@ -64,13 +64,13 @@ fn the_example_and_its_files_fit_together() {
     let manifests = api::load(&folder).unwrap_or_else(|errors| panic!("{errors}"));
     let resolved = manifests.resolve().unwrap_or_else(|errors| panic!("{errors}"));
     let model = &resolved.services[0].model;
-    let table = model.exit_table.as_ref().and_then(|table| table.path(&manifests.models[0].origin)).unwrap();
+    let table = model.exit_table.as_ref().unwrap().file(&manifests.models[0].origin).unwrap();
     let (_, metadata) = api::exit_table::read(&table).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&str> = model.model.exits.iter().map(|exit| exit.name.as_str()).collect();
     assert_eq!(metadata.exits, names);
     let samples = api::samples::read(&folder.join("load.safetensors")).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(samples.shape(), model.model.input_shape);
-    let file = model.artifact.path(&manifests.models[0].origin).unwrap();
+    let file = model.artifact.file(&manifests.models[0].origin).unwrap();
     let meant = api::Artifact { sha256: Some(metadata.model_sha256.parse().unwrap()), ..model.artifact.clone() };
     meant.verify(&file).unwrap_or_else(|error| panic!("{error}"));
     let error = api::Artifact { sha256: Some("0".repeat(64).parse().unwrap()), ..meant }.verify(&file).unwrap_err();

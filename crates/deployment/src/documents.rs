@@ -89,6 +89,7 @@ pub(crate) fn gateway(node: &str, service: &ResolvedService, links: BTreeMap<Str
         source: first.expect("a gateway runs where a source is").name.clone(),
         policy: policy(service, &service.initial_policy(), FIRST),
         policy_file: None,
+        last_requests_milliseconds: 0,
         memory_budget_bytes: budget,
         // One request must not take the memory of all others.
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),

@@ -404,6 +404,10 @@ pub struct GatewayDocument {
     /// Who may connect to the control endpoint, and which fragments are sent jobs; absent, all do, and nothing is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsDocument>,
+    /// So long after it was told to stop it takes requests all the same: not everybody who sends them has heard of it yet. Readiness
+    /// fails at once.
+    #[serde(default)]
+    pub last_requests_milliseconds: u64,
 }
 
 /// Mutual TLS on hops, and on a control endpoint of its own: telemetry, and a gateway's policies, are then served there and

@@ -8,7 +8,7 @@ use api::{EENNPlanSpec, Manifests, PlannedChain};
 use control::{DeviceReading, GatewayReading, Observation};
 use deployment::{Change, Conclusion, Decided, Look, Mind, Refused};
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use wire::document::{DeviceTelemetry, GatewayTelemetry, PolicyVersion};
 
@@ -24,19 +24,24 @@ pub type Mark = (String, Option<String>);
 
 /// The plans that a mind knows: of each service the one that gateways follow, and maybe the next one, which it has made.
 #[derive(Debug, Default)]
-pub struct Basis(BTreeMap<Key, Vec<Mark>>);
+pub struct Basis {
+    marks: BTreeMap<Key, Vec<Mark>>,
+    /// Services that nothing new is made for.
+    held: BTreeSet<Key>,
+}
 
 impl Basis {
     /// Of what gateways follow.
     pub fn of(wanted: &BTreeMap<Key, Wanted>) -> Self {
-        Self(wanted.iter().map(|(key, wanted)| (key.clone(), vec![mark(wanted)])).collect())
+        let marks = wanted.iter().map(|(key, wanted)| (key.clone(), vec![mark(wanted)])).collect();
+        Self { marks, held: held(wanted) }
     }
 
     /// Whether gateways follow what is known. What is older than that is forgotten.
     pub fn holds(&mut self, wanted: &BTreeMap<Key, Wanted>) -> bool {
-        let mut known = wanted.len() == self.0.len();
+        let mut known = wanted.len() == self.marks.len() && held(wanted) == self.held;
         for (key, wanted) in wanted {
-            let marks = self.0.get_mut(key);
+            let marks = self.marks.get_mut(key);
             let found = marks.and_then(|marks| {
                 let at = marks.iter().position(|one| *one == mark(wanted))?;
                 marks.drain(..at);
@@ -49,8 +54,12 @@ impl Basis {
 
     /// A plan was made for a service, and will be followed soon.
     pub fn add(&mut self, service: Key, mark: Mark) {
-        self.0.entry(service).or_default().push(mark);
+        self.marks.entry(service).or_default().push(mark);
     }
+}
+
+fn held(wanted: &BTreeMap<Key, Wanted>) -> BTreeSet<Key> {
+    wanted.iter().filter(|(_, wanted)| wanted.held).map(|(key, _)| key.clone()).collect()
 }
 
 fn mark(wanted: &Wanted) -> Mark {
@@ -90,7 +99,7 @@ impl PoolMind {
     /// Plans that do not fit what is there by now: those will be made anew.
     pub fn new(gathered: &Gathered, wanted: &BTreeMap<Key, Wanted>) -> Result<Option<Self>, Refused> {
         let inputs = &gathered.inputs;
-        // Those that are paused go on with what they have: it is known, although nothing new is made for them.
+        // Those that are paused or move go on with what they have: it is known, although nothing new is made for them.
         let kept = inputs.kept.iter().map(|(name, kept)| (name, (&kept.key, &kept.plan.spec)));
         let followed =
             inputs.services.iter().filter_map(|(name, key)| Some((name, (key, &wanted.get(key)?.plan.spec))));
@@ -136,7 +145,10 @@ impl PoolMind {
             reading.service.clone_from(name);
             // The loop has one version for all services, plans have a generation for each.
             let follows = telemetry.policy.generation == generation.unsigned_abs();
-            reading.version = follows.then(|| self.mind.version());
+            let version = self.mind.version();
+            // What one counts by another policy says nothing of this one.
+            let another = PolicyVersion { transitions: version.transitions + 1, ..telemetry.policy };
+            reading.version = Some(if follows { version } else { another });
             Some(reading)
         };
         Observation { gateways: gateways.iter().filter_map(reading).collect(), devices: devices(fragments) }

@@ -291,6 +291,11 @@ impl Follower {
 
     async fn store(&mut self, context: &Context, renewed: mind::Renewed) -> Result<(), Failure> {
         let Some(service) = context.caches.services.get(&renewed.service) else { return Ok(()) };
+        if !plan::may_renew(context, &service, &renewed.spec) {
+            tracing::info!(service = %renewed.service, "is paused or moves: its gateways keep what they follow");
+            (self.mind, self.basis) = (None, Basis::default());
+            return Ok(());
+        }
         let (mark, generation) = plan::renew(context, &service, renewed.spec).await?;
         if let Some(mind) = &mut self.mind {
             mind.stored(&renewed.service, generation);

@@ -24,10 +24,25 @@ pub struct Wanted {
     pub plan: Arc<EENNPlan>,
     /// Version of its policies.
     pub version: PolicyVersion,
-    /// One per Deployment of gateways, as JSON. Those of before go on with what they have: it may be another model.
+    /// One per Deployment of gateways, as JSON. Those of before that are not among them go on with what they have: it may be another model.
     pub policies: BTreeMap<String, Arc<str>>,
     /// Deployments of the fragments that they send jobs to, in order.
     pub fragments: Vec<Box<str>>,
+    /// Tells these fragments, and those that no jobs go to, from others.
+    pub placement: u64,
+    /// Whether no other policies are made for it: the service is paused, or moves elsewhere.
+    pub held: bool,
+}
+
+/// How far the fragments are that policies send jobs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragments {
+    /// They take jobs.
+    Ready,
+    /// Not yet, and there are none of before: gateways that are there may as well know already.
+    Starting,
+    /// Not yet; those of before serve meanwhile.
+    Replacing,
 }
 
 /// What a gateway has said.
@@ -62,6 +77,8 @@ pub enum Following {
 struct Entry {
     wanted: Option<Wanted>,
     since: f64,
+    /// Whether its fragments have never been ready: nobody misses gateways of these.
+    starting: bool,
     /// Since when it is these fragments.
     moved: f64,
     /// Whether anybody has looked.
@@ -89,22 +106,40 @@ struct Entry {
 pub struct Standings(Mutex<BTreeMap<Key, Entry>>);
 
 impl Standings {
-    /// What gateways of a service should follow from now on. With other fragments only where they `may_follow`, as these are ready: until then jobs go on
-    /// where they went.
-    pub fn want(&self, service: &Key, wanted: Wanted, may_follow: bool, now: f64) {
+    /// What gateways of a service should follow from now on. Other fragments than before only once they do not replace any that serve: until
+    /// then jobs go on where they went.
+    pub fn want(&self, service: &Key, wanted: Wanted, fragments: Fragments, now: f64) {
         let mut entries = self.entries();
         let entry = entries.entry(service.clone()).or_default();
         let has_all = |before: &Wanted| wanted.fragments.iter().all(|one| before.fragments.contains(one));
-        if !may_follow && !entry.wanted.as_ref().is_some_and(has_all) {
+        if fragments == Fragments::Replacing && !entry.wanted.as_ref().is_some_and(has_all) {
+            entry.hold();
             return;
         }
-        if entry.wanted.as_ref().is_none_or(|before| before.version != wanted.version) {
+        let was_starting = entry.starting;
+        entry.starting = fragments == Fragments::Starting && (was_starting || entry.wanted.is_none());
+        if entry.starting != was_starting || entry.wanted.as_ref().is_none_or(|before| before.version != wanted.version)
+        {
             entry.since = now;
         }
         if entry.wanted.as_ref().is_none_or(|before| before.fragments != wanted.fragments) {
             entry.moved = now;
         }
         entry.wanted = Some(wanted);
+    }
+
+    /// A service is paused: whatever its load does, it goes on with what it has.
+    pub fn hold(&self, service: &Key) {
+        if let Some(entry) = self.entries().get_mut(service) {
+            entry.hold();
+        }
+    }
+
+    /// Whether gateways of a service follow a policy for this placement.
+    pub fn are_at(&self, service: &Key, placement: u64) -> bool {
+        let entries = self.entries();
+        let wanted = entries.get(service).and_then(|entry| entry.wanted.as_ref());
+        wanted.is_some_and(|wanted| wanted.placement == placement)
     }
 
     /// A service is gone, or nobody looks after it any more.
@@ -194,6 +229,12 @@ impl Standings {
 }
 
 impl Entry {
+    fn hold(&mut self) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.held = true;
+        }
+    }
+
     fn following(&self, now: f64) -> Following {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
         let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
@@ -203,7 +244,7 @@ impl Entry {
             return Following::Some(count.max(1), self.gateways.len());
         }
         // Pods that have just started are no bad news.
-        if !self.followed && now - self.since.max(self.there_since) < GRACE {
+        if self.starting || !self.followed && now - self.since.max(self.there_since) < GRACE {
             return Following::NotAsked;
         }
         let nobody = || match self.gateways.len() {
@@ -259,6 +300,8 @@ mod tests {
             version: version(generation),
             policies: BTreeMap::new(),
             fragments: vec![node.into()],
+            placement: 0,
+            held: false,
         }
     }
 
@@ -275,7 +318,7 @@ mod tests {
     fn gateways_follow_once_one_of_them_says_so() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
         assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
-        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 0.0);
         assert_eq!(standings.following(&key, 0.0), Following::NotAsked);
         standings.heard(&key, said(0.5, &[]), None, 0.5);
         assert_eq!(standings.following(&key, 0.5), Following::NotAsked, "pods that have just started are no bad news");
@@ -295,9 +338,30 @@ mod tests {
     }
 
     #[test]
+    fn gateways_are_not_missed_before_there_is_anything_to_send_jobs_to() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        let silent = |standings: &Standings, now: f64| {
+            standings.heard(&key, said(now, &[("x", None)]), Some("x refused".to_owned()), now)
+        };
+        standings.want(&key, wanted(1, "pi"), Fragments::Starting, 0.0);
+        assert!(!silent(&standings, 1.0) && !silent(&standings, 60.0), "fragments are not ready");
+        // A gateway that a process before has started follows what it should all the same.
+        assert!(standings.heard(&key, said(61.0, &[("x", Some(1))]), None, 61.0));
+        assert_eq!(standings.following(&key, 61.0), Following::Some(1, 1));
+        let standings = Standings::default();
+        standings.want(&key, wanted(1, "pi"), Fragments::Starting, 0.0);
+        assert!(!silent(&standings, 1.0));
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 60.0);
+        assert!(!silent(&standings, 61.0) && silent(&standings, 76.0), "their time starts when fragments are ready");
+        // One that is not ready for a moment does not make it a beginning.
+        standings.want(&key, wanted(1, "pi"), Fragments::Starting, 77.0);
+        assert!(matches!(standings.following(&key, 77.0), Following::None(_)));
+    }
+
+    #[test]
     fn what_others_have_seen_meanwhile_is_news_again() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
-        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 0.0);
         assert!(standings.heard(&key, said(1.0, &[("x", Some(1))]), None, 1.0));
         // Nobody asks for a while; whoever reports then finds nobody.
         assert!(matches!(standings.following(&key, 20.0), Following::None(_)));
@@ -307,7 +371,7 @@ mod tests {
     #[test]
     fn time_alone_makes_silence_news() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
-        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 0.0);
         let silent = |now: f64| standings.heard(&key, said(now, &[("x", None)]), Some("x refused".to_owned()), now);
         assert!(!silent(1.0) && !silent(14.0), "it has just started");
         assert!(silent(17.0) && !silent(18.0));
@@ -317,9 +381,9 @@ mod tests {
     #[test]
     fn a_new_policy_is_given_some_seconds() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
-        standings.want(&key, wanted(1, "pi"), true, 0.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 0.0);
         standings.heard(&key, said(1.0, &[("x", Some(1))]), None, 1.0);
-        standings.want(&key, wanted(2, "pi"), false, 2.0);
+        standings.want(&key, wanted(2, "pi"), Fragments::Replacing, 2.0);
         standings.heard(&key, said(3.0, &[("x", Some(1))]), None, 3.0);
         assert_eq!(standings.following(&key, 3.0), Following::Some(1, 1));
         assert!(lags(&standings, 3.0));
@@ -329,7 +393,7 @@ mod tests {
         standings.heard(&key, said(21.0, &[("x", Some(2))]), None, 21.0);
         assert!(!lags(&standings, 21.0));
         // One that says nothing any more, but takes requests, is waited for; not for ever.
-        standings.want(&key, wanted(3, "box"), true, 22.0);
+        standings.want(&key, wanted(3, "box"), Fragments::Ready, 22.0);
         assert!(lags(&standings, 22.0) && lags(&standings, 51.0) && !lags(&standings, 52.0));
         // One that takes none is not.
         assert!(!standings.lags(&key, &BTreeSet::new(), 30.0, 51.0));
@@ -338,7 +402,7 @@ mod tests {
     #[test]
     fn a_gateway_that_is_ahead_does_not_follow_and_is_overtaken() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
-        standings.want(&key, wanted(3, "pi"), true, 0.0);
+        standings.want(&key, wanted(3, "pi"), Fragments::Ready, 0.0);
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (0, 0));
         let ahead = Heard { at: 1.0, version: PolicyVersion { transitions: 4, generation: 6 } };
         assert!(standings.heard(&key, [("x".to_owned(), Some(ahead))].into(), None, 1.0), "it has to be overtaken");
@@ -351,13 +415,24 @@ mod tests {
     fn another_placement_waits_for_its_fragments() {
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
         let generation = || standings.of_pool(&Key::new("", "edge"))[&key].version.generation;
-        standings.want(&key, wanted(1, "pi"), false, 0.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Replacing, 0.0);
         assert!(standings.of_pool(&Key::new("", "edge")).is_empty());
-        standings.want(&key, wanted(1, "pi"), true, 0.0);
-        standings.want(&key, wanted(2, "box"), false, 1.0);
-        assert_eq!(generation(), 1);
-        standings.want(&key, wanted(2, "box"), true, 2.0);
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 0.0);
+        let held = || standings.of_pool(&Key::new("", "edge"))[&key].held;
+        assert!(!held());
+        standings.want(&key, wanted(2, "box"), Fragments::Replacing, 1.0);
+        assert_eq!((generation(), held()), (1, true), "no other policy is made for what is left");
+        standings.want(&key, wanted(2, "box"), Fragments::Ready, 2.0);
+        assert_eq!((generation(), held()), (2, false));
+        // Fewer of the same are there already; more are not.
+        let both = || Wanted { fragments: vec!["box".into(), "pi".into()], ..wanted(3, "box") };
+        standings.want(&key, both(), Fragments::Replacing, 3.0);
         assert_eq!(generation(), 2);
+        standings.want(&key, both(), Fragments::Ready, 4.0);
+        standings.want(&key, wanted(4, "pi"), Fragments::Replacing, 5.0);
+        assert_eq!(generation(), 4);
+        standings.hold(&key);
+        assert!(held(), "it is paused");
         assert!(standings.of_pool(&Key::new("", "other")).is_empty());
         standings.forget(&key);
         assert_eq!(standings.following(&key, 3.0), Following::NotAsked);

@@ -9,6 +9,7 @@ use crate::plan::{self, Gathered};
 use crate::{Context, clock};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How time for searches passes.
@@ -42,7 +43,9 @@ impl Pace {
 /// The drift loop for what gateways follow now.
 pub(super) async fn learn(context: &Context, round: &Round) -> Result<Option<PoolMind>, Failure> {
     let Some(pool) = context.caches.pools.get(&round.pool) else { return Ok(None) };
-    let Some(gathered) = plan::gather(context, &pool).await? else { return Ok(None) };
+    let held = round.wanted.iter().filter(|(_, wanted)| wanted.held);
+    let held = held.map(|(key, wanted)| (key.clone(), Arc::clone(&wanted.plan))).collect();
+    let Some(gathered) = plan::gather(context, &pool, &held).await? else { return Ok(None) };
     let (wanted, name) = (round.wanted.clone(), round.pool.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::panic::catch_unwind(AssertUnwindSafe(|| learned(&gathered, &wanted, &name))).unwrap_or_default()

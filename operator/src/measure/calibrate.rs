@@ -93,61 +93,85 @@ pub async fn bring(context: &Context, pool: &Arc<DevicePool>, survey: &Survey) -
     classes.extend(reference(pool, &classes, &models));
     let unknown = unknown(pool, &classes);
     let jobs = jobs_of(context, pool);
-    let all_given = pool.spec.classes.iter().all(|class| class.speed_factor.is_some());
     if unknown.is_empty() {
         clear(context, &jobs, None).await?;
+        let all_given = pool.spec.classes.iter().all(|class| class.speed_factor.is_some());
         let finding =
             (!all_given).then(|| Finding::holds("Calibrated", "Calibrated", "the speed of all classes is known"));
         return Ok(Calibrated { classes, finding, ..Calibrated::default() });
     }
     let names: Vec<&str> = unknown.iter().map(|class| class.name.as_str()).collect();
-    let waits = |classes, note: Note, again| {
-        let message =
-            format!("{}; until then classes without speedFactor ({}) count as 1", note.message, names.join(", "));
-        let finding = Some(Finding::fails("Calibrated", note.reason, message));
-        Ok(Calibrated { classes, finding, client: None, again: Some(again) })
-    };
     let timed = models.iter().find(|model| known::model(model).spec.profile.is_some());
-    let Some(model) = timed else {
-        let message =
-            "devices are measured with a model of one of the pool's services, as soon as one has times".to_owned();
-        return waits(classes, Note { reason: "NoProfile", message }, LOOK_EVERY);
+    let device = unknown.iter().find_map(|class| Some((*class, usable(survey, class)?)));
+    let Step { note, again, found } = match (timed, device) {
+        (Some(model), Some((class, node))) => {
+            let place = Place { pool: Arc::clone(pool), node, class: class.name.to_string(), speed_factor: 1.0 };
+            step(context, model, class, place, &jobs).await?
+        }
+        (None, _) => {
+            let message = "devices are measured with a model of one of the pool's services, as soon as one has times";
+            Step::waits(Note { reason: "NoProfile", message: message.to_owned() }, LOOK_EVERY)
+        }
+        (_, None) => {
+            let message = "no device of the classes is usable that could be measured".to_owned();
+            Step::waits(Note { reason: "NoDevice", message }, LOOK_EVERY)
+        }
     };
-    let Some((class, node)) = unknown.iter().find_map(|class| Some((*class, usable(survey, class)?))) else {
-        let message = "no device of the classes is usable that could be measured".to_owned();
-        return waits(classes, Note { reason: "NoDevice", message }, LOOK_EVERY);
-    };
-    let what = format!("{}-{}-{}", labels::hash(&pool.name_any()), class.name, known::what(&model.spec));
-    clear(context, &jobs, Some(&what)).await?;
-    let place = Place { pool: Arc::clone(pool), node, class: class.name.to_string(), speed_factor: 1.0 };
-    match attempt::standing(&jobs, &what) {
-        Standing::New => waits(classes, start(context, model, &place, &what, 1).await?, ASK_EVERY),
+    let (found, client) = found.unzip();
+    classes.extend(found);
+    let message = format!("{}; until then classes without speedFactor ({}) count as 1", note.message, names.join(", "));
+    let finding = Some(Finding::fails("Calibrated", note.reason, message));
+    Ok(Calibrated { classes, finding, client, again: Some(again) })
+}
+
+/// What a step towards the speed of a class has come to, and when the next one is due.
+struct Step {
+    note: Note,
+    again: Duration,
+    /// Its speed, and who waits until that is stored.
+    found: Option<(ClassStatus, ResultClient)>,
+}
+
+impl Step {
+    fn waits(note: Note, again: Duration) -> Self {
+        Self { note, again, found: None }
+    }
+}
+
+/// Measures a class on one of its devices: starts that, looks after it, or tries again.
+async fn step(
+    context: &Context,
+    model: &Arc<EENNModel>,
+    class: &DeviceClass,
+    place: Place,
+    jobs: &[Arc<Job>],
+) -> Result<Step, Failure> {
+    let what = format!("{}-{}-{}", labels::hash(&place.pool.name_any()), class.name, known::what(&model.spec));
+    clear(context, jobs, Some(&what)).await?;
+    match attempt::standing(jobs, &what) {
+        Standing::New => Ok(Step::waits(start(context, model, &place, &what, 1).await?, ASK_EVERY)),
         Standing::Over { attempt, at, job, why } => {
-            let wait = attempt::wait(attempt, at, identity::now());
-            if let Some(wait) = wait {
-                return waits(classes, failed(context, &job, attempt, &why), wait);
+            if let Some(wait) = attempt::wait(attempt, at, identity::now()) {
+                return Ok(Step::waits(failed(context, &job, attempt, &why), wait));
             }
             let note = start(context, model, &place, &what, attempt + 1).await?;
-            context
-                .cluster
-                .delete(&context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default()), &*job)
-                .await?;
-            waits(classes, note, ASK_EVERY)
+            let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
+            context.cluster.delete(&api, &*job).await?;
+            Ok(Step::waits(note, ASK_EVERY))
         }
         Standing::Runs(job) => {
             let Seen { note, answer } = look_at(context, model, &job).await?;
-            let Some((document, client)) = answer else { return waits(classes, note, ASK_EVERY) };
+            let Some((document, client)) = answer else { return Ok(Step::waits(note, ASK_EVERY)) };
             let profile = known::model(model).spec.profile;
-            let found =
+            let speed =
                 profile.as_ref().zip(document.profile.as_ref()).and_then(|(profile, found)| speed(profile, found));
-            let Some(found) = found.and_then(|speed| of_class(class, &job, model, speed)) else {
+            let Some(found) = speed.and_then(|speed| of_class(class, &job, model, speed)) else {
                 let message = format!("what was measured on {} is no time", place.node);
-                return waits(classes, Note { reason: "MeasurementFailed", message }, LOOK_EVERY);
+                return Ok(Step::waits(Note { reason: "MeasurementFailed", message }, LOOK_EVERY));
             };
-            classes.push(found);
             let message = format!("the speed of class {} was measured", class.name);
-            let found = waits(classes, Note { reason: "BeingMeasured", message }, Duration::from_secs(1))?;
-            Ok(Calibrated { client: Some(client), ..found })
+            let note = Note { reason: "BeingMeasured", message };
+            Ok(Step { note, again: Duration::from_secs(1), found: Some((found, client)) })
         }
     }
 }

@@ -66,7 +66,9 @@ pub async fn reconcile(
     if !context.runs(&pool) {
         return Ok(None);
     }
-    let Some(Gathered { inputs, tables, hash }) = gather(context, &pool).await? else { return Ok(None) };
+    let Some(Gathered { inputs, tables, hash }) = gather(context, &pool, &BTreeMap::new()).await? else {
+        return Ok(None);
+    };
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
     // Something may have come of it for each service that is there now, and not for one of that name before.
@@ -151,9 +153,14 @@ pub struct Gathered {
     pub hash: String,
 }
 
-/// Collects what a pool is planned with; `None` where there is nothing to plan, or not yet.
-pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathered>, Failure> {
-    let candidates = candidates(context, pool);
+/// Collects what a pool is planned with; `None` where there is nothing to plan, or not yet. `held`: plans of services that stay whatever is
+/// planned for others, besides those that are paused.
+pub async fn gather(
+    context: &Context,
+    pool: &DevicePool,
+    held: &BTreeMap<Key, Arc<EENNPlan>>,
+) -> Result<Option<Gathered>, Failure> {
+    let candidates = candidates(context, pool, held);
     if candidates.iter().all(|candidate| candidate.kept.is_some()) {
         return Ok(None);
     }
@@ -172,7 +179,7 @@ pub async fn gather(context: &Context, pool: &DevicePool) -> Result<Option<Gathe
 }
 
 /// Services of a pool that can be planned for, and those that go on with what they have.
-fn candidates(context: &Context, pool: &DevicePool) -> Vec<Candidate> {
+fn candidates(context: &Context, pool: &DevicePool, held: &BTreeMap<Key, Arc<EENNPlan>>) -> Vec<Candidate> {
     let name = pool.name_any();
     let mut services = context.caches.services.all();
     services.retain(|service| {
@@ -181,10 +188,11 @@ fn candidates(context: &Context, pool: &DevicePool) -> Vec<Candidate> {
     });
     let found = services.into_iter().filter_map(|service| {
         let found: References = references::find(context, &service).ok()?;
-        let kept = match is_paused(&service) {
+        let kept = match held.get(&Key::of(&*service)) {
+            Some(plan) => Some(Arc::clone(plan)),
             // Without a plan it serves nothing.
-            true => Some(in_force(context, &service)?),
-            false => None,
+            None if is_paused(&service) => Some(in_force(context, &service)?),
+            None => None,
         };
         model_ready(&found).is_true().then_some(Candidate { service, found, kept })
     });
@@ -308,6 +316,11 @@ async fn store(
     put(context, &service, newest, spec, Some(hash)).await.map(|_| ())
 }
 
+/// Whether a plan may be renewed with this one: it has the placement in force, and nobody has said that all is to stay as it is.
+pub fn may_renew(context: &Context, service: &EENNService, spec: &EENNPlanSpec) -> bool {
+    !is_paused(service) && in_force(context, service).is_some_and(|plan| plan.spec.chains == spec.chains)
+}
+
 /// Stores a plan with another policy for the placement in force, as the next of its service. Returns what tells it from others,
 /// and its generation.
 pub async fn renew(context: &Context, service: &EENNService, spec: EENNPlanSpec) -> Result<(Mark, i64), Failure> {
@@ -328,7 +341,11 @@ pub async fn bring_back(
 ) -> Result<(), Failure> {
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
-    put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await?;
+    match put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await {
+        // It was stored a moment ago; the watch has not told of it yet.
+        Err(failure) if failure.is("AlreadyExists") => {}
+        done => drop(done?),
+    }
     // Else it would be remembered that nothing new came of what is wanted now.
     context.tried.forget(&Key::new("", service.spec.device_pool_ref.name.as_str()));
     Ok(())

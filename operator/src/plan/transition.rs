@@ -6,9 +6,9 @@ use super::think::Thought;
 use crate::Context;
 use crate::cache::Key;
 use crate::room::{self, Crowded, Pods};
-use crate::service::apply;
 use crate::service::build::{self, Blueprint, Operator};
 use crate::service::references::{self, References};
+use crate::service::standing;
 use api::{EENNPlan, EENNPlanSpec, EENNService, PlannedChain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn pods(context: &Context, service: &Arc<EENNService>, spec: &EENNPlanSpec) -> O
         operator: Operator { name: &context.operator_name, namespace: &context.namespace },
     };
     let children = build::children(&blueprint);
-    Some(apply::deployments(&children).into_iter().filter_map(Pods::of).collect())
+    Some(standing::deployments(&children).into_iter().filter_map(Pods::of).collect())
 }
 
 /// Nodes that are crowded for services that all change at a time.

@@ -84,7 +84,8 @@ fn carries(node: &Node, labels: &BTreeMap<String, api::LabelValue>) -> bool {
     labels.iter().all(|(key, value)| node.labels().get(key).is_some_and(|found| found == value.as_str()))
 }
 
-fn is_ready(node: &Node) -> bool {
+/// Whether its kubelet says so.
+pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -5,7 +5,7 @@ use super::scene::{self, config_map, put};
 use super::server::{Fault, Server};
 use crate::cache::Key;
 use crate::controller::Controller;
-use crate::gateways::standing::{Following, Heard, Wanted};
+use crate::gateways::standing::{Following, Fragments, Heard, Wanted};
 use crate::gateways::{Follower, Pace, Round, follow, targets};
 use crate::service::labels;
 use crate::{Context, clock, identity};
@@ -42,7 +42,7 @@ impl Stage {
         let stage = Self { server, context: Arc::new(context), follower: Follower::with(Pace::Looks), services };
         // Long ago, and followed then: nobody is given time any more.
         let (standings, long_ago) = (&stage.context.standings, clock::now() - 100.0);
-        standings.want(&scene::key(), stage.wanted(), true, long_ago);
+        standings.want(&scene::key(), stage.wanted(), Fragments::Ready, long_ago);
         let followed = Heard { at: long_ago, version: version(1) };
         standings.heard(&scene::key(), [("gateway".to_owned(), Some(followed))].into(), None, long_ago);
         stage
@@ -68,7 +68,7 @@ impl Stage {
         let policy: PolicyDocument = serde_json::from_str(&plan.spec.policy).expect("it was planned");
         let policy = serde_json::to_string(&PolicyDocument { version, ..policy }).expect("it has no keys but text");
         let policies = BTreeMap::from([(WORKLOAD.to_owned(), Arc::from(policy))]);
-        Wanted { pool: Key::new("", "edge"), plan, version, policies, fragments: vec![] }
+        Wanted { pool: Key::new("", "edge"), plan, version, policies, fragments: vec![], placement: 0, held: false }
     }
 
     fn round(&self) -> Round {

@@ -53,3 +53,51 @@ async fn a_gateway_that_serves_is_replaced_after_its_fragments() {
         assert!(applied(&writes, kind).iter().any(|name| is_gateway(name)), "{kind}: {writes:?}");
     }
 }
+
+/// Names of Deployments that were deleted.
+fn deleted(writes: &[Write]) -> BTreeSet<String> {
+    let paths = writes.iter().filter_map(|write| write.what.strip_prefix("DELETE "));
+    paths.filter_map(|path| path.split_once("/deployments/").map(|(_, name)| name.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn fragments_outlive_gateways_that_may_send_them_jobs() {
+    let (server, context, before) = serving().await;
+    let old = applied(&before, "deployments");
+    let gateway = old.iter().find(|name| is_gateway(name)).expect("there is a gateway").clone();
+    let fragments: BTreeSet<String> = old.iter().filter(|name| !is_gateway(name)).cloned().collect();
+    scene::gateway_pod(&context, &gateway, false);
+    scene::change_model(&context, |model| model["spec"]["artifact"]["size"] = "8Mi".into());
+    // Fragments first, then the gateway.
+    for _ in 0..2 {
+        service::reconcile(&context, &key()).await.expect("nothing is refused");
+        scene::grown(&context, &server.writes());
+    }
+    let drained = || context.drains.begun(&key(), &old.iter().cloned().collect::<Vec<_>>());
+    let goes = async || {
+        let seen = server.writes().len();
+        drained();
+        service::reconcile(&context, &key()).await.expect("nothing is refused");
+        deleted(&server.writes()[seen..]).intersection(&old).cloned().collect::<BTreeSet<_>>()
+    };
+    assert_eq!(goes().await, BTreeSet::from([gateway.clone()]), "its pod serves until it is told to stop");
+    scene::gateway_is_gone(&context, &gateway, false);
+    scene::gateway_pod(&context, &gateway, true);
+    assert_eq!(goes().await, BTreeSet::new(), "it answers what it has");
+    scene::gateway_is_gone(&context, &gateway, true);
+    assert_eq!(goes().await, fragments);
+}
+
+#[tokio::test]
+async fn what_no_job_goes_to_keeps_nothing_of_before() {
+    let (server, context, before) = serving().await;
+    // A plan with a second chain, which no job takes: its fragments find no room.
+    scene::spare_chain(&context, 2);
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    let spare: BTreeSet<String> =
+        applied(&server.writes(), "deployments").difference(&applied(&before, "deployments")).cloned().collect();
+    assert!(!spare.is_empty(), "{:?}", server.writes());
+    let seen = server.writes().len();
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    assert_eq!(deleted(&server.writes()[seen..]), BTreeSet::from(["old-pods".to_owned()]));
+}

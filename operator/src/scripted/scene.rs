@@ -54,6 +54,28 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
     context
 }
 
+/// A pod of a gateway, which takes requests, or is about to end.
+pub(super) fn gateway_pod(context: &Context, workload: &str, ends: bool) {
+    let labels = json!({ labels::SERVICE: "camera", labels::ROLE: "gateway", labels::WORKLOAD: workload });
+    let mut metadata = json!({
+        "name": format!("{workload}-x"), "namespace": "edge", "labels": labels, "annotations": { labels::NODE: "pi" },
+    });
+    if ends {
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    }
+    let ready = json!([{ "type": "Ready", "status": if ends { "False" } else { "True" } }]);
+    let status = json!({ "phase": "Running", "conditions": ready });
+    put::<outline::Pod>(&context.caches.pods, json!({ "metadata": metadata, "status": status }));
+}
+
+/// Nothing is left of the Deployment of a gateway, or of its pod.
+pub(super) fn gateway_is_gone(context: &Context, workload: &str, pod: bool) {
+    match pod {
+        true => drop(context.caches.pods.put(Key::new("edge", format!("{workload}-x")), None)),
+        false => drop(context.caches.deployments.put(Key::new("edge", workload), None)),
+    }
+}
+
 /// Plans of the service, from the first to the newest.
 pub(super) fn plans(context: &Context, count: i64) {
     (1..=count).for_each(|generation| put::<EENNPlan>(&context.caches.plans, plan(generation)));
@@ -89,6 +111,15 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
     head(&caches.endpoints, old("old-address"));
     head(&caches.budgets, old("old-budget"));
     context.drains.begun(&key(), &["old-pods".to_owned()]);
+}
+
+/// The next plan has another chain, which no job takes.
+pub(super) fn spare_chain(context: &Context, generation: i64) {
+    let mut plan = plan(generation);
+    let half = |first: u32, last: u32| json!({ "node": "pi", "firstSegment": first, "lastSegment": last });
+    let chains = plan["spec"]["chains"].as_array_mut().expect("it has chains");
+    chains.push(json!({ "name": "spare", "fragments": [half(1, 3), half(4, 6)] }));
+    put::<EENNPlan>(&context.caches.plans, plan);
 }
 
 /// The object whose status is set at a path.

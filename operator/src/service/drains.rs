@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What takes no new jobs may finish those that it has: the longest deadline that a request is given by default.
+/// What is not needed any more may finish the jobs that it has: the longest deadline that a request is given by default.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// What gateways of before may need stays for so long where one that takes requests cannot be asked: that it cannot be reached from here does not mean
 /// that it serves nobody.
 pub const UNHEARD: Duration = Duration::from_secs(600);
 
-/// Since when Deployments that nobody needs any more have taken no new jobs.
+/// Since when Deployments are not needed any more: fragments are sent no jobs, and requests find other gateways.
 #[derive(Debug)]
 pub struct Drains {
     since: Mutex<BTreeMap<Key, BTreeMap<String, f64>>>,
@@ -45,6 +45,14 @@ impl Drains {
         self.since.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
     }
 
+    /// These are needed, for now: should they be old again, they start anew.
+    pub fn needed(&self, service: &Key, current: &BTreeSet<String>) {
+        let mut all = self.since.lock().expect("nothing panics while it holds times");
+        if let Some(since) = all.get_mut(service) {
+            since.retain(|name, _| !current.contains(name));
+        }
+    }
+
     /// Those of `old` that have been drained, and when the next one will have.
     pub fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
         let mut all = self.since.lock().expect("nothing panics while it holds times");
@@ -74,5 +82,7 @@ mod tests {
         // Needed again, and then not.
         assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
         assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+        drains.needed(&key, &names(&["y", "z"]));
+        assert_eq!(drains.drained(&key, &names(&["y"]), 90.0), (names(&[]), Some(DRAIN)));
     }
 }

@@ -1,7 +1,7 @@
 //! Services: pods that serve a model as its plan says, and what users are told of it.
 //!
 //! * [`references`]: what a service names. [`choice`]: which of its plans is in force.
-//! * [`build`]: what should be there. [`apply`]: brings it there, old pods last, after [`drains`].
+//! * [`build`]: what should be there. [`apply`]: brings it there, old pods last, after [`drains`]; [`standing`]: how far that is.
 //! * [`report`]: the status.
 
 pub mod apply;
@@ -9,10 +9,12 @@ pub mod build;
 pub mod certified;
 pub mod choice;
 pub mod drains;
+mod ensure;
 mod in_force;
 pub mod labels;
 pub mod references;
 pub mod report;
+pub mod standing;
 
 use crate::cache::Key;
 use crate::clock;
@@ -22,11 +24,13 @@ use crate::gateways::standing::{Following, Wanted};
 use crate::{Context, plan};
 use api::status::ConditionStatus;
 use api::{EENNPlan, EENNService};
-use apply::Standing;
-use build::{Blueprint, Operator};
+use build::{Blueprint, Children, Operator};
 use choice::Choice;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use references::References;
+use standing::Standing;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::document::{PolicyDocument, PolicyVersion};
@@ -147,17 +151,40 @@ async fn bring(
     };
     let (key, children) = (Key::of(service), build::children(&blueprint));
     if paused {
-        return Ok(Some(apply::standing(context, &apply::deployments(&children), &children.used())));
+        context.standings.hold(&key);
+        return Ok(Some(standing::standing(context, &standing::deployments(&children), &children.used())));
     }
-    let policies = children.policies.iter().map(|(gateway, policy)| (gateway.clone(), in_words(policy))).collect();
-    let fragments = children.used();
-    let standing = apply::apply(context, service, children).await?;
-    let (pool, plan) = (Key::of(&*found.pool), Arc::clone(plan));
-    let wanted = Wanted { pool, plan, version: blueprint.version, policies, fragments };
-    // Where nothing of before is left, there is nothing that gateways could go on with.
-    let may_follow = standing.fragments_ready || standing.in_the_way == 0;
-    context.standings.want(&key, wanted, may_follow, clock::now());
+    let mut standing = apply::apply(context, service, &children).await?;
+    let wanted = Wanted {
+        pool: Key::of(&*found.pool),
+        plan: Arc::clone(plan),
+        version: blueprint.version,
+        policies: policies(context, service, &children),
+        fragments: children.used(),
+        placement: children.placement(),
+        held: false,
+    };
+    context.standings.want(&key, wanted, standing.fragments(), clock::now());
+    if standing.takes_over() {
+        standing.again = apply::clear(context, service, &children).await?;
+    }
     Ok(Some(standing))
+}
+
+/// What gateways are to follow, by their Deployments; those of before, too, as long as it is about the same fragments.
+fn policies(context: &Context, service: &EENNService, children: &Children) -> BTreeMap<String, Arc<str>> {
+    let of = |gateway: &Deployment| Some((gateway.name_any(), in_words(children.policies.get(&gateway.name_any())?)));
+    let mut policies: BTreeMap<String, Arc<str>> = children.gateways.iter().filter_map(of).collect();
+    if context.standings.are_at(&Key::of(service), children.placement()) {
+        for (before, node) in apply::gateways_of_before(context, service, children) {
+            let here = |gateway: &&Deployment| gateway.annotations().get(labels::NODE).is_some_and(|on| **on == *node);
+            let next = children.gateways.iter().find(here).and_then(|next| policies.get(&next.name_any()));
+            if let Some(policy) = next.cloned() {
+                policies.insert(before, policy);
+            }
+        }
+    }
+    policies
 }
 
 /// A policy as it is sent: read again where a gateway has to be told, which is seldom.

@@ -1,11 +1,11 @@
 //! The status of a service, and an event for every condition that changes.
 
-use super::apply::Standing;
 use super::build::gateway;
 use super::choice::Choice;
 use super::labels::{PAUSED, REPLACEMENT};
 use super::model_ready;
 use super::references::References;
+use super::standing::Standing;
 use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;

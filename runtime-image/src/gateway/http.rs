@@ -9,7 +9,8 @@ use crate::oip::{self, Request};
 use axum::Router;
 use axum::body::Body as Stream;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::server::conn::http1;
@@ -107,7 +108,16 @@ fn router(gateway: Arc<Gateway>) -> Router {
             error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
         .layer(axum::middleware::from_fn(lingering))
+        .layer(axum::middleware::map_response_with_state(Arc::clone(&gateway), parting))
         .with_state(gateway)
+}
+
+/// A client that keeps its connection finds another gateway for its next request, once this one is to stop.
+async fn parting(State(gateway): Shared, mut response: Response) -> Response {
+    if gateway.leaving() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -33,7 +33,7 @@ use store::Store;
 use tokio::sync::Notify;
 use wire::document::{GatewayDocument, GatewayTelemetry, ReadyDocument, RowTelemetry};
 
-/// Longest time a stopping gateway finishes its requests.
+/// Longest time a stopping gateway finishes its requests, once it takes no more.
 const DRAIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -53,6 +53,9 @@ struct Gateway {
     registry: Registry,
     /// Where the process has certificates.
     secured: Option<Secured>,
+    /// Told to stop: whoever can should send requests elsewhere.
+    leaving: AtomicBool,
+    /// Takes no more requests.
     draining: AtomicBool,
     drain: Notify,
 }
@@ -67,6 +70,7 @@ async fn serve(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Res
     let requests = process::listen(&document.listen).await?;
     let admin = process::listen(&document.admin_listen).await?;
     let orders = process::listen_for_control(document.tls.as_ref()).await?;
+    let last_requests = Duration::from_millis(document.last_requests_milliseconds);
     let gateway = Arc::new(start(document)?);
     gateway.prepare();
     process::say_ready(&ReadyDocument {
@@ -80,6 +84,8 @@ async fn serve(document: GatewayDocument, exit_with_parent: bool) -> anyhow::Res
     }
     let serving = tokio::spawn(http::serve(Arc::clone(&gateway), requests));
     if process::stopped(exit_with_parent).await? == Stop::Drain {
+        gateway.leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(last_requests).await;
         gateway.draining.store(true, Ordering::Relaxed);
         gateway.drain.notify_waiters();
         if tokio::time::timeout(DRAIN, serving).await.is_err() {
@@ -112,6 +118,7 @@ fn start(document: GatewayDocument) -> anyhow::Result<Gateway> {
         rng: Mutex::new(ChaCha8Rng::from_rng(&mut rand::rng())),
         registry,
         secured,
+        leaving: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         drain: Notify::new(),
     })
@@ -179,9 +186,13 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
+    fn leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
     /// Ready when jobs can be sent on some chain.
     fn ready(&self) -> bool {
-        !self.draining() && self.store.active().places.iter().any(|places| self.reachable(places))
+        !self.leaving() && self.store.active().places.iter().any(|places| self.reachable(places))
     }
 
     fn telemetry(&self) -> GatewayTelemetry {

@@ -21,6 +21,8 @@ pub const CONTROL_PORT: i32 = 9443;
 pub const CERTIFICATES: &str = "/etc/eenn-tls";
 /// Metrics and health, without certificates.
 pub const METRICS_PORT: i32 = 9090;
+/// The network of a cluster takes up to some seconds to send no more requests to a gateway that is about to stop.
+const LAST_REQUESTS_MILLISECONDS: u64 = 5_000;
 /// One request must not take the memory of all others.
 const LARGEST_BODY: u64 = 8 << 20;
 
@@ -83,6 +85,7 @@ pub fn gateway(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragm
         source: first.map(|source| source.name.to_string()).unwrap_or_default(),
         policy: policy(blueprint, node, addresses),
         policy_file: Some("/var/lib/eenn/policy.json".to_owned()),
+        last_requests_milliseconds: LAST_REQUESTS_MILLISECONDS,
         memory_budget_bytes: budget,
         max_body_bytes: (budget / 8).clamp(1, LARGEST_BODY),
         links: Default::default(),

@@ -23,6 +23,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use wire::document::{PolicyDocument, PolicyVersion};
 
 /// What is built from.
@@ -111,6 +112,13 @@ fn kind_of_fragments(blueprint: &Blueprint<'_>) -> String {
 }
 
 impl Children {
+    /// Differs where there are other fragments, used or not: in other places, cut elsewhere, or of another model.
+    pub fn placement(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.fragments.iter().for_each(|fragment| fragment.name_any().hash(&mut hasher));
+        hasher.finish()
+    }
+
     /// Deployments of the fragments that policies send jobs to, in order. Others may be there in case load changes, or belong to nodes that are gone.
     pub fn used(&self) -> Vec<Box<str>> {
         let hops: BTreeSet<&str> = self.policies.values().flat_map(hops).collect();

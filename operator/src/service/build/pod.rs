@@ -92,8 +92,8 @@ fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
         init_containers: pod.init.clone().map(|init| vec![init]),
         security_context: Some(nobody()),
         service_account_name: Some(blueprint.name()),
-        // Jobs in flight are answered before the process ends.
-        termination_grace_period_seconds: Some(30),
+        // Last requests are taken, and jobs in flight answered, before the process ends.
+        termination_grace_period_seconds: Some(40),
         tolerations: Some(tolerations(blueprint)),
         volumes: Some(pod.volumes.clone()).filter(|volumes| !volumes.is_empty()),
         ..PodSpec::default()

@@ -14,6 +14,7 @@ use audit::Audit;
 use bars::Measured;
 use control_plane::{Binary, ControlPlane, Options, unavailable};
 use crowd::Crowd;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,7 @@ fn measure(plane: &ControlPlane, crowd: &Crowd, operator: &mut Operator) -> anyh
     std::thread::sleep(Duration::from_secs(5));
     let audit = Audit::read(&plane.audit_log(), USER)?;
     tell_progress(&audit);
+    tell_events(plane)?;
     let children = crowd.children_per_service()?;
     let requests = audit.requests() as f64 / crowd.services as f64;
     let memory = operator.memory()?;
@@ -101,6 +103,19 @@ fn tell_progress(audit: &Audit) {
     let counts = audit.counts();
     let counts = counts.iter().take(16).map(|(what, count, time)| format!("{count} {what} ({time:.0} ms)"));
     say(&counts.collect::<Vec<_>>().join(", "));
+}
+
+/// What users were told of, and how often: each costs a request.
+fn tell_events(plane: &ControlPlane) -> anyhow::Result<()> {
+    let events = plane.api().get("/apis/events.k8s.io/v1/events")?;
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for event in events["items"].as_array().into_iter().flatten() {
+        if event["regarding"]["apiVersion"].as_str().is_some_and(|version| version.starts_with("eenn.dev/")) {
+            *reasons.entry(event["reason"].as_str().unwrap_or_default()).or_default() += 1;
+        }
+    }
+    say(&format!("events: {reasons:?}"));
+    Ok(())
 }
 
 /// Waits until nothing has been written for a while: nobody listens at fake pods, which is told of every service a little later.

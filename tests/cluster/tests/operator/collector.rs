@@ -22,8 +22,9 @@ pub(crate) struct Span {
     pub(crate) attributes: BTreeMap<String, String>,
     /// Of the process that tells.
     pub(crate) resource: BTreeMap<String, String>,
-    /// Whether it ends after it begins.
-    pub(crate) lasts: bool,
+    /// When it began and ended, in nanoseconds of that process's clock.
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
 }
 
 impl Span {
@@ -122,7 +123,8 @@ fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
                 parent: span.parent_span_id,
                 attributes: texts(span.attributes),
                 resource: resource.clone(),
-                lasts: span.end_time_unix_nano > span.start_time_unix_nano,
+                began: span.start_time_unix_nano,
+                ended: span.end_time_unix_nano,
             });
         }
     }

@@ -112,9 +112,7 @@ fn what_others_make_at_the_same_moment_is_given_back() -> anyhow::Result<()> {
 
 fn what_is_paused_stays_while_others_are_planned_anew() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
-    let second = std::fs::read_to_string(scene::manifest("two-tier.yaml"))?;
-    let second = second.rsplit("---\n").next().unwrap_or_default().replacen("name: camera", "name: door", 1);
-    ensure!(scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &second)?.ok()?.contains("door created"));
+    scene.add_door()?;
     let _operator = scene.operator("operator", &["--no-leader-election"])?;
     for service in [SERVICE, "eennservice/door"] {
         scene.wait_for(service, "Placed", "True", "Placed")?;

@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_cordoned_node_is_left_after_others_have_taken_over", a_cordoned_node_is_left_after_others_have_taken_over),
     ("a_lost_node_is_done_without_before_anything_is_planned", a_lost_node_is_done_without_before_anything_is_planned),
     ("a_gateway_serves_until_its_successor_does", a_gateway_serves_until_its_successor_does),
+    ("a_source_moves_to_another_node", a_source_moves_to_another_node),
     ("a_chain_that_is_cut_elsewhere_is_planned_again", a_chain_that_is_cut_elsewhere_is_planned_again),
     (
         "a_plan_that_is_refused_keeps_no_other_service_from_its_own",
@@ -48,6 +49,21 @@ fn a_placement_waits_for_approval() -> anyhow::Result<()> {
     scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
     scene.until("one fragment and one gateway are left", || {
         scene.names("deployments").is_ok_and(|names| names.len() == 2)
+    })?;
+    // Back again: gateways take only what is newer, so that it comes under another number.
+    patch(r#"{"spec": {"approvedPlan": "camera-1"}}"#)?;
+    let plan = || -> anyhow::Result<Value> {
+        let name = scene.get(SERVICE)?["status"]["planRef"]["name"].as_str().unwrap_or_default().to_owned();
+        scene.get(&format!("eennplan/{name}"))
+    };
+    scene.until("the first plan is in force again", || {
+        plan().is_ok_and(|plan| {
+            plan["spec"]["reason"] == "camera-1 is in force again" && plan["spec"]["generation"].as_i64() > Some(2)
+        })
+    })?;
+    ensure!(plan()?["spec"]["chains"] == scene.get("eennplan/camera-1")?["spec"]["chains"], "{:#}", plan()?);
+    scene.until("its pods are there again, and no others", || {
+        scene.names("deployments").is_ok_and(|names| names.len() == running.len())
     })
 }
 
@@ -164,17 +180,33 @@ fn a_gateway_serves_until_its_successor_does() -> anyhow::Result<()> {
     })
 }
 
-/// A second service like the first, in the same pool.
-fn add_door(scene: &Scene) -> anyhow::Result<()> {
-    let all = std::fs::read_to_string(crate::scene::manifest("two-tier.yaml"))?;
-    let door = all.rsplit("---\n").next().unwrap_or_default().replacen("name: camera", "name: door", 1);
-    scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &door)?.ok()?;
-    Ok(())
+fn a_source_moves_to_another_node() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election", "--drain-seconds", "5"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let endpoint = || -> anyhow::Result<String> {
+        let url = scene.get(SERVICE)?["status"]["endpoints"][0]["url"].as_str().unwrap_or_default().to_owned();
+        Ok(url.trim_start_matches("http://").split('.').next().unwrap_or_default().to_owned())
+    };
+    let before = endpoint()?;
+    scene.until("requests get to a gateway", || addresses(&scene, &before).is_ok_and(|all| all.len() == 1))?;
+    let old = addresses(&scene, &before)?;
+    let moved = r#"{"spec": {"sources": [{"name": "camera", "node": "box", "expectedRate": "20"}], "placement": {"pinned": [{"chain": "box", "fragments": [{"node": "box", "firstSegment": 1, "lastSegment": 6}]}]}}}"#;
+    scene.kubectl(&["-n", NAMESPACE, "patch", SERVICE, "--type=merge", "-p", moved])?;
+    scene.until("requests get to a gateway on the other node", || {
+        endpoint().is_ok_and(|now| now != before && addresses(&scene, &now).is_ok_and(|all| all.len() == 1))
+    })?;
+    ensure!(addresses(&scene, &before)? == old, "who has not looked up the new address is not served any more");
+    scene.until("what was there is gone", || {
+        let left = scene.names("services").is_ok_and(|names| !names.contains(&before));
+        left && scene.names("deployments").is_ok_and(|names| names.len() == 2)
+    })?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
 fn a_chain_that_is_cut_elsewhere_is_planned_again() -> anyhow::Result<()> {
     let scene = Scene::with_service()?;
-    add_door(&scene)?;
+    scene.add_door()?;
     let _operator = scene.operator("operator", &["--no-leader-election"])?;
     for service in [SERVICE, "eennservice/door"] {
         scene.wait_for(service, "Placed", "True", "Placed")?;

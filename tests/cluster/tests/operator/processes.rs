@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How fast devices of the classes of `manifests/two-tier.yaml` are.
@@ -40,12 +40,31 @@ impl Process {
         Ok(Self { _input: child.stdin.take(), child, address, metrics, control })
     }
 
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        ensure!(done.success(), "kill -{name} failed");
+        Ok(())
+    }
+
+    /// Waits until it has finished what it has begun, as a kubelet does.
+    fn end(mut self) -> anyhow::Result<()> {
+        let ended = self.child.wait()?;
+        ensure!(ended.success(), "it ended with {ended}");
+        Ok(())
+    }
+
     /// A metric without labels.
     pub(crate) fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let (_, text) = exchange(&self.metrics, "GET /metrics", "")?;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.with_context(|| format!("no {name} in {text}"))?.trim().parse()?)
     }
+}
+
+/// Takes processes out that are not among those wanted.
+fn take_others(processes: &mut BTreeMap<String, Process>, wanted: &[String]) -> Vec<Process> {
+    let others: Vec<String> = processes.keys().filter(|name| !wanted.contains(name)).cloned().collect();
+    others.iter().filter_map(|name| processes.remove(name)).collect()
 }
 
 impl Drop for Process {
@@ -60,11 +79,18 @@ pub(crate) struct Processes {
     folder: PathBuf,
     /// By the names of their Deployments.
     fragments: BTreeMap<String, Process>,
-    /// The only gateway.
+    /// The newest gateway.
     pub(crate) gateway: Process,
     gateway_name: String,
+    /// Those before it, while their Deployments are there.
+    gateways_of_before: BTreeMap<String, Process>,
+    /// Where requests get to gateways, as a Service would bring them: to all in turn.
+    pub(crate) door: Door,
     addresses: BTreeMap<String, String>,
 }
+
+/// Addresses that may change while somebody sends.
+pub(crate) type Door = Arc<Mutex<Vec<String>>>;
 
 impl Processes {
     /// Starts what the operator has configured for the service, and says in `book` where.
@@ -87,10 +113,10 @@ impl Processes {
         }
         let gateway_name = deployments(scene, "gateway")?.pop().context("there is a gateway")?;
         let config = configuration(scene, &folder, &gateway_name)?;
-        let config = with_hops(&config, &addresses)?;
-        let gateway = Process::start("gateway", &config)?;
+        let gateway = Process::start("gateway", &with_hops(&config, &addresses)?)?;
         addresses.insert(gateway_name.clone(), gateway.control.clone());
-        let processes = Self { folder, fragments, gateway, gateway_name, addresses };
+        let (door, gateways_of_before) = (Arc::new(Mutex::new(vec![gateway.address.clone()])), BTreeMap::new());
+        let processes = Self { folder, fragments, gateway, gateway_name, gateways_of_before, door, addresses };
         processes.tell(book)?;
         ensure!(!processes.fragments.is_empty(), "there are fragments");
         Ok(processes)
@@ -100,14 +126,28 @@ impl Processes {
     pub(crate) fn another_gateway(&mut self, book: &Path) -> anyhow::Result<()> {
         let _ = self.gateway.child.kill();
         let _ = self.gateway.child.wait();
-        let _ = std::fs::remove_file(self.folder.join("policy.json"));
+        let _ = std::fs::remove_file(self.folder.join(format!("{}.policy", self.gateway_name)));
         self.gateway = Process::start("gateway", &self.folder.join(format!("{}.json", self.gateway_name)))?;
         self.addresses.insert(self.gateway_name.clone(), self.gateway.control.clone());
+        self.doors().clone_from(&vec![self.gateway.address.clone()]);
         self.tell(book)
     }
 
-    /// Starts fragments that have been configured since, and ends those that nobody wants any more. Returns how many run.
-    pub(crate) fn follow(&mut self, scene: &Scene, book: &Path) -> anyhow::Result<usize> {
+    /// A node goes, and its fragments with it.
+    pub(crate) fn lose(&mut self, node: &str) -> anyhow::Result<()> {
+        let on = |name: &String| -> anyhow::Result<bool> {
+            let config = std::fs::read(self.folder.join(format!("{name}.json")))?;
+            Ok(serde_json::from_slice::<Value>(&config)?["device"] == node)
+        };
+        let gone: Vec<String> = self.fragments.keys().filter(|name| on(name).unwrap_or(false)).cloned().collect();
+        ensure!(!gone.is_empty(), "there is no fragment on {node}");
+        self.fragments.retain(|name, _| !gone.contains(name));
+        Ok(())
+    }
+
+    /// Starts fragments and gateways that have been configured since, and ends those that nobody wants any more. Returns how many
+    /// fragments and gateways run.
+    pub(crate) fn follow(&mut self, scene: &Scene, book: &Path) -> anyhow::Result<(usize, usize)> {
         let wanted = deployments(scene, "fragment")?;
         for name in &wanted {
             if !self.fragments.contains_key(name) {
@@ -117,9 +157,32 @@ impl Processes {
                 self.fragments.insert(name.clone(), process);
             }
         }
-        self.fragments.retain(|name, _| wanted.contains(name));
+        take_others(&mut self.fragments, &wanted)
+            .into_iter()
+            .try_for_each(|one| one.signal("TERM").and_then(|()| one.end()))?;
+        let wanted = deployments(scene, "gateway")?;
+        let known = |name: &&String| **name == self.gateway_name || self.gateways_of_before.contains_key(*name);
+        if let Some(name) = wanted.iter().find(|name| !known(name)) {
+            let config = configuration(scene, &self.folder, name)?;
+            let next = Process::start("gateway", &with_hops(&config, &self.addresses)?)?;
+            self.addresses.insert(name.clone(), next.control.clone());
+            let before = std::mem::replace(&mut self.gateway, next);
+            self.gateways_of_before.insert(std::mem::replace(&mut self.gateway_name, name.clone()), before);
+            self.doors().push(self.gateway.address.clone());
+        }
+        for gateway in take_others(&mut self.gateways_of_before, &wanted) {
+            gateway.signal("TERM")?;
+            // Not every node hears of it at once.
+            std::thread::sleep(Duration::from_secs(1));
+            self.doors().retain(|address| *address != gateway.address);
+            gateway.end()?;
+        }
         self.tell(book)?;
-        Ok(self.fragments.len())
+        Ok((self.fragments.len(), 1 + self.gateways_of_before.len()))
+    }
+
+    fn doors(&self) -> MutexGuard<'_, Vec<String>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, book: &Path) -> anyhow::Result<()> {
@@ -157,7 +220,7 @@ fn configuration(scene: &Scene, folder: &Path, name: &str) -> anyhow::Result<Pat
         let speed = SPEEDS.iter().find(|(name, _)| *name == device).context("it is on one of the devices")?.1;
         document["emulate"] = json!({ "cores": 1.0, "speedFactor": speed });
     } else {
-        document["policyFile"] = folder.join("policy.json").display().to_string().into();
+        document["policyFile"] = folder.join(format!("{name}.policy")).display().to_string().into();
     }
     let file = folder.join(format!("{name}.json"));
     std::fs::write(&file, document.to_string())?;
@@ -191,7 +254,7 @@ pub(crate) struct Sent {
 }
 
 /// Sends images at a constant rate for a time, whether answers come or not.
-pub(crate) fn send(address: &str, rate: f64, seconds: f64) -> anyhow::Result<Sent> {
+pub(crate) fn send(door: &Door, rate: f64, seconds: f64) -> anyhow::Result<Sent> {
     /// More than are in flight at any time here.
     const SENDERS: usize = 48;
     let images: Arc<Vec<String>> = Arc::new(images()?);
@@ -199,7 +262,7 @@ pub(crate) fn send(address: &str, rate: f64, seconds: f64) -> anyhow::Result<Sen
     let why = Arc::default();
     let (count, began) = ((rate * seconds) as usize, Instant::now());
     let senders = (0..SENDERS).map(|_| {
-        let (images, next, address) = (Arc::clone(&images), Arc::clone(&next), address.to_owned());
+        let (images, next, door) = (Arc::clone(&images), Arc::clone(&next), Arc::clone(door));
         let (answered, refused): (Arc<AtomicUsize>, Arc<AtomicUsize>) = (Arc::clone(&answered), Arc::clone(&refused));
         let why: Arc<Mutex<String>> = Arc::clone(&why);
         std::thread::spawn(move || {
@@ -210,6 +273,10 @@ pub(crate) fn send(address: &str, rate: f64, seconds: f64) -> anyhow::Result<Sen
                 }
                 let due = Duration::from_secs_f64(job as f64 / rate);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
+                let address = {
+                    let door = door.lock().unwrap_or_else(PoisonError::into_inner);
+                    door[job % door.len()].clone()
+                };
                 let sent = exchange(&address, "POST /v2/models/camera/infer", &images[job % images.len()]);
                 match sent {
                     Ok((200, _)) => drop(answered.fetch_add(1, Ordering::Relaxed)),

@@ -13,9 +13,6 @@ const SYSTEM: &str = "eenn-system";
 const RELEASE: &str = "eenn-operator";
 const USER: &str = "system:serviceaccount:eenn-system:eenn-operator";
 
-/// What may go unused in this test, and why. Verb, resource and group.
-const EXEMPT: &[(&str, &str)] = &[];
-
 /// A verb and what it is used on: `patch apps/deployments`.
 type Uses = BTreeSet<String>;
 
@@ -36,11 +33,8 @@ fn rights_are_those_that_are_used() -> anyhow::Result<()> {
     drop(operator);
     let (used, refused) = audited(&scene)?;
     ensure!(refused.is_empty(), "the chart does not let the operator {refused:?}");
-    let exempt: Uses = EXEMPT.iter().map(|(what, _)| (*what).to_owned()).collect();
-    let unused: Vec<_> = allowed.difference(&used).filter(|what| !exempt.contains(*what)).collect();
+    let unused: Vec<_> = allowed.difference(&used).collect();
     ensure!(unused.is_empty(), "the chart lets the operator {unused:?}, which it does not");
-    let needless: Vec<_> = exempt.iter().filter(|what| used.contains(*what) || !allowed.contains(*what)).collect();
-    ensure!(needless.is_empty(), "needs no exemption: {needless:?}");
     Ok(())
 }
 

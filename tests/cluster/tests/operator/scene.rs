@@ -56,6 +56,15 @@ impl Scene {
         Ok(())
     }
 
+    /// A second service like the first, `door`, in the same pool.
+    pub(crate) fn add_door(&self) -> anyhow::Result<()> {
+        let all = std::fs::read_to_string(manifest("two-tier.yaml"))?;
+        let door = all.rsplit("---\n").next().unwrap_or_default().replacen("name: camera", "name: door", 1);
+        let said = self.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &door)?.ok()?;
+        ensure!(said.contains("door created"), "{said}");
+        Ok(())
+    }
+
     /// Runs kubectl as administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         self.tools.kubectl(arguments, "")?.ok()
