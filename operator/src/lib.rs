@@ -53,7 +53,7 @@ use identity::Identity;
 use image_volumes::ImageVolumes;
 use measure::Measuring;
 use metrics::Metrics;
-use plan::{Notes, Tables, Tried};
+use plan::{Losses, Notes, Tables, Tried};
 use service::certified::Certified;
 use service::drains::Drains;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ pub struct Context {
     pub tables: Tables,
     /// What pools were last planned with.
     pub tried: Arc<Tried>,
+    /// Pools that have lost nodes.
+    pub losses: Losses,
     /// Why services have no new plan.
     pub plan_notes: Notes,
     /// Who certifies.

@@ -130,6 +130,7 @@ async fn work(
         plan_notes: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),
+        losses: Default::default(),
     });
     let scope = options.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
     let mut watches = context.caches.watch(&client, &scope, &controllers, metrics);

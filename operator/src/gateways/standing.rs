@@ -142,6 +142,17 @@ impl Standings {
         wanted.is_some_and(|wanted| wanted.placement == placement)
     }
 
+    /// Whether gateways of a service that can be reached follow the plan with this generation, or a newer one.
+    pub fn are_told(&self, service: &Key, generation: u64, now: f64) -> bool {
+        let entries = self.entries();
+        let Some(entry) = entries.get(service) else { return false };
+        let Some(wanted) = entry.wanted.as_ref().filter(|wanted| wanted.version.generation >= generation) else {
+            return false;
+        };
+        let mut present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
+        present.all(|heard| heard.version >= wanted.version)
+    }
+
     /// A service is gone, or nobody looks after it any more.
     pub fn forget(&self, service: &Key) {
         self.entries().remove(service);
@@ -386,12 +397,12 @@ mod tests {
         standings.want(&key, wanted(2, "pi"), Fragments::Replacing, 2.0);
         standings.heard(&key, said(3.0, &[("x", Some(1))]), None, 3.0);
         assert_eq!(standings.following(&key, 3.0), Following::Some(1, 1));
-        assert!(lags(&standings, 3.0));
+        assert!(lags(&standings, 3.0) && !standings.are_told(&key, 2, 3.0) && standings.are_told(&key, 2, 18.0));
         standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("the disk is full".to_owned()), 20.0);
         standings.heard(&key, said(20.0, &[("x", Some(1))]), Some("or so".to_owned()), 20.5);
         assert_eq!(standings.following(&key, 20.0), Following::None("the disk is full".to_owned()));
         standings.heard(&key, said(21.0, &[("x", Some(2))]), None, 21.0);
-        assert!(!lags(&standings, 21.0));
+        assert!(!lags(&standings, 21.0) && standings.are_told(&key, 2, 21.0) && !standings.are_told(&key, 3, 21.0));
         // One that says nothing any more, but takes requests, is waited for; not for ever.
         standings.want(&key, wanted(3, "box"), Fragments::Ready, 22.0);
         assert!(lags(&standings, 22.0) && lags(&standings, 51.0) && !lags(&standings, 52.0));

@@ -1,9 +1,9 @@
 //! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
 
 use super::{Inputs, renew};
-use crate::Context;
 use crate::controller::Failure;
 use crate::service::choice;
+use crate::{Context, clock};
 use api::{EENNModel, EENNPlan, EENNPlanSpec};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
@@ -38,6 +38,15 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
         }
     }
     done
+}
+
+/// Whether gateways of all services follow the plans in force, as far as they can be reached.
+pub(super) fn are_told(context: &Context, inputs: &Inputs) -> bool {
+    inputs.services.values().all(|key| {
+        let service = context.caches.services.get(key);
+        let plan = service.and_then(|service| super::in_force(context, &service));
+        plan.is_none_or(|plan| context.standings.are_told(key, plan.spec.generation.unsigned_abs(), clock::now()))
+    })
 }
 
 /// Nodes of the pool that are ready. Those that are cordoned go on serving.

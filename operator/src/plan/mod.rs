@@ -4,6 +4,7 @@
 //! * [`Tables`]: exit tables. [`think`]: the decision, pure. [`Notes`]: why a service has no plan.
 
 pub mod inputs;
+mod losses;
 mod lost;
 mod notes;
 mod same;
@@ -14,6 +15,7 @@ pub mod think;
 mod transition;
 mod tried;
 
+pub use losses::Losses;
 pub use notes::{Note, Notes};
 pub use tables::Tables;
 pub use tried::Tried;
@@ -49,8 +51,8 @@ const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.
 const ARRIVALS: u64 = 100_000;
 
-/// Time until a pool that has lost nodes is planned anew: gateways come first.
-const AFTER_LOSS: Duration = Duration::from_millis(500);
+/// Time until it is looked again whether the gateways of a pool that has lost nodes have been told to do without.
+const AFTER_LOSS: Duration = Duration::from_millis(250);
 
 /// The newest plan of each service, by its name in the manifests.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
@@ -84,7 +86,9 @@ pub async fn reconcile(
     }
     let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
     if any {
-        // Planned anew once these have come by the watch.
+        context.losses.happened(&Key::of(&*pool), clock::now());
+    }
+    if any || context.losses.wait(&Key::of(&*pool), clock::now(), || lost::are_told(context, &inputs)) {
         return Ok(Some(AFTER_LOSS));
     }
     let reason = reason(&inputs, &newest);

@@ -41,6 +41,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         drains: Default::default(),
         tables: Default::default(),
         tried: Default::default(),
+        losses: Default::default(),
         plan_notes: Default::default(),
     };
     let caches = &context.caches;

@@ -1,6 +1,6 @@
 //! Brings the children of a service to where they should be: new pods first, then the way to them, old pods last.
 
-use super::build::Children;
+use super::build::{Children, gateway};
 use super::ensure::{delete, ensure, ensure_all, owned, remove};
 use super::labels;
 use super::standing::{Standing, crowded, deployments, standing};
@@ -117,7 +117,11 @@ pub async fn clear(context: &Context, service: &EENNService, children: &Children
     }
     // Configuration and addresses of what still drains are still needed.
     let mut kept: BTreeSet<String> = names(&children.config_maps).chain(names(&children.services)).collect();
-    kept.extend(old.iter().map(|one| one.key.name.clone()).filter(|name| !drained.contains(name)));
+    for one in old.iter().filter(|one| !drained.contains(&one.key.name)) {
+        kept.insert(one.key.name.clone());
+        // Where a source was before.
+        kept.extend(one.status.takes.as_ref().map(|(node, _)| gateway::endpoint(&key.name, node)));
+    }
     remove(context, service, &caches.config_maps, |name| kept.contains(name)).await?;
     remove(context, service, &caches.endpoints, |name| kept.contains(name)).await?;
     remove(context, service, &caches.budgets, |name| current.contains(name)).await?;

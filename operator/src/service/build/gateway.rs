@@ -56,13 +56,12 @@ pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragmen
         }),
         status: None,
     });
-    let endpoint = labels::hash(node);
     // Old pods and new ones alike: those of before serve until these do.
     let mut of_node = labels::of_role(&blueprint.name(), "gateway");
-    of_node.insert(labels::GATEWAY.to_owned(), endpoint.clone());
+    of_node.insert(labels::GATEWAY.to_owned(), labels::hash(node));
     Built {
         config: configuration(blueprint, &name, config),
-        service: service(blueprint, &format!("{}-{endpoint}", blueprint.name()), of_node),
+        service: service(blueprint, &endpoint(&blueprint.name(), node), of_node),
         budget,
         deployment,
         policy: document.policy,
@@ -75,9 +74,14 @@ pub fn front(blueprint: &Blueprint<'_>) -> Service {
     service(blueprint, &name, labels::of_role(&name, "gateway"))
 }
 
+/// Name of the Service of the gateways on a node.
+pub fn endpoint(service: &str, node: &str) -> String {
+    format!("{service}-{}", labels::hash(node))
+}
+
 /// Where the jobs of a source are taken.
 pub fn url(service: &str, namespace: &str, node: &str) -> String {
-    format!("http://{service}-{}.{namespace}.svc:{REQUESTS_PORT}", labels::hash(node))
+    format!("http://{}.{namespace}.svc:{REQUESTS_PORT}", endpoint(service, node))
 }
 
 /// What a pod is started anew for. Not the policy: gateways that run are told of a new one.
