@@ -72,8 +72,9 @@ impl Audit {
         counts
     }
 
-    /// Milliseconds from an edit of a service to the answer to the last child that it changed.
-    pub(crate) fn edit(&self, service: &str) -> anyhow::Result<f64> {
+    /// Milliseconds from an edit of a service to the answer to the last child that it changed: of those that wait for no pod, and of
+    /// all. Gateways are replaced after their fragments.
+    pub(crate) fn edit(&self, service: &str) -> anyhow::Result<[f64; 2]> {
         let is_edit =
             |entry: &&Entry| entry.verb == "update" && entry.resource == "eennservices" && entry.name == service;
         let edited = self.0.iter().find(is_edit).context("it was edited")?;
@@ -82,9 +83,14 @@ impl Audit {
             self.ours().filter(|entry| entry.is_child() && entry.verb != "delete" && entry.came >= edited.came);
         let prefix = format!("{service}-");
         let its = children.filter(|entry| entry.name == service || entry.name.starts_with(&prefix));
-        let last =
-            its.filter(|entry| entry.came < edited.answered + 0.7).map(|entry| entry.answered).max_by(f64::total_cmp);
-        Ok((last.with_context(|| format!("no child of {service} has changed"))? - edited.answered) * 1e3)
+        let its: Vec<&Entry> = its.filter(|entry| entry.came < edited.answered + 0.7).collect();
+        let waits = |entry: &Entry| entry.name.starts_with(&format!("{service}-g-"));
+        let last = |waiting: bool| {
+            let answered = its.iter().filter(|entry| waiting || !waits(entry)).map(|entry| entry.answered);
+            let last = answered.max_by(f64::total_cmp).with_context(|| format!("no child of {service} has changed"));
+            last.map(|last| (last - edited.answered) * 1e3)
+        };
+        Ok([last(false)?, last(true)?])
     }
 
     fn ours(&self) -> impl Iterator<Item = &Entry> {
