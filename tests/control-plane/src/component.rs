@@ -46,7 +46,7 @@ impl Component {
             // Proxies and the like of whoever runs the tests are none of its business.
             command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
             // Memory for time: all of them are written in Go, and share few cores with what is tested.
-            command.env("GOGC", "200");
+            command.env("GOGC", "400");
             self.child = Some(group.spawn(&mut command, &self.log)?);
         }
         Ok(())

@@ -19,9 +19,16 @@ pub(crate) const AUDIT_POLICY: &str = "audit-policy.yaml";
 pub(crate) const AUDIT_LOG: &str = "audit.log";
 pub(crate) const LOGS: &str = "logs";
 
-/// One line per request, when it is answered.
-const POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+/// One line per request, when it is answered; not for what the control plane asks of itself, which is most.
+const POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - { level: None, users: [\"system:apiserver\", \"system:kube-controller-manager\", \"system:kube-scheduler\"] }
+  - { level: None, userGroups: [\"system:serviceaccounts:kube-system\"] }
+  - { level: Metadata }
+";
 
 /// Writes certificates, keys, kubeconfigs and the audit policy, for an API server at `url`.
 pub(crate) fn write(folder: &Path, authority: &Authority, url: &str, admin: &str) -> Result<(), Error> {

@@ -69,7 +69,7 @@ impl ControlPlane {
         self.authority.certificate.pem()
     }
 
-    /// One JSON object a line, of `audit.k8s.io/v1` at level Metadata; only with [`Options::audit`].
+    /// One JSON object a line, of `audit.k8s.io/v1` at level Metadata, for requests of others than the control plane; only with [`Options::audit`].
     pub fn audit_log(&self) -> PathBuf {
         self.file(files::AUDIT_LOG)
     }
