@@ -128,18 +128,19 @@ impl Standings {
         entry.wanted = Some(wanted);
     }
 
-    /// A service is paused: whatever its load does, it goes on with what it has.
+    /// A service is paused, or moves: whatever its load does, it goes on with what it has.
     pub fn hold(&self, service: &Key) {
         if let Some(entry) = self.entries().get_mut(service) {
             entry.hold();
         }
     }
 
-    /// Whether gateways of a service follow a policy for this placement.
-    pub fn are_at(&self, service: &Key, placement: u64) -> bool {
+    /// Deployments of the gateways of a service that were told policies for this placement.
+    pub fn at(&self, service: &Key, placement: u64) -> BTreeSet<String> {
         let entries = self.entries();
         let wanted = entries.get(service).and_then(|entry| entry.wanted.as_ref());
-        wanted.is_some_and(|wanted| wanted.placement == placement)
+        let wanted = wanted.filter(|wanted| wanted.placement == placement);
+        wanted.into_iter().flat_map(|wanted| wanted.policies.keys().cloned()).collect()
     }
 
     /// Whether gateways of a service that can be reached follow the plan with this generation, or a newer one.
@@ -444,6 +445,11 @@ mod tests {
         assert_eq!(generation(), 4);
         standings.hold(&key);
         assert!(held(), "it is paused");
+        let told =
+            Wanted { policies: [("camera-g-1".to_owned(), "{}".into())].into(), placement: 7, ..wanted(5, "pi") };
+        standings.want(&key, told, Fragments::Ready, 6.0);
+        assert_eq!(standings.at(&key, 7), BTreeSet::from(["camera-g-1".to_owned()]));
+        assert_eq!(standings.at(&key, 8), BTreeSet::new(), "it may be another model there");
         assert!(standings.of_pool(&Key::new("", "other")).is_empty());
         standings.forget(&key);
         assert_eq!(standings.following(&key, 3.0), Following::NotAsked);

@@ -12,9 +12,9 @@ const LONGEST: f64 = 5.0;
 pub struct Losses(Mutex<BTreeMap<Key, f64>>);
 
 impl Losses {
-    /// A pool has policies without a node that is gone.
+    /// A pool has policies without a node that is gone. More of them do not make it wait longer.
     pub fn happened(&self, pool: &Key, now: f64) {
-        self.0.lock().expect("nothing panics while it holds times").insert(pool.clone(), now);
+        self.0.lock().expect("nothing panics while it holds times").entry(pool.clone()).or_insert(now);
     }
 
     /// Whether a pool is to be planned for later, since its gateways have not been `told` yet.
@@ -42,6 +42,7 @@ mod tests {
         assert!(!losses.wait(&pool, 1.5, || true));
         assert!(!losses.wait(&pool, 1.6, || false), "that is over");
         losses.happened(&pool, 2.0);
+        losses.happened(&pool, 3.0);
         assert!(losses.wait(&pool, 6.9, || false) && !losses.wait(&pool, 7.0, || false));
     }
 }

@@ -1,12 +1,15 @@
 //! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
 
-use super::{Inputs, renew};
+use super::{Inputs, put};
 use crate::controller::Failure;
 use crate::service::choice;
 use crate::{Context, clock};
 use api::{EENNModel, EENNPlan, EENNPlanSpec};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
+
+/// What such a plan was made for, in the place of a hash: nothing that there ever is, so that it is planned anew whatever comes back.
+const LOST: &str = "lost";
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -28,8 +31,10 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
         let model = crate::cache::Key::new(&key.namespace, service.spec.model_ref.name.as_str());
         let (Some(plan), Some(model)) = (in_force, context.caches.models.get(&model)) else { continue };
         if let Some(spec) = without(&plan, &model, &serving) {
-            match renew(context, &service, spec).await {
+            match put(context, &service, plans.last(), spec, Some(LOST)).await {
                 Ok(_) => done.any = true,
+                // Stored a moment ago; the watch has not told of it yet.
+                Err(failure) if failure.is("AlreadyExists") => done.any = true,
                 Err(failure) => {
                     tracing::warn!(service = %key, "its policy without nodes that are gone is not stored: {failure}");
                     done.failure = Some(failure);

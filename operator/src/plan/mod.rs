@@ -86,9 +86,11 @@ pub async fn reconcile(
     }
     let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
     if any {
+        // Should the nodes come back meanwhile, it is planned all the same.
+        context.tried.forget(&Key::of(&*pool));
         context.losses.happened(&Key::of(&*pool), clock::now());
     }
-    if any || context.losses.wait(&Key::of(&*pool), clock::now(), || lost::are_told(context, &inputs)) {
+    if context.losses.wait(&Key::of(&*pool), clock::now(), || !any && lost::are_told(context, &inputs)) {
         return Ok(Some(AFTER_LOSS));
     }
     let reason = reason(&inputs, &newest);
@@ -346,13 +348,26 @@ pub async fn bring_back(
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
     match put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await {
-        // It was stored a moment ago; the watch has not told of it yet.
-        Err(failure) if failure.is("AlreadyExists") => {}
+        // It was stored a moment ago, unless the watch has told of one with this name that is not the service's own.
+        Err(failure) if failure.is("AlreadyExists") && !is_known(context, service, plans.last()) => {}
         done => drop(done?),
     }
     // Else it would be remembered that nothing new came of what is wanted now.
     context.tried.forget(&Key::new("", service.spec.device_pool_ref.name.as_str()));
     Ok(())
+}
+
+/// Whether there is a plan already with the name that the next one of a service is to have.
+fn is_known(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> bool {
+    let name = format!("{}-{}", service.name_any(), next_generation(context, service, newest));
+    context.caches.plans.get(&Key::new(Key::of(service).namespace, name)).is_some()
+}
+
+/// Gateways tell policies apart by it: none is used twice, even if plans were deleted.
+fn next_generation(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> i64 {
+    let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
+    let heard = i64::try_from(context.standings.highest_heard(&Key::of(service))).unwrap_or_default();
+    newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard) + 1
 }
 
 async fn put(
@@ -363,10 +378,7 @@ async fn put(
     hash: Option<&str>,
 ) -> Result<(Mark, i64), Failure> {
     let key = Key::of(service);
-    // Gateways tell policies apart by it: none is used twice, even if plans were deleted.
-    let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
-    let heard = i64::try_from(context.standings.highest_heard(&key)).unwrap_or_default();
-    let generation = newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard) + 1;
+    let generation = next_generation(context, service, newest);
     let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
     let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
     let name = format!("{}-{generation}", key.name);

@@ -16,10 +16,8 @@ use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Time until gateways that are being deleted are looked at again.
-const LEAVING: Duration = Duration::from_secs(1);
-/// Time until gateways that follow an older policy are looked at again.
-const LAGGING: Duration = Duration::from_secs(5);
+/// Time until it is looked again whether gateways still send jobs to fragments of before.
+const STILL_SENT: Duration = Duration::from_secs(5);
 
 /// Applies all children. Old ones stay, unless their owner does not mind that jobs are lost.
 pub async fn apply(context: &Context, service: &EENNService, children: &Children) -> Result<Standing, Failure> {
@@ -102,16 +100,15 @@ pub async fn clear(context: &Context, service: &EENNService, children: &Children
     let mut old = owned(&caches.deployments, service);
     old.retain(|one| !current.contains(&one.key.name));
     let (of_before, taking) = gateways_there(context, &key, &current);
-    let lags = || context.standings.lags(&key, &taking, context.drains.unheard.as_secs_f64(), clock::now());
     // Gateways of before, and those that have not taken the new policy yet, still send jobs to fragments of before. These drain afterwards.
-    let waits = match old.iter().all(|one| is_gateway(service, &one.key.name)) {
-        true => None,
-        false if of_before => Some(LEAVING),
-        false => lags().then_some(LAGGING),
-    };
-    let leaving = old.iter().filter(|one| waits.is_none() || is_gateway(service, &one.key.name));
-    let leaving: BTreeSet<String> = leaving.map(|one| one.key.name.clone()).collect();
+    let (gateways, fragments): (BTreeSet<String>, BTreeSet<String>) =
+        old.iter().map(|one| one.key.name.clone()).partition(|name| is_gateway(service, name));
+    let lags = || context.standings.lags(&key, &taking, context.drains.unheard.as_secs_f64(), clock::now());
+    // Whoever has once done without them, and takes another policy now, still does.
+    let sends = !fragments.is_empty() && (of_before || (!context.drains.drain(&key, &fragments) && lags()));
+    let leaving = if sends { gateways.clone() } else { &gateways | &fragments };
     let (drained, next) = context.drains.drained(&key, &leaving, clock::now());
+    let again = (sends && gateways.is_subset(&drained)).then_some(STILL_SENT);
     for deployment in old.iter().filter(|one| drained.contains(&one.key.name)) {
         delete(context, deployment).await?;
     }
@@ -125,7 +122,7 @@ pub async fn clear(context: &Context, service: &EENNService, children: &Children
     remove(context, service, &caches.config_maps, |name| kept.contains(name)).await?;
     remove(context, service, &caches.endpoints, |name| kept.contains(name)).await?;
     remove(context, service, &caches.budgets, |name| current.contains(name)).await?;
-    Ok(waits.into_iter().chain(next).min())
+    Ok(again.into_iter().chain(next).min())
 }
 
 /// Gateways that serve until those of these children do: names of their Deployments, and their nodes.

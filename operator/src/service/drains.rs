@@ -45,6 +45,12 @@ impl Drains {
         self.since.lock().expect("nothing panics while it holds times").insert(service.clone(), long_ago);
     }
 
+    /// Whether all of these have begun to drain.
+    pub fn drain(&self, service: &Key, names: &BTreeSet<String>) -> bool {
+        let all = self.since.lock().expect("nothing panics while it holds times");
+        all.get(service).is_some_and(|since| names.iter().all(|name| since.contains_key(name)))
+    }
+
     /// These are needed, for now: should they be old again, they start anew.
     pub fn needed(&self, service: &Key, current: &BTreeSet<String>) {
         let mut all = self.since.lock().expect("nothing panics while it holds times");
@@ -82,6 +88,7 @@ mod tests {
         // Needed again, and then not.
         assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
         assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+        assert!(drains.drain(&key, &names(&["y"])) && !drains.drain(&key, &names(&["x", "y"])));
         drains.needed(&key, &names(&["y", "z"]));
         assert_eq!(drains.drained(&key, &names(&["y"]), 90.0), (names(&[]), Some(DRAIN)));
     }

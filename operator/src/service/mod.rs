@@ -30,10 +30,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use references::References;
 use standing::Standing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::document::{PolicyDocument, PolicyVersion};
+
+/// Time until it is looked again for a plan that was made anew.
+const BACK: Duration = Duration::from_secs(5);
 
 /// Brings the children of a service to where they should be, and says so. Returns when to look again by itself.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>, Failure> {
@@ -51,7 +54,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let back = match choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
         Some(plan) => match plan::bring_back(context, &service, plan, choice::why_back(plan)).await {
             // The new one comes by the watch.
-            Ok(()) => return Ok(None),
+            Ok(()) => return Ok(Some(BACK)),
             failed => failed,
         },
         None => Ok(()),
@@ -154,12 +157,18 @@ async fn bring(
         context.standings.hold(&key);
         return Ok(Some(standing::standing(context, &standing::deployments(&children), &children.used())));
     }
-    let mut standing = apply::apply(context, service, &children).await?;
+    let goes_on = context.standings.at(&key, children.placement());
+    let applied = apply::apply(context, service, &children).await;
+    let mut standing = applied.inspect_err(|_| {
+        if goes_on.is_empty() {
+            context.standings.hold(&key);
+        }
+    })?;
     let wanted = Wanted {
         pool: Key::of(&*found.pool),
         plan: Arc::clone(plan),
         version: blueprint.version,
-        policies: policies(context, service, &children),
+        policies: policies(context, service, &children, &goes_on),
         fragments: children.used(),
         placement: children.placement(),
         held: false,
@@ -171,17 +180,21 @@ async fn bring(
     Ok(Some(standing))
 }
 
-/// What gateways are to follow, by their Deployments; those of before, too, as long as it is about the same fragments.
-fn policies(context: &Context, service: &EENNService, children: &Children) -> BTreeMap<String, Arc<str>> {
+/// What gateways are to follow, by their Deployments; those of before, too, as far as they `know` the same fragments.
+fn policies(
+    context: &Context,
+    service: &EENNService,
+    children: &Children,
+    know: &BTreeSet<String>,
+) -> BTreeMap<String, Arc<str>> {
     let of = |gateway: &Deployment| Some((gateway.name_any(), in_words(children.policies.get(&gateway.name_any())?)));
     let mut policies: BTreeMap<String, Arc<str>> = children.gateways.iter().filter_map(of).collect();
-    if context.standings.are_at(&Key::of(service), children.placement()) {
-        for (before, node) in apply::gateways_of_before(context, service, children) {
-            let here = |gateway: &&Deployment| gateway.annotations().get(labels::NODE).is_some_and(|on| **on == *node);
-            let next = children.gateways.iter().find(here).and_then(|next| policies.get(&next.name_any()));
-            if let Some(policy) = next.cloned() {
-                policies.insert(before, policy);
-            }
+    let before = apply::gateways_of_before(context, service, children).into_iter();
+    for (before, node) in before.filter(|(before, _)| know.contains(before)) {
+        let here = |gateway: &&Deployment| gateway.annotations().get(labels::NODE).is_some_and(|on| **on == *node);
+        let next = children.gateways.iter().find(here).and_then(|next| policies.get(&next.name_any()));
+        if let Some(policy) = next.cloned() {
+            policies.insert(before, policy);
         }
     }
     policies
