@@ -115,9 +115,11 @@ impl Caches {
         start.watch::<DeserializeGuard<outline::Pod>>(("Pod", within, ours), &self.pods, move |change| {
             let Some(pod) = change.any() else { return };
             let trouble = |pod: Option<&Pod>| pod.and_then(|pod| pod.trouble.clone());
+            // Fragments of before wait for the last gateway of before to end.
+            let ended = change.new.is_none() && pod.role.as_deref() == Some("gateway");
             // Deployments tell when pods are ready; why they are not, pods have to tell.
             if let Some(service) = &pod.service
-                && trouble(change.old) != trouble(change.new)
+                && (ended || trouble(change.old) != trouble(change.new))
             {
                 services.add(Key::new(&*pod.key.namespace, &**service));
             }
