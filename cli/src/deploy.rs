@@ -118,12 +118,12 @@ mod tests {
     fn local_mode_wants_files_and_a_profile() {
         let mut manifests = example();
         let model = &mut manifests.models[0];
-        model.spec.artifact.uri = "https://example.com/other.onnx".parse().unwrap();
+        model.spec.artifact.uri = "pvc://claim/other.onnx".parse().unwrap();
         model.spec.profile = None;
         let errors = deploy(&manifests, &Overrides::default()).unwrap_err().to_string();
         assert!(
             errors.contains(
-                "spec.artifact.uri: \"https://example.com/other.onnx\" is for clusters; local mode takes a copy of it beside the manifest, and there is no "
+                "spec.artifact.uri: \"pvc://claim/other.onnx\" is for clusters; local mode takes a copy of it beside the manifest, and there is no "
             ),
             "{errors}"
         );
