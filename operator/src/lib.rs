@@ -73,7 +73,7 @@ pub struct Context {
     pub runtime_image: String,
     /// What was applied.
     pub applied: Applied,
-    /// What takes no new jobs any more.
+    /// What is not needed any more, and since when.
     pub drains: Drains,
     /// Exit tables.
     pub tables: Tables,
