@@ -31,11 +31,14 @@ impl Regime {
     pub(super) fn backed_by(mut self, forecast: Option<f64>, dispersion: f64) -> Self {
         /// As good as so many seconds of arrivals.
         const WORTH: f64 = 1200.0;
-        /// Standard deviations of what was counted.
-        const AGREES: f64 = 2.0;
+        /// Standard deviations of what was counted. With two, a right forecast would be doubted for a while by one source in twenty.
+        const AGREES: f64 = 3.0;
+        /// The forecast is likelier than twice or half of it, also while little was counted and so many deviations are much.
+        const NEAR: f64 = std::f64::consts::SQRT_2;
         if let Some(rate) = forecast {
             let expected = rate * self.seconds;
-            if (self.arrivals - expected).abs() <= AGREES * (expected * dispersion).sqrt() {
+            let agrees = (self.arrivals - expected).abs() <= AGREES * (expected * dispersion).sqrt();
+            if agrees && self.arrivals <= NEAR * expected && self.arrivals * NEAR >= expected {
                 self.add(rate * WORTH, WORTH);
             }
         }

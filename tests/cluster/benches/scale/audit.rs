@@ -72,25 +72,25 @@ impl Audit {
         counts
     }
 
-    /// Milliseconds from an edit of a service to the answer to the last child that it changed: of those that wait for no pod, and of
-    /// all. Gateways are replaced after their fragments.
-    pub(crate) fn edit(&self, service: &str) -> anyhow::Result<[f64; 2]> {
+    /// Milliseconds from the first, second ... edit of a service to the answer to the last child that it changed: of those of
+    /// fragments and of the service itself, and of all.
+    pub(crate) fn edit(&self, service: &str, which: usize) -> anyhow::Result<[f64; 2]> {
         let is_edit =
             |entry: &&Entry| entry.verb == "update" && entry.resource == "eennservices" && entry.name == service;
-        let edited = self.0.iter().find(is_edit).context("it was edited")?;
+        let edited = self.0.iter().filter(is_edit).nth(which).context("it was edited")?;
         // Old pods are deleted half a minute later.
         let children =
             self.ours().filter(|entry| entry.is_child() && entry.verb != "delete" && entry.came >= edited.came);
         let prefix = format!("{service}-");
         let its = children.filter(|entry| entry.name == service || entry.name.starts_with(&prefix));
         let its: Vec<&Entry> = its.filter(|entry| entry.came < edited.answered + 0.7).collect();
-        let waits = |entry: &Entry| entry.name.starts_with(&format!("{service}-g-"));
-        let last = |waiting: bool| {
-            let answered = its.iter().filter(|entry| waiting || !waits(entry)).map(|entry| entry.answered);
-            let last = answered.max_by(f64::total_cmp).with_context(|| format!("no child of {service} has changed"));
-            last.map(|last| (last - edited.answered) * 1e3)
+        let of_gateway = |entry: &Entry| entry.name.starts_with(&format!("{service}-g-"));
+        let last = |gateways: bool| {
+            let answered = its.iter().filter(|entry| gateways || !of_gateway(entry)).map(|entry| entry.answered);
+            answered.max_by(f64::total_cmp).map(|last| (last - edited.answered) * 1e3)
         };
-        Ok([last(false)?, last(true)?])
+        let all = last(true).with_context(|| format!("no child of {service} has changed"))?;
+        Ok([last(false).unwrap_or(all), all])
     }
 
     fn ours(&self) -> impl Iterator<Item = &Entry> {

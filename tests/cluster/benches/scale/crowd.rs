@@ -116,15 +116,27 @@ impl<'a> Crowd<'a> {
         number * self.services.div_ceil(41) % self.services
     }
 
-    /// An edit that changes children, and that plans do not depend on: another secret to pull images with.
-    pub(crate) fn edit(&self, number: usize) -> anyhow::Result<()> {
+    /// An edit that changes children, and that plans do not depend on.
+    pub(crate) fn edit(&self, number: usize, edit: Edit) -> anyhow::Result<()> {
         let path = format!("{}/{}", path(self.edited(number) / PER_POOL, EENN, "eennservices"), self.name(number));
         let mut service = self.api.get(&path)?;
-        service["spec"]["imagePullSecrets"] = json!([{"name": format!("registry-{number}")}]);
+        match edit {
+            Edit::Replicas => service["spec"]["runtime"]["gatewayReplicas"] = json!(2),
+            Edit::PullSecrets => service["spec"]["imagePullSecrets"] = json!([{"name": format!("registry-{number}")}]),
+        }
         let reply = self.api.send("PUT", &path, Some(&service))?;
         ensure!(reply.status == 200, "{}", String::from_utf8_lossy(&reply.body));
         Ok(())
     }
+}
+
+/// What is edited, in this order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Edit {
+    /// One more gateway: nothing waits for a pod.
+    Replicas,
+    /// Another secret to pull images with: all pods are replaced, and those of gateways after those of their fragments.
+    PullSecrets,
 }
 
 fn namespace(pool: usize) -> String {
