@@ -22,16 +22,16 @@ const POLICY: &str = "PUT /policy";
 const PLANS: &str = "POST /apis/eenn.dev/v1alpha1/namespaces/edge/eennplans";
 
 /// A service with a plan in force, and a gateway pod.
-struct Stage {
-    server: Arc<Server>,
-    context: Arc<Context>,
+pub(super) struct Stage {
+    pub(super) server: Arc<Server>,
+    pub(super) context: Arc<Context>,
     follower: Follower,
     services: Arc<Controller<Key>>,
 }
 
 impl Stage {
     /// The pod is reached nowhere yet.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let server = Server::new(None, config_map());
         let context = scene::context(&server);
         scene::demanding(&context);
@@ -62,7 +62,7 @@ impl Stage {
         self.context.caches.plans.all().pop().expect("there is one")
     }
 
-    fn wanted(&self) -> Wanted {
+    pub(super) fn wanted(&self) -> Wanted {
         let plan = self.plan();
         let version = version(plan.spec.generation.unsigned_abs());
         let policy: PolicyDocument = serde_json::from_str(&plan.spec.policy).expect("it was planned");
@@ -94,12 +94,12 @@ impl Stage {
         }
     }
 
-    fn plans_stored(&self) -> usize {
+    pub(super) fn plans_stored(&self) -> usize {
         self.server.writes().iter().filter(|write| write.what == PLANS).count()
     }
 
     /// A second passes at a gateway that follows the plan, and `arrived` jobs have come by now.
-    async fn conclude(&mut self, now: f64, arrived: u64) {
+    pub(super) async fn conclude(&mut self, now: f64, arrived: u64) {
         let source = SourceTelemetry { arrived, answered: arrived, ..SourceTelemetry::default() };
         let telemetry = GatewayTelemetry {
             service: "camera".to_owned(),

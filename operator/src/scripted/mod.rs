@@ -2,7 +2,7 @@
 //! named, nothing else is written, and users are told what they can do something about.
 //!
 //! * [`server`]: the script. [`scene`], [`measuring`]: what caches hold. [`peer`]: a pod.
-//! * [`replacement`]: what serves while pods are replaced.
+//! * [`replacement`]: what serves while pods are replaced. [`standstill`]: policies that stay although load changes.
 //! * [`refusals`]: every write of every reconciler. [`measurements`], [`gateways`]: what pods may do.
 
 mod gateways;
@@ -13,3 +13,4 @@ mod refusals;
 mod replacement;
 mod scene;
 mod server;
+mod standstill;

@@ -114,6 +114,38 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
     context.drains.begun(&key(), &["old-pods".to_owned()]);
 }
 
+/// The service is to stay as it is.
+pub(super) fn paused(context: &Context) {
+    let service = context.caches.services.get(&key()).expect("it is there");
+    let mut service = serde_json::to_value(&*service).expect("it has no keys but text");
+    service["metadata"]["annotations"] = json!({ labels::PAUSED: "true" });
+    put::<api::EENNService>(&context.caches.services, service);
+}
+
+/// Jobs may also go over another node, which was there.
+pub(super) fn lost_node(context: &Context) {
+    let mut node = nodes().remove(0);
+    node["metadata"]["name"] = "box".into();
+    node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]);
+    put::<k8s_openapi::api::core::v1::Node>(&context.caches.nodes, node);
+    let mut plan = plan(1);
+    let mut chain = plan["spec"]["chains"][0].clone();
+    (chain["name"], chain["fragments"][0]["node"]) = ("box".into(), "box".into());
+    plan["spec"]["chains"].as_array_mut().expect("it has chains").push(chain);
+    let mut policy: Value = serde_json::from_str(plan["spec"]["policy"].as_str().expect("it is text")).expect("it is JSON");
+    let mut chain = policy["chains"][0].clone();
+    (chain["name"], chain["hops"][0]["device"]) = ("box".into(), "box".into());
+    policy["chains"].as_array_mut().expect("it has chains").push(chain);
+    let mut way = policy["default"][0].clone();
+    way["chain"] = "box".into();
+    policy["default"].as_array_mut().expect("it has ways").push(way);
+    for way in 0..2 {
+        policy["default"][way]["probability"] = 0.5.into();
+    }
+    plan["spec"]["policy"] = policy.to_string().into();
+    put::<EENNPlan>(&context.caches.plans, plan);
+}
+
 /// The next plan has another chain, which no job takes.
 pub(super) fn spare_chain(context: &Context, generation: i64) {
     let mut plan = plan(generation);

@@ -1,0 +1,63 @@
+//! What waits while a service moves, is paused or has lost a node, although its load changes.
+
+use super::gateways::Stage;
+use super::scene::{self, key};
+use crate::controller::Controller;
+use crate::gateways::standing::{Fragments, Wanted};
+use crate::{Context, clock, plan};
+use std::sync::Arc;
+
+/// Seconds after which a service is planned anew with far more load than it was planned for, at most.
+const LONGEST: u64 = 2_000;
+
+/// Has far more jobs come, from one second to another; whether there is a new plan.
+async fn is_planned(stage: &mut Stage, seconds: std::ops::Range<u64>) -> bool {
+    for second in seconds {
+        stage.conclude(second as f64, 60 * second).await;
+        if stage.plans_stored() > 0 {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn no_policy_is_made_for_a_placement_that_is_left_or_is_to_stay() {
+    assert!(is_planned(&mut Stage::new(), 0..LONGEST).await, "or this test shows nothing");
+    let changes: [(&str, fn(&Context)); 2] =
+        [("it is paused", scene::paused), ("it moves", |context| scene::spare_chain(context, 2))];
+    for (what, change) in changes {
+        let mut stage = Stage::new();
+        // It is known by then.
+        assert!(!is_planned(&mut stage, 0..2).await);
+        change(&stage.context);
+        assert!(!is_planned(&mut stage, 2..LONGEST).await, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn no_policy_is_made_for_who_is_held() {
+    let mut stage = Stage::new();
+    let wanted = Wanted { held: true, ..stage.wanted() };
+    stage.context.standings.want(&key(), wanted, Fragments::Ready, 0.0);
+    assert!(!is_planned(&mut stage, 0..LONGEST).await);
+}
+
+#[tokio::test]
+async fn gateways_are_told_of_a_lost_node_before_anything_is_planned() {
+    let stage = Stage::new();
+    scene::lost_node(&stage.context);
+    let reconcile = async || {
+        let services = Controller::new("eennservice", Arc::default());
+        plan::reconcile(&stage.context, "edge", &services, 0).await.expect("nothing is refused")
+    };
+    let wait = reconcile().await;
+    let writes = stage.server.writes();
+    let reasons: Vec<_> = writes.iter().map(|write| write.body["spec"]["reason"].clone()).collect();
+    assert_eq!(reasons, ["box is gone: jobs take the other chains"]);
+    assert!(wait.is_some(), "it is not planned yet");
+    scene::planned(&stage.context, &writes);
+    assert!(reconcile().await.is_some(), "gateways follow the plan of before");
+    stage.context.standings.want(&key(), stage.wanted(), Fragments::Ready, clock::now());
+    assert_eq!((reconcile().await, stage.server.writes().len() > writes.len()), (None, true));
+}
