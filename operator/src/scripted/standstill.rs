@@ -8,7 +8,7 @@ use crate::{Context, clock, plan};
 use std::sync::Arc;
 
 /// Seconds after which a service is planned anew with far more load than it was planned for, at most.
-const LONGEST: u64 = 60;
+const LONGEST: u64 = 4;
 
 /// Has far more jobs come, from one second to another; whether there is a new plan.
 async fn is_planned(stage: &mut Stage, seconds: std::ops::Range<u64>) -> bool {
