@@ -167,12 +167,15 @@ fn a_doubling_is_found_in_time() {
 
 #[test]
 fn a_doubling_is_found_in_time_after_a_minute_of_arrivals() {
-    // Of 4,000 seeds 0.75 % are later with a forecast, and 2.65 % without; one that is wrong must not make it worse.
+    // Of 4,000 seeds 0.6 % are later with a forecast, and 2.65 % without; one that is wrong must not make it worse.
     for (forecast, late) in [(Some(20.0), 10), (None, 19), (Some(16.0), 19), (Some(24.0), 19)] {
         let found = delays_with(forecast, (20.0, 40.0), 60.0, 0.5, 400);
         let later = found.iter().filter(|delay| **delay > 5.0).count();
         assert!(later <= late, "{later} of 400 with {forecast:?}");
     }
+    // A right one is doubted by few: with two deviations instead of three, the hundredth took 50 s and some were never found.
+    let found = delays_with(Some(5.0), (5.0, 10.0), 60.0, 0.25, 400);
+    assert!(found[395] <= 25.0 && found[399] <= 40.0, "{:?}", &found[390..]);
     // What came after the change is no part of what is tested against, or it would never be found.
     let found = delays(5.0, 10.0, 60.0, 0.5, 400);
     assert!(found[399] <= 120.0, "{:?}", &found[390..]);
