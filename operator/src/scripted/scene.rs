@@ -132,7 +132,8 @@ pub(super) fn lost_node(context: &Context) {
     let mut chain = plan["spec"]["chains"][0].clone();
     (chain["name"], chain["fragments"][0]["node"]) = ("box".into(), "box".into());
     plan["spec"]["chains"].as_array_mut().expect("it has chains").push(chain);
-    let mut policy: Value = serde_json::from_str(plan["spec"]["policy"].as_str().expect("it is text")).expect("it is JSON");
+    let mut policy: Value =
+        serde_json::from_str(plan["spec"]["policy"].as_str().expect("it is text")).expect("it is JSON");
     let mut chain = policy["chains"][0].clone();
     (chain["name"], chain["hops"][0]["device"]) = ("box".into(), "box".into());
     policy["chains"].as_array_mut().expect("it has chains").push(chain);
