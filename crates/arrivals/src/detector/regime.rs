@@ -31,14 +31,17 @@ impl Regime {
     pub(super) fn backed_by(mut self, forecast: Option<f64>, dispersion: f64) -> Self {
         /// As good as so many seconds of arrivals.
         const WORTH: f64 = 1200.0;
-        /// Standard deviations of what was counted. With two, a right forecast would be doubted for a while by one source in twenty.
-        const AGREES: f64 = 3.0;
-        /// The forecast is likelier than twice or half of it, also while little was counted and so many deviations are much.
+        /// Standard deviations of what was counted.
+        const SURELY: f64 = 2.0;
+        /// As far off is one right forecast in twenty, just when it is needed. So this much is let pass where the forecast is likelier
+        /// than twice or half of it, which are that far off only once more was counted.
+        const LIKELY: f64 = 3.0;
         const NEAR: f64 = std::f64::consts::SQRT_2;
         if let Some(rate) = forecast {
             let expected = rate * self.seconds;
-            let agrees = (self.arrivals - expected).abs() <= AGREES * (expected * dispersion).sqrt();
-            if agrees && self.arrivals <= NEAR * expected && self.arrivals * NEAR >= expected {
+            let off = (self.arrivals - expected).abs() / (expected * dispersion).sqrt();
+            let is_near = self.arrivals <= NEAR * expected && self.arrivals * NEAR >= expected;
+            if off <= if is_near { LIKELY } else { SURELY } {
                 self.add(rate * WORTH, WORTH);
             }
         }
