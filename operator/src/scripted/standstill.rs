@@ -38,10 +38,12 @@ async fn no_policy_is_made_for_a_placement_that_is_left_or_is_to_stay() {
 
 #[tokio::test]
 async fn no_policy_is_made_for_who_is_held() {
-    let mut stage = Stage::new();
-    let wanted = Wanted { held: true, ..stage.wanted() };
-    stage.context.standings.want(&key(), wanted, Fragments::Ready, 0.0);
-    assert!(!is_planned(&mut stage, 0..LONGEST).await);
+    for held in [false, true] {
+        let mut stage = Stage::new();
+        let wanted = Wanted { held, ..stage.wanted() };
+        stage.context.standings.want(&key(), wanted, Fragments::Ready, clock::now());
+        assert_eq!(is_planned(&mut stage, 0..LONGEST).await, !held);
+    }
 }
 
 #[tokio::test]

@@ -68,10 +68,13 @@ pub fn build(blueprint: &Blueprint<'_>, node: &str, addresses: &[(PlannedFragmen
     }
 }
 
-/// All gateways of a service: for clients that do not care which one they get.
+/// All gateways of a service: for clients that do not care which one they get. Headless: names lead to gateways themselves, and an
+/// address of its own would have to wait for those of all other Services, since the API server hands out one at a time.
 pub fn front(blueprint: &Blueprint<'_>) -> Service {
     let name = blueprint.name();
-    service(blueprint, &name, labels::of_role(&name, "gateway"))
+    let mut front = service(blueprint, &name, labels::of_role(&name, "gateway"));
+    front.spec.get_or_insert_default().cluster_ip = Some("None".to_owned());
+    front
 }
 
 /// Name of the Service of the gateways on a node.

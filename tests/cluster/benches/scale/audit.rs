@@ -72,9 +72,11 @@ impl Audit {
         counts
     }
 
-    /// Milliseconds from the first, second ... edit of a service to the answer to the last child that it changed: of those of
-    /// fragments and of the service itself, and of all.
-    pub(crate) fn edit(&self, service: &str, which: usize) -> anyhow::Result<[f64; 2]> {
+    /// Milliseconds from the answer to the first, second ... edit of a service to the answer to the last child that it changed, with
+    /// those of gateways or without.
+    pub(crate) fn edit(&self, service: &str, which: usize, gateways: bool) -> anyhow::Result<f64> {
+        /// Seconds; whatever comes later is no news of the edit.
+        const LONGEST: f64 = 5.0;
         let is_edit =
             |entry: &&Entry| entry.verb == "update" && entry.resource == "eennservices" && entry.name == service;
         let edited = self.0.iter().filter(is_edit).nth(which).context("it was edited")?;
@@ -83,14 +85,11 @@ impl Audit {
             self.ours().filter(|entry| entry.is_child() && entry.verb != "delete" && entry.came >= edited.came);
         let prefix = format!("{service}-");
         let its = children.filter(|entry| entry.name == service || entry.name.starts_with(&prefix));
-        let its: Vec<&Entry> = its.filter(|entry| entry.came < edited.answered + 0.7).collect();
-        let of_gateway = |entry: &Entry| entry.name.starts_with(&format!("{service}-g-"));
-        let last = |gateways: bool| {
-            let answered = its.iter().filter(|entry| gateways || !of_gateway(entry)).map(|entry| entry.answered);
-            answered.max_by(f64::total_cmp).map(|last| (last - edited.answered) * 1e3)
-        };
-        let all = last(true).with_context(|| format!("no child of {service} has changed"))?;
-        Ok([last(false).unwrap_or(all), all])
+        let its = its.filter(|entry| entry.came < edited.answered + LONGEST);
+        let of_gateway = |entry: &&Entry| entry.name.starts_with(&format!("{service}-g-"));
+        let last =
+            its.filter(|entry| gateways || !of_gateway(entry)).map(|entry| entry.answered).max_by(f64::total_cmp);
+        Ok((last.with_context(|| format!("no child of {service} has changed"))? - edited.answered) * 1e3)
     }
 
     fn ours(&self) -> impl Iterator<Item = &Entry> {

@@ -159,18 +159,20 @@ fn edits(plane: &ControlPlane, crowd: &Crowd) -> anyhow::Result<Edits> {
         settle(plane)?;
     }
     let audit = Audit::read(&plane.audit_log(), USER)?;
-    let times = |edit: Edit| {
-        (0..EDITS).map(|number| audit.edit(&crowd.name(number), edit as usize)).collect::<anyhow::Result<Vec<_>>>()
-    };
-    let [replicas, secrets] = [times(Edit::Replicas)?, times(Edit::PullSecrets)?];
-    Ok(Edits { all: median(&replicas, 1), to_fragments: median(&secrets, 0), to_gateways: median(&secrets, 1) })
+    let median = |edit: Edit, gateways: bool| median(crowd, &audit, edit, gateways);
+    Ok(Edits {
+        all: median(Edit::Replicas, true)?,
+        to_fragments: median(Edit::PullSecrets, false)?,
+        to_gateways: median(Edit::PullSecrets, true)?,
+    })
 }
 
-fn median(times: &[[f64; 2]], which: usize) -> f64 {
-    let mut times: Vec<f64> = times.iter().map(|times| times[which]).collect();
+fn median(crowd: &Crowd, audit: &Audit, edit: Edit, gateways: bool) -> anyhow::Result<f64> {
+    let times = (0..EDITS).map(|number| audit.edit(&crowd.name(number), edit as usize, gateways));
+    let mut times = times.collect::<anyhow::Result<Vec<f64>>>()?;
     times.sort_by(f64::total_cmp);
     say(&format!("edits: {:.0} to {:.0} ms, p95 {:.0} ms", times[0], times[EDITS - 1], times[EDITS * 95 / 100]));
-    times[EDITS / 2]
+    Ok(times[EDITS / 2])
 }
 
 struct Operator {
