@@ -370,7 +370,7 @@ impl DriftLoop {
         let has_room = rates(now).iter().zip(rates(&self.planned)).any(|(now, planned)| *now != planned)
             || now.devices.iter().zip(&self.planned.devices).any(|(now, planned)| now.speed > planned.speed)
             || self.services.iter().any(|track| track.tables_changed || track.confidence.has_shifted());
-        has_room && best_accuracy(now) - score.accuracy > self.options.min_accuracy_gain
+        has_room && best_accuracy(now) - score.accuracy > self.options.cost_of_change
     }
 }
 

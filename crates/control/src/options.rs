@@ -13,8 +13,9 @@ pub struct LoopOptions {
     pub max_changes_per_hour: usize,
     /// Relative difference between a rate and the one planned for below which nothing is weighed.
     pub rate_hysteresis: f64,
-    /// Gain in accuracy, as a share of jobs, for which alone a plan is changed: what counts as a difference between plans.
-    pub min_accuracy_gain: f64,
+    /// What a change of the plan costs, as a share of jobs answered rightly: for accuracy alone nothing is changed that may gain less.
+    /// By default what counts as a difference between plans.
+    pub cost_of_change: f64,
     /// Seconds for which a loss target must be missed before that alone is a reason.
     pub violation_seconds: f64,
     /// Seconds after which a plan that was found good enough is weighed again without news.
@@ -44,7 +45,7 @@ impl Default for LoopOptions {
             min_interval: 10.0,
             max_changes_per_hour: 12,
             rate_hysteresis: 0.1,
-            min_accuracy_gain: domain::plan::WITHIN_ACCURACY,
+            cost_of_change: domain::plan::WITHIN_ACCURACY,
             violation_seconds: 10.0,
             weigh_again: 60.0,
             backoff: 30.0,

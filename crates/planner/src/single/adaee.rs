@@ -9,7 +9,7 @@
 //! Time is worth what a second of it buys in confidence when the loss is on target: the slope μ between the two modes
 //! that the optimal mixture mixes ([`super::mixture::Mixed::price`], with confidence as the value, over the frontier).
 //! It is the dual price of the loss-constrained problem; the cost of leaving at exit l is μ·(t_l − t_1), t_l being the
-//! mean time of a job that passes all open heads up to l. At light loads the target does not bind and going on costs
+//! mean time of a job that passes all heads up to l. At light loads the target does not bind and going on costs
 //! nothing; at heavy loads μ is the steep slope among early exits. It is right for the forecast rate; a change of rate
 //! needs a new plan, or the buffer-aware form, which multiplies costs as memory fills.
 //!

@@ -83,6 +83,8 @@ fn what_others_make_at_the_same_moment_is_given_back() -> anyhow::Result<()> {
     scene.until("accounts are listed", || untold.listed.load(Ordering::SeqCst))?;
     // Nothing in it contradicts what the operator wants, so that nothing is refused; and nothing is put down to whoever made it.
     scene.kubectl(&["-n", NAMESPACE, "create", "serviceaccount", "camera"])?;
+    // Times of objects are in seconds: what was made in the same one cannot be told to be older.
+    std::thread::sleep(Duration::from_secs(1));
     scene.apply_all()?;
     scene.wait_for(SERVICE, "Placed", "False", "NotApplied")?;
     scene.until("it says what is in the way", || {
