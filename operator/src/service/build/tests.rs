@@ -1,6 +1,8 @@
 use super::*;
 use api::Artifact;
+use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("it is well formed")
@@ -85,6 +87,15 @@ fn there_is_a_pod_per_fragment_and_per_node_with_sources() {
     let several = built(&service(|it| it["spec"]["runtime"] = json!({ "gatewayReplicas": 2 })), https(), &plan(0.7));
     assert_eq!(several.budgets.len(), 2);
     assert!(several.gateways.iter().all(|one| one.spec.replicas == Some(2)));
+}
+
+#[test]
+fn only_gateways_of_a_node_have_an_address() {
+    let children = usual();
+    let spec = |one: &Service| one.spec.clone().expect("Services have one");
+    let has_address = |one: &&Service| spec(one).cluster_ip.is_none();
+    let found: BTreeSet<String> = children.services.iter().filter(has_address).map(ResourceExt::name_any).collect();
+    assert_eq!(found, ["pi", "box"].map(|node| gateway::endpoint("camera", node)).into());
 }
 
 #[test]
