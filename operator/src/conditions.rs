@@ -40,7 +40,7 @@ impl Finding {
 /// Whether a condition is news: another status or reason than before; not that nothing is known yet, nor that all is well from the
 /// beginning.
 pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
-    let old = before.iter().find(|old| old.r#type == condition.r#type);
+    let old = said(before).find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
     let expected = match condition.status {
         ConditionStatus::Unknown => true,
@@ -50,6 +50,11 @@ pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
     !same && !expected
 }
 
+/// Those that an operator has said; others are defaults of the definition.
+pub fn said(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
+    conditions.iter().filter(|condition| condition.observed_generation > 0)
+}
+
 /// Longest message that the schema takes.
 const LONGEST: usize = 4096;
 
@@ -57,7 +62,7 @@ const LONGEST: usize = 4096;
 /// about are dropped.
 pub fn conditions(before: &[Condition], findings: &[Finding], generation: i64, now: &str) -> Vec<Condition> {
     let condition = |finding: &Finding| {
-        let old = before.iter().find(|old| old.r#type == finding.aspect && old.status == finding.status);
+        let old = said(before).find(|old| old.r#type == finding.aspect && old.status == finding.status);
         Condition {
             r#type: finding.aspect.to_owned(),
             status: finding.status,

@@ -56,6 +56,7 @@ use metrics::Metrics;
 use plan::{Losses, Notes, Tables, Tried};
 use service::certified::Certified;
 use service::drains::Drains;
+use service::steps::Steps;
 use std::sync::Arc;
 
 /// What every reconciler works with.
@@ -83,6 +84,8 @@ pub struct Context {
     pub losses: Losses,
     /// Why services have no new plan.
     pub plan_notes: Notes,
+    /// What services wait for that have not been told of it.
+    pub steps: Steps,
     /// Who certifies.
     pub identity: Arc<Identity>,
     /// Which certificates services have.

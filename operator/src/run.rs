@@ -128,6 +128,7 @@ async fn work(
             Duration::from_secs(options.unheard_seconds),
         ),
         plan_notes: Default::default(),
+        steps: Default::default(),
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),
         losses: Default::default(),

@@ -79,7 +79,7 @@ pub(super) fn troubled() -> EENNService {
 /// A service that nobody has looked at.
 pub(super) fn unseen() -> EENNService {
     let mut service = troubled();
-    service.status = None;
+    service.status = Some(api::status::EENNServiceStatus::default());
     service.metadata.name = Some("spare".to_owned());
     service.metadata.uid = Some("u3".to_owned());
     service

@@ -1,7 +1,7 @@
 //! Words and numbers that several tables share. Pure.
 
 use crate::format::percent;
-use api::status::{Condition, ConditionStatus};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus};
 use api::{EENNService, Ratio};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -52,7 +52,7 @@ const STEPS: [(&str, &str); 5] = [
 
 /// How a service is, in a few words.
 pub(super) fn state(service: &EENNService) -> String {
-    let mut words = match &service.status {
+    let mut words = match seen(service) {
         None => "not looked at".to_owned(),
         Some(status) => match STEPS.iter().find(|(aspect, _)| !holds(&status.conditions, aspect)) {
             Some((aspect, _)) if reason(&status.conditions, aspect) == "WaitsForApproval" => {
@@ -84,6 +84,11 @@ pub(super) fn is_paused(service: &EENNService) -> bool {
     service.annotations().get(PAUSED).is_some_and(|value| value != "false")
 }
 
+/// Its status, once an operator has written one.
+fn seen(service: &EENNService) -> Option<&EENNServiceStatus> {
+    service.status.as_ref().filter(|status| status.observed_generation > 0)
+}
+
 /// Whether the operator has looked at the spec as it is now.
 pub(super) fn is_current(service: &EENNService) -> bool {
     let seen = service.status.as_ref().map(|status| status.observed_generation);
@@ -93,7 +98,7 @@ pub(super) fn is_current(service: &EENNService) -> bool {
 /// What is wrong with a service and what helps, most important first.
 pub(super) fn trouble(service: &EENNService) -> Vec<String> {
     let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
-    let Some(status) = &service.status else {
+    let Some(status) = seen(service) else {
         let pool = &service.spec.device_pool_ref.name;
         return vec![format!(
             "no operator has looked at it: is one running, for this namespace, and by the name that DevicePool {pool:?} \

@@ -33,6 +33,7 @@ fn finished(mut crd: Value) -> Value {
         properties["spec"]["description"] = json!("What is wanted.");
         properties["status"]["description"] = json!("What is. Written by the operator.");
         without_defaults(&mut properties["status"]);
+        properties["status"]["default"] = unseen(&kind);
         // Those of every object, in the words of Kubernetes.
         properties["apiVersion"] = json!({ "type": "string", "description": "Version of this form of the object." });
         properties["kind"] = json!({ "type": "string", "description": "Kind of the object." });
@@ -74,6 +75,23 @@ fn whole(fields: &mut Map<String, Value>, bound: &str) {
     if let Some(value) = fields.get(bound).and_then(Value::as_f64) {
         fields.insert(bound.to_owned(), json!(value as i64));
     }
+}
+
+/// The status of what nobody has looked at, as Gateway API has it: without one, kstatus takes an object for ready before an operator has
+/// seen it.
+fn unseen(kind: &str) -> Value {
+    let summary = match kind {
+        "QoSTarget" => "Accepted",
+        "EENNPlan" => "InForce",
+        _ => "Ready",
+    };
+    json!({
+        "observedGeneration": 0,
+        "conditions": [{
+            "type": summary, "status": "Unknown", "reason": "Pending", "message": "no operator has looked at it yet",
+            "lastTransitionTime": "1970-01-01T00:00:00Z", "observedGeneration": 0,
+        }],
+    })
 }
 
 /// A status is written whole: there is nothing to fill in.

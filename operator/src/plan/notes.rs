@@ -20,8 +20,6 @@ pub struct Note {
 #[derive(Debug, Default)]
 pub struct Notes {
     notes: Mutex<BTreeMap<Key, (Option<String>, Note)>>,
-    /// Since when services without any are known.
-    since: Mutex<BTreeMap<Key, f64>>,
 }
 
 impl Notes {
@@ -36,23 +34,12 @@ impl Notes {
     /// Notes it. Whether that is news.
     pub fn set(&self, service: &EENNService, note: Note) -> bool {
         let entry = (service.uid(), note);
-        self.since().remove(&Key::of(service));
         self.notes().insert(Key::of(service), entry.clone()).as_ref() != Some(&entry)
-    }
-
-    /// Since when a service is known for which nobody has tried yet, in seconds on the clock of the process.
-    pub fn known_since(&self, service: &EENNService, now: f64) -> f64 {
-        *self.since().entry(Key::of(service)).or_insert(now)
     }
 
     /// A service is gone.
     pub fn forget(&self, service: &Key) {
         self.notes().remove(service);
-        self.since().remove(service);
-    }
-
-    fn since(&self) -> MutexGuard<'_, BTreeMap<Key, f64>> {
-        self.since.lock().expect("nothing panics while it holds times")
     }
 
     fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, (Option<String>, Note)>> {

@@ -43,6 +43,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         tried: Default::default(),
         losses: Default::default(),
         plan_notes: Default::default(),
+        steps: Default::default(),
     };
     let caches = &context.caches;
     put::<api::DevicePool>(&caches.pools, pool());

@@ -2,7 +2,7 @@
 //!
 //! * [`references`]: what a service names. [`choice`]: which of its plans is in force.
 //! * [`build`]: what should be there. [`apply`]: brings it there, old pods last, after [`drains`]; [`standing`]: how far that is.
-//! * [`report`]: the status.
+//! * [`report`]: the status; [`steps`] that need not be told.
 
 pub mod apply;
 pub mod build;
@@ -15,6 +15,7 @@ pub mod labels;
 pub mod references;
 pub mod report;
 pub mod standing;
+pub mod steps;
 
 use crate::cache::Key;
 use crate::clock;
@@ -67,7 +68,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         (Ok(_), Err(failure)) => Err(failure),
         (Ok(found), Ok(())) => bring(context, &service, found, &choice, paused).await,
     };
-    let (standing, failure) = told(brought, service.status.is_none())?;
+    let (standing, failure) = told(brought, is_new(&service))?;
     let following = context.standings.following(key, clock::now());
     let observed = context.standings.last_observed(key);
     let seen = report::Seen {
@@ -88,7 +89,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     }
     let waits = standing.as_ref().is_some_and(|standing| !standing.waiting.is_empty());
     let certificates = if waits { certified::SOON } else { certified::AGAIN };
-    Ok(early.or(standing.and_then(|standing| standing.again)).or(Some(certificates)))
+    let again = standing.and_then(|standing| standing.again);
+    Ok(early.into_iter().chain(again).min().or(Some(certificates)))
 }
 
 /// The certificates of a service that has a plan, whatever else there is: what runs needs them, also while it is paused or waits for
@@ -129,6 +131,7 @@ fn forget(context: &Context, key: &Key) {
     context.standings.forget(key);
     context.certified.forget(key);
     context.plan_notes.forget(key);
+    context.steps.forget(key);
 }
 
 /// Builds and applies what the plan in force says; of what is paused it only looks how far it is.
@@ -208,6 +211,11 @@ fn in_words(policy: &PolicyDocument) -> Arc<str> {
 /// Whether users have stopped the operator from changing anything.
 pub fn is_paused(service: &EENNService) -> bool {
     service.annotations().get(labels::PAUSED).is_some_and(|value| value != "false")
+}
+
+/// Whether users have been told nothing of it yet.
+fn is_new(service: &EENNService) -> bool {
+    service.status.as_ref().is_none_or(|status| status.observed_generation == 0)
 }
 
 /// Whether it was, when its status was last written.

@@ -6,7 +6,9 @@ use super::labels::{PAUSED, REPLACEMENT};
 use super::model_ready;
 use super::references::References;
 use super::standing::Standing;
-use crate::conditions::{Finding, conditions};
+use super::steps::Step;
+use crate::cache::Key;
+use crate::conditions::{Finding, conditions, said};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;
 use crate::plan::Note;
@@ -38,22 +40,20 @@ pub struct Seen<'a> {
     pub paused: bool,
 }
 
-/// A service that is new waits so long for its first plan before anything is said of it.
-const SOON: f64 = 10.0;
-
 /// Writes the status if it differs, and tells of what has changed. Returns when to look again, where it is too early to say anything.
 pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<Option<Duration>, Failure> {
     let note = context.plan_notes.of(service);
     let status = status(service, seen, note.as_ref(), &clock::timestamp());
+    let key = Key::of(service);
     if service.status.as_ref() == Some(&status) {
+        context.steps.forget(&key);
         return Ok(None);
     }
-    if service.status.is_none() && says_nothing(&status) {
-        let left = context.plan_notes.known_since(service, clock::now()) + SOON - clock::now();
-        if left > 0.0 {
-            return Ok(Some(Duration::from_secs_f64(left)));
-        }
+    let step = Step::of(service.status.as_ref(), &status);
+    if let Some(early) = step.and_then(|step| context.steps.takes(&key, step, clock::now())) {
+        return Ok(Some(early));
     }
+    context.steps.forget(&key);
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
@@ -64,17 +64,10 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     Ok(None)
 }
 
-/// Whether a status says only that nothing is known yet and nothing is wrong.
-fn says_nothing(status: &EENNServiceStatus) -> bool {
-    let known = |one: &&Condition| !["Active", "Accepted", "ModelReady"].contains(&one.r#type.as_str());
-    status.conditions.iter().all(|one| one.status != ConditionStatus::False)
-        && status.conditions.iter().filter(known).all(|one| one.status == ConditionStatus::Unknown)
-}
-
 /// News: another status or reason. Not the steps on the way to the first `Ready`, as long as they are taken: conditions tell them, and
 /// with a thousand services they would be thousands of events.
 fn is_news(before: &[Condition], condition: &Condition) -> bool {
-    let old = before.iter().find(|old| old.r#type == condition.r#type);
+    let old = said(before).find(|old| old.r#type == condition.r#type);
     let same = old.is_some_and(|old| (old.status, &old.reason) == (condition.status, &condition.reason));
     let was = old.map(|old| old.status).filter(|was| *was != ConditionStatus::Unknown);
     let is = |status: ConditionStatus| condition.status == status;

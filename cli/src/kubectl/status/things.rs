@@ -59,8 +59,8 @@ impl PoolLine {
     pub(super) fn new(pool: &DevicePool) -> Self {
         let status = pool.status.clone().unwrap_or_default();
         let refused = ["Accepted", "Ready"].iter().find(|aspect| !holds(&status.conditions, aspect));
-        let trouble = match (&pool.status, refused) {
-            (None, _) => Some(format!(
+        let trouble = match (status.observed_generation, refused) {
+            (0, _) => Some(format!(
                 "no operator has looked at it: is one running with the name {:?} (spec.operatorName)?",
                 pool.spec.operator_name.as_str()
             )),

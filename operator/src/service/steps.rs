@@ -1,0 +1,127 @@
+//! Steps on the way of a service to its first `Ready`: they take turns within seconds, and need not be told one by one.
+
+use crate::cache::Key;
+use api::status::{Condition, ConditionStatus, EENNServiceStatus};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+/// What a service waits for, as its status says it, where nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its first plan.
+    Plan,
+    /// Its pods.
+    Pods,
+    /// The answer of its gateways.
+    Gateways,
+}
+
+/// Since when services take a step that they have not been told of.
+#[derive(Debug, Default)]
+pub struct Steps(Mutex<BTreeMap<Key, (Step, f64)>>);
+
+impl Step {
+    /// That of a status, if it is no more than one; `before`: what was told last.
+    pub fn of(before: Option<&EENNServiceStatus>, status: &EENNServiceStatus) -> Option<Self> {
+        let told = before.map(|before| &before.conditions[..]).unwrap_or_default();
+        let is_bad = |one: &Condition| one.status == ConditionStatus::False && one.reason != "PodsNotReady";
+        let holds = |all: &[Condition], aspect| {
+            all.iter().any(|one| one.r#type == aspect && one.status == ConditionStatus::True)
+        };
+        // What was well is missed, and who waits for better news hears of them.
+        if holds(told, "Ready")
+            || holds(&status.conditions, "Ready")
+            || told.iter().chain(&status.conditions).any(is_bad)
+        {
+            return None;
+        }
+        Some(match (status.plan_ref.is_some(), holds(&status.conditions, "Placed")) {
+            (false, _) => Self::Plan,
+            (true, false) => Self::Pods,
+            (true, true) => Self::Gateways,
+        })
+    }
+
+    /// So long it may take, in seconds, before it is told. Pods may take minutes; the rest is done within seconds, or something is wrong,
+    /// which is told at once.
+    fn patience(self) -> f64 {
+        match self {
+            Self::Pods => 5.0,
+            Self::Plan | Self::Gateways => 20.0,
+        }
+    }
+}
+
+impl Steps {
+    /// A service takes a step. Returns how long it is too early to tell of it.
+    pub fn takes(&self, service: &Key, step: Step, now: f64) -> Option<Duration> {
+        let mut steps = self.steps();
+        let entry = steps.entry(service.clone()).or_insert((step, now));
+        if entry.0 != step {
+            *entry = (step, now);
+        }
+        let left = entry.1 + step.patience() - now;
+        (left > 0.0).then(|| Duration::from_secs_f64(left))
+    }
+
+    /// Nothing is left to tell of a service, or it is gone.
+    pub fn forget(&self, service: &Key) {
+        self.steps().remove(service);
+    }
+
+    fn steps(&self) -> MutexGuard<'_, BTreeMap<Key, (Step, f64)>> {
+        self.0.lock().expect("nothing panics while it holds steps")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(plan: bool, conditions: &[(&str, &str, &str)]) -> EENNServiceStatus {
+        let condition = |(aspect, status, reason): &(&str, &str, &str)| {
+            json!({
+                "type": aspect, "status": status, "reason": reason, "message": "", "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let conditions: Vec<_> = conditions.iter().map(condition).collect();
+        let mut status = json!({ "observedGeneration": 1, "conditions": conditions });
+        if plan {
+            status["planRef"] = json!({ "name": "camera-1" });
+        }
+        serde_json::from_value(status).expect("it is a status")
+    }
+
+    #[test]
+    fn steps_are_what_nothing_is_wrong_with() {
+        let planning = status(false, &[("Planned", "Unknown", "Planning"), ("Ready", "Unknown", "Planning")]);
+        let starting = status(true, &[("Placed", "False", "PodsNotReady"), ("Ready", "False", "PodsNotReady")]);
+        let asking = status(true, &[("Placed", "True", "Placed"), ("Ready", "Unknown", "GatewaysNotAsked")]);
+        let ready = status(true, &[("Placed", "True", "Placed"), ("Ready", "True", "Ready")]);
+        let stuck = status(true, &[("Placed", "False", "PodsStuck"), ("Ready", "False", "PodsStuck")]);
+        let missing = status(false, &[("Planned", "False", "NoPlan"), ("Ready", "False", "NoPlan")]);
+        assert_eq!(Step::of(None, &planning), Some(Step::Plan));
+        assert_eq!(Step::of(Some(&planning), &starting), Some(Step::Pods));
+        assert_eq!(Step::of(Some(&starting), &asking), Some(Step::Gateways));
+        assert_eq!(Step::of(Some(&asking), &ready), None, "good news");
+        assert_eq!(Step::of(Some(&ready), &starting), None, "what was well is missed");
+        assert_eq!(Step::of(Some(&starting), &stuck), None, "bad news");
+        assert_eq!(Step::of(None, &missing), None, "bad news");
+        assert_eq!(Step::of(Some(&missing), &starting), None, "what was wrong is not");
+    }
+
+    #[test]
+    fn each_step_has_its_time() {
+        let (steps, key) = (Steps::default(), Key::new("a", "camera"));
+        let left = |step, now| steps.takes(&key, step, now).map(|left| left.as_secs());
+        assert_eq!(left(Step::Plan, 0.0), Some(20));
+        assert_eq!(left(Step::Plan, 15.0), Some(5));
+        assert_eq!(left(Step::Pods, 15.0), Some(5), "the next one starts anew");
+        assert_eq!(left(Step::Pods, 20.0), None);
+        steps.forget(&key);
+        assert_eq!(left(Step::Pods, 21.0), Some(5), "told");
+    }
+}
