@@ -66,9 +66,13 @@ pub struct Options {
     #[arg(long, hide = true, default_value_t = crate::service::drains::DRAIN.as_secs(), value_name = "SECONDS")]
     pub drain_seconds: u64,
 
-    /// Old fragments stay for so long, in seconds, where a gateway that takes requests cannot be asked whether it still needs them
+    /// Gateways that take requests but cannot be asked are waited for so long, in seconds: old fragments stay that they may need
     #[arg(long, default_value_t = crate::service::drains::UNHEARD.as_secs(), value_name = "SECONDS")]
     pub unheard_seconds: u64,
+
+    /// Authorities are looked after so often, in seconds: for tests
+    #[arg(long, hide = true, default_value = "3600", value_name = "SECONDS")]
+    pub authorities_seconds: NonZeroU64,
 
     /// End right after so many successful writes: for tests of what holds when an operator dies between two of them
     #[arg(long, hide = true, value_name = "COUNT")]

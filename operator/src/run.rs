@@ -139,7 +139,9 @@ async fn work(
         context.caches.complete().await;
         health.ready();
         tracing::info!("everything has been listed");
-        run_all(&context, &controllers, usize::from(options.workers)).await;
+        let every = Duration::from_secs(options.authorities_seconds.get());
+        let identity = identity::keep(&context.identity, &context.cluster, &context.namespace, &options.name, every);
+        tokio::join!(run_all(&context, &controllers, usize::from(options.workers)), identity);
     };
     tokio::select! {
         () = working => Ok(()),
@@ -183,6 +185,5 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
         async move { service::reconcile(&context, &key).await }
     });
     let gateways = gateways::follow(Arc::clone(context), Arc::clone(&controllers.services));
-    let identity = identity::keep(&context.identity, &context.cluster, &context.namespace, &context.operator_name);
-    tokio::join!(pools, models, targets, plans, services, gateways, identity);
+    tokio::join!(pools, models, targets, plans, services, gateways);
 }

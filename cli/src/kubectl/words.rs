@@ -53,7 +53,7 @@ const STEPS: [(&str, &str); 5] = [
 /// How a service is, in a few words.
 pub(super) fn state(service: &EENNService) -> String {
     let mut words = match seen(service) {
-        None => "not looked at".to_owned(),
+        None => "starts".to_owned(),
         Some(status) => match STEPS.iter().find(|(aspect, _)| !holds(&status.conditions, aspect)) {
             Some((aspect, _)) if reason(&status.conditions, aspect) == "WaitsForApproval" => {
                 "waits for approval".to_owned()
@@ -101,7 +101,7 @@ pub(super) fn trouble(service: &EENNService) -> Vec<String> {
     let Some(status) = seen(service) else {
         let pool = &service.spec.device_pool_ref.name;
         return vec![format!(
-            "no operator has looked at it: is one running, for this namespace, and by the name that DevicePool {pool:?} \
+            "no operator has said anything of it yet, which may take half a minute; if none does: is one running, for this namespace, and by the name that DevicePool {pool:?} \
              says in spec.operatorName?",
             pool = pool.as_str()
         )];

@@ -88,7 +88,7 @@ fn unseen(kind: &str) -> Value {
     json!({
         "observedGeneration": 0,
         "conditions": [{
-            "type": summary, "status": "Unknown", "reason": "Pending", "message": "no operator has looked at it yet",
+            "type": summary, "status": "Unknown", "reason": "Pending", "message": "waiting for the operator",
             "lastTransitionTime": "1970-01-01T00:00:00Z", "observedGeneration": 0,
         }],
     })

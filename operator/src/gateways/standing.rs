@@ -12,7 +12,7 @@ const SILENT: f64 = 15.0;
 /// So long after a change, in seconds, gateways that followed the policy before count as following, and new ones may be silent.
 const GRACE: f64 = 15.0;
 
-/// So long, in seconds, the first reason for which gateways could not be told is the one that is said.
+/// So long, in seconds, the reason for which gateways could not be told is the one that is said.
 const SAME_WORDS: f64 = 60.0;
 
 /// What gateways of a service should follow.
@@ -280,9 +280,11 @@ impl Entry {
         self.transitions != before
     }
 
-    /// The same words for a while: a network may find another excuse every time.
+    /// The same words for a while: a network may find another excuse every time. Not those of a gateway that has just started, which
+    /// nobody was told.
     fn trouble(&mut self, trouble: Option<String>, now: f64) {
-        let said = self.trouble.take().filter(|(_, since)| now - since < SAME_WORDS);
+        let told = matches!(self.told, Some(Following::None(_)));
+        let said = self.trouble.take().filter(|(_, since)| told && now - since < SAME_WORDS);
         self.trouble = trouble.map(|trouble| said.unwrap_or((trouble, now)));
     }
 }

@@ -21,8 +21,6 @@ use transport::tls::{Connector, Pem, Tls};
 
 /// The key of the Secret.
 const DOCUMENT: &str = "authorities.json";
-/// Authorities are looked after so often.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// And so soon after it did not work.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -142,16 +140,16 @@ pub async fn establish(cluster: &Cluster, namespace: &str, operator: &str) -> Ar
     }
 }
 
-/// Looks after the authorities, for ever.
-pub async fn keep(identity: &Identity, cluster: &Cluster, namespace: &str, operator: &str) {
-    let mut wait = LOOK_EVERY;
+/// Looks after the authorities, for ever, `every` so often.
+pub async fn keep(identity: &Identity, cluster: &Cluster, namespace: &str, operator: &str, every: Duration) {
+    let mut wait = every;
     loop {
         tokio::time::sleep(wait).await;
         let known = identity.authorities().clone();
         let looked = look(cluster, namespace, operator, Some(&known)).await;
         let renewed = looked.map(|authorities| identity.renew(authorities, now()));
         wait = match renewed {
-            Ok(Ok(())) => LOOK_EVERY,
+            Ok(Ok(())) => every,
             Ok(Err(error)) => {
                 tracing::error!("{}", unusable(namespace, operator, &error));
                 TRY_AGAIN

@@ -50,7 +50,7 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
         return Ok(None);
     }
     let step = Step::of(service.status.as_ref(), &status);
-    if let Some(early) = step.and_then(|step| context.steps.takes(&key, step, clock::now())) {
+    if let Some(early) = step.and_then(|step| context.steps.takes(&key, step, context.drains.unheard, clock::now())) {
         return Ok(Some(early));
     }
     context.steps.forget(&key);

@@ -43,25 +43,27 @@ impl Step {
         })
     }
 
-    /// So long it may take, in seconds, before it is told. Pods may take minutes; the rest is done within seconds, or something is wrong,
-    /// which is told at once.
-    fn patience(self) -> f64 {
+    /// So long it may take before it is told: what goes wrong is told at once. `unheard`: how long gateways are waited for that cannot be
+    /// asked.
+    fn patience(self, unheard: Duration) -> Duration {
         match self {
-            Self::Pods => 5.0,
-            Self::Plan | Self::Gateways => 20.0,
+            Self::Plan => Duration::from_secs(30),
+            Self::Pods => Duration::from_secs(20),
+            Self::Gateways => Duration::from_secs(20).min(unheard),
         }
     }
 }
 
 impl Steps {
-    /// A service takes a step. Returns how long it is too early to tell of it.
-    pub fn takes(&self, service: &Key, step: Step, now: f64) -> Option<Duration> {
+    /// A service takes a step. Returns how long it is too early to tell of it. `unheard`: how long gateways are waited for that cannot be
+    /// asked.
+    pub fn takes(&self, service: &Key, step: Step, unheard: Duration, now: f64) -> Option<Duration> {
         let mut steps = self.steps();
         let entry = steps.entry(service.clone()).or_insert((step, now));
         if entry.0 != step {
             *entry = (step, now);
         }
-        let left = entry.1 + step.patience() - now;
+        let left = entry.1 + step.patience(unheard).as_secs_f64() - now;
         (left > 0.0).then(|| Duration::from_secs_f64(left))
     }
 
@@ -116,12 +118,14 @@ mod tests {
     #[test]
     fn each_step_has_its_time() {
         let (steps, key) = (Steps::default(), Key::new("a", "camera"));
-        let left = |step, now| steps.takes(&key, step, now).map(|left| left.as_secs());
-        assert_eq!(left(Step::Plan, 0.0), Some(20));
-        assert_eq!(left(Step::Plan, 15.0), Some(5));
-        assert_eq!(left(Step::Pods, 15.0), Some(5), "the next one starts anew");
-        assert_eq!(left(Step::Pods, 20.0), None);
+        let left = |step, now| steps.takes(&key, step, Duration::from_secs(60), now).map(|left| left.as_secs());
+        assert_eq!(left(Step::Plan, 0.0), Some(30));
+        assert_eq!(left(Step::Plan, 15.0), Some(15));
+        assert_eq!(left(Step::Pods, 16.0), Some(20), "the next one starts anew");
+        assert_eq!(left(Step::Pods, 36.0), None);
         steps.forget(&key);
-        assert_eq!(left(Step::Pods, 21.0), Some(5), "told");
+        assert_eq!(left(Step::Pods, 26.0), Some(20), "told");
+        assert_eq!(left(Step::Gateways, 27.0), Some(20));
+        assert_eq!(steps.takes(&key, Step::Gateways, Duration::ZERO, 27.0), None, "gateways are not waited for");
     }
 }

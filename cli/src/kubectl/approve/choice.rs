@@ -45,7 +45,7 @@ fn nothing(service: &EENNService, plans: &Plans<'_>) -> String {
         }
         None => {
             let conditions = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-            let why = find(conditions, "Ready").map_or("no operator has looked at it", |one| &one.message);
+            let why = find(conditions, "Ready").map_or("no operator has said anything of it yet", |one| &one.message);
             format!("nothing waits for approval: service {name:?} has no plan yet: {why}")
         }
     }

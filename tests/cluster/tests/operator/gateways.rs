@@ -5,6 +5,7 @@ use crate::collector::{Collector, Span};
 use crate::processes::{Processes, Sent, send};
 use crate::scene::{NAMESPACE, Scene};
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
 use cluster_tests::Test;
 use serde_json::Value;
 use std::path::Path;
@@ -20,6 +21,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("no_job_is_lost_while_fragments_move", no_job_is_lost_while_fragments_move),
     ("no_job_is_lost_while_a_model_is_replaced", no_job_is_lost_while_a_model_is_replaced),
+    (
+        "everybody_is_understood_while_one_authority_follows_another",
+        everybody_is_understood_while_one_authority_follows_another,
+    ),
 ];
 
 fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
@@ -172,6 +177,90 @@ fn no_job_is_lost_while_a_model_is_replaced() -> anyhow::Result<()> {
     ensure!(most == 2, "the gateway of before went before its successor was there");
     jobs.all_answered()?;
     scene.wait_for(SERVICE, "Ready", "True", "Ready")
+}
+
+/// The Secret in which the operator keeps its authorities.
+const AUTHORITIES: &str = "/api/v1/namespaces/eenn-system/secrets/eenn-operator-eenn-authorities";
+const DAY: i64 = 86_400;
+
+fn everybody_is_understood_while_one_authority_follows_another() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    scene.apply_all()?;
+    change(&scene, SERVICE, SPLIT)?;
+    let book = scene.path("addresses.json");
+    let book_name = book.display().to_string();
+    let arguments = [&unhurried(&book_name)[..], &["--no-leader-election", "--authorities-seconds", "1"]].concat();
+    let _operator = scene.operator("operator", &arguments)?;
+    let processes = served(&scene, &book)?;
+    let first = certificates(&scene)?;
+    ensure!(first.known.len() == 1, "{first:?}");
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    // The operator goes on through all of it. What pods mount is renewed by and by: with whatever the service is looked at for.
+    let certified = |step: usize, what: &str, holds: &dyn Fn(&Certificates) -> bool| {
+        change(&scene, SERVICE, &format!(r#"{{"metadata": {{"annotations": {{"example.com/step": "{step}"}}}}}}"#))?;
+        scene.until(what, || {
+            let _ = change(&scene, SERVICE, r#"{"metadata": {"annotations": {"example.com/looked": null}}}"#);
+            let _ = change(&scene, SERVICE, r#"{"metadata": {"annotations": {"example.com/looked": "again"}}}"#);
+            certificates(&scene).is_ok_and(|now| holds(&now))
+        })?;
+        processes.certify(&scene)
+    };
+    let understood = |generation: f64, rate: &str| -> anyhow::Result<()> {
+        let jobs = Jobs::start(&processes, 10.0, 3.0);
+        let more =
+            format!(r#"{{"spec": {{"sources": [{{"name": "camera", "node": "pi", "expectedRate": "{rate}"}}]}}}}"#);
+        change(&scene, SERVICE, &more)?;
+        scene.until("the gateway follows the next plan", || following(&processes) >= generation)?;
+        jobs.all_answered()
+    };
+    let jobs = Jobs::start(&processes, 5.0, 40.0);
+    authorities(&scene, |all| all[0]["ends"] = (now + 100 * DAY).into())?;
+    certified(1, "two authorities are known, and the first one signs", &|now| {
+        now.known.len() == 2 && now.known[0] == first.known[0] && now.own == first.own
+    })?;
+    understood(2.0, "10.5")?;
+    authorities(&scene, |all| all[1]["made"] = (now - 2 * DAY).into())?;
+    certified(2, "the second one signs", &|now| now.known.len() == 2 && now.own != first.own)?;
+    understood(3.0, "11")?;
+    authorities(&scene, |all| all[0]["ends"] = (now - 1).into())?;
+    certified(3, "the first one is forgotten", &|now| now.known.len() == 1 && now.known[0] != first.known[0])?;
+    understood(4.0, "11.5")?;
+    jobs.all_answered()?;
+    scene.wait_for(SERVICE, "Ready", "True", "Ready")
+}
+
+/// What pods of the service mount.
+#[derive(Debug)]
+struct Certificates {
+    own: String,
+    known: Vec<String>,
+}
+
+fn certificates(scene: &Scene) -> anyhow::Result<Certificates> {
+    let secret = scene.get("secret/camera-certificates")?;
+    let file = |name: &str| -> anyhow::Result<String> {
+        let text = secret["data"][name].as_str().with_context(|| format!("there is no {name}"))?;
+        Ok(String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text)?)?)
+    };
+    let known = file("ca.crt")?;
+    let known = known.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect();
+    Ok(Certificates { own: file("tls.crt")?, known })
+}
+
+/// Changes what the operator remembers of its authorities, as if more time had passed; tried again where the operator writes, too.
+fn authorities(scene: &Scene, change: impl Fn(&mut Value)) -> anyhow::Result<()> {
+    let engine = base64::engine::general_purpose::STANDARD;
+    for _ in 0..20 {
+        let mut secret = scene.plane.api().get(AUTHORITIES)?;
+        let document = secret["data"]["authorities.json"].as_str().context("authorities are there")?;
+        let mut document: Value = serde_json::from_slice(&engine.decode(document)?)?;
+        change(&mut document);
+        secret["data"]["authorities.json"] = engine.encode(document.to_string()).into();
+        if scene.plane.api().send("PUT", AUTHORITIES, Some(&secret))?.status == 200 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the operator writes its authorities all the time")
 }
 
 /// Arguments of an operator that waits for gateways that it cannot ask, and lets what is old drain for a while.

@@ -1,5 +1,6 @@
 //! The operator against a real API server: what users see of it, and what holds when things fail.
 
+mod automatic;
 mod collector;
 mod failpoints;
 mod faults;
@@ -12,6 +13,7 @@ mod outages;
 mod places;
 mod processes;
 mod proxy;
+mod references;
 mod rights;
 mod scene;
 mod stage;
@@ -35,7 +37,6 @@ const TESTS: &[Test] = &[
     ("the_commands_of_the_guide_end_in_pods", the_commands_of_the_guide_end_in_pods),
     ("nothing_is_written_when_nothing_changes", nothing_is_written_when_nothing_changes),
     ("what_is_deleted_comes_back", what_is_deleted_comes_back),
-    ("a_missing_reference_is_told_and_recovers", a_missing_reference_is_told_and_recovers),
     ("an_object_that_cannot_be_read_stops_no_other", an_object_that_cannot_be_read_stops_no_other),
     ("a_deleted_service_leaves_nothing", a_deleted_service_leaves_nothing),
     ("a_service_made_again_is_planned_again", a_service_made_again_is_planned_again),
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
     let tests = [
         TESTS,
         places::TESTS,
+        references::TESTS,
+        automatic::TESTS,
         gateways::TESTS,
         leaders::TESTS,
         outages::TESTS,
@@ -179,30 +182,6 @@ fn what_is_deleted_comes_back() -> anyhow::Result<()> {
     scene.until("there is a plan again", || scene.names("eennplans").is_ok_and(|names| !names.is_empty()))?;
     ensure!(scene.names("eennplans")? == ["camera-2"], "gateways tell plans apart by their generations");
     scene.wait_for(SERVICE, "Placed", "True", "Placed")
-}
-
-fn a_missing_reference_is_told_and_recovers() -> anyhow::Result<()> {
-    let scene = Scene::new()?;
-    let _operator = scene.operator("operator", &[])?;
-    scene.apply_all()?;
-    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    let running = scene.names("deployments")?;
-    for (object, reason) in [
-        ("eennmodel/fashion-mnist", "ModelNotFound"),
-        ("qostarget/interactive", "QoSTargetNotFound"),
-        ("devicepool/edge", "PoolNotFound"),
-    ] {
-        scene.kubectl(&["-n", NAMESPACE, "delete", object])?;
-        scene.wait_for(SERVICE, "Accepted", "False", reason)?;
-        let (_, _, message) = scene.condition(SERVICE, "Ready")?;
-        ensure!(message.contains("create it, or name another one"), "{message}");
-        ensure!(scene.names("deployments")? == running, "what runs goes on");
-        scene.kubectl(&["-n", NAMESPACE, "apply", "-f", &scene::manifest("two-tier.yaml")])?;
-        scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
-    }
-    scene.kubectl(&["-n", NAMESPACE, "delete", "configmap", "fashion-mnist"])?;
-    scene.wait_for("eennmodel/fashion-mnist", "Ready", "False", "ExitTableNotFound")?;
-    scene.wait_for(SERVICE, "ModelReady", "False", "ModelNotReady")
 }
 
 fn an_object_that_cannot_be_read_stops_no_other() -> anyhow::Result<()> {

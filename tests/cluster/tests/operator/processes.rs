@@ -96,13 +96,8 @@ impl Processes {
     /// Starts what the operator has configured for the service, and says in `book` where.
     pub(crate) fn start(scene: &Scene, book: &Path) -> anyhow::Result<Self> {
         let folder = scene.path("processes");
-        std::fs::create_dir_all(folder.join("tls"))?;
-        let secret = scene.get("secret/camera-certificates")?;
-        for name in ["tls.crt", "tls.key", "ca.crt"] {
-            let file = secret["data"][name].as_str().with_context(|| format!("{name} is not in {secret}"))?;
-            let file = base64::engine::general_purpose::STANDARD.decode(file)?;
-            std::fs::write(folder.join("tls").join(name), file)?;
-        }
+        std::fs::create_dir_all(&folder)?;
+        mount(scene, &folder)?;
         let (mut fragments, mut addresses) = (BTreeMap::new(), BTreeMap::new());
         for name in deployments(scene, "fragment")? {
             let config = configuration(scene, &folder, &name)?;
@@ -120,6 +115,13 @@ impl Processes {
         processes.tell(book)?;
         ensure!(!processes.fragments.is_empty(), "there are fragments");
         Ok(processes)
+    }
+
+    /// Brings the certificates of the service to its processes, as a kubelet does, and gives them the time to read them.
+    pub(crate) fn certify(&self, scene: &Scene) -> anyhow::Result<()> {
+        mount(scene, &self.folder)?;
+        std::thread::sleep(Duration::from_secs(5));
+        Ok(())
     }
 
     /// The gateway dies, and another one is in its place: as when a pod is started anew elsewhere.
@@ -191,6 +193,20 @@ impl Processes {
         std::fs::write(&next, serde_json::to_vec(&self.addresses)?)?;
         Ok(std::fs::rename(next, book)?)
     }
+}
+
+/// What a kubelet does with the Secret of the service: another folder takes the place of the one before, all files at once.
+fn mount(scene: &Scene, folder: &Path) -> anyhow::Result<()> {
+    let secret = scene.get("secret/camera-certificates")?;
+    let version = secret["metadata"]["resourceVersion"].as_str().context("it has a version")?;
+    std::fs::create_dir_all(folder.join(version))?;
+    for name in ["tls.crt", "tls.key", "ca.crt"] {
+        let file = secret["data"][name].as_str().with_context(|| format!("{name} is not in {secret}"))?;
+        let file = base64::engine::general_purpose::STANDARD.decode(file)?;
+        std::fs::write(folder.join(version).join(name), file)?;
+    }
+    std::os::unix::fs::symlink(version, folder.join("next"))?;
+    Ok(std::fs::rename(folder.join("next"), folder.join("tls"))?)
 }
 
 fn deployments(scene: &Scene, role: &str) -> anyhow::Result<Vec<String>> {

@@ -49,11 +49,16 @@ impl Scene {
     }
 
     pub(crate) fn apply_all(&self) -> anyhow::Result<()> {
-        let table = file("examples/fashion-mnist/exit-table.safetensors");
-        let from = format!("--from-file=exit-table.safetensors={}", table.display());
-        self.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &from])?;
+        self.make_table()?;
         self.kubectl(&["-n", NAMESPACE, "apply", "--warnings-as-errors", "-f", &manifest("two-tier.yaml")])?;
         Ok(())
+    }
+
+    /// The exit table of the model, as a ConfigMap.
+    pub(crate) fn make_table(&self) -> anyhow::Result<()> {
+        let table = file("examples/fashion-mnist/exit-table.safetensors");
+        let from = format!("--from-file=exit-table.safetensors={}", table.display());
+        self.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &from]).map(drop)
     }
 
     /// A second service like the first, `door`, in the same pool.

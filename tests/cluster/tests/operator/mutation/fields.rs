@@ -25,20 +25,26 @@ impl Mutation {
     /// Changes a spec. Nothing is changed where the way there does not exist.
     pub(crate) fn apply(&self, spec: &mut Value) {
         let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let name = name.replace("~1", "/");
         match (spec.pointer_mut(parent), &self.value) {
-            (Some(Value::Object(fields)), None) => drop(fields.remove(name)),
-            (Some(Value::Object(fields)), Some(value)) => drop(fields.insert(name.to_owned(), value.clone())),
-            (Some(Value::Array(items)), Some(value)) => {
-                if let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
-                    *item = value.clone();
-                }
-            }
+            (Some(Value::Object(fields)), None) => drop(fields.remove(&name)),
+            (Some(Value::Object(fields)), Some(value)) => drop(fields.insert(name, value.clone())),
+            (Some(Value::Array(items)), Some(value)) if name == END => items.push(value.clone()),
+            (Some(Value::Array(items)), value) => match (name.parse::<usize>(), value) {
+                (Ok(index), Some(value)) if index < items.len() => items[index] = value.clone(),
+                (Ok(index), None) if index < items.len() => drop(items.remove(index)),
+                _ => {}
+            },
             _ => {}
         }
     }
 }
 
-/// All mutations of an object: every field set, taken away, changed, and brought to its bounds. What the API server refuses is found out
+/// Behind the last item of a list, as JSON Patch says it.
+const END: &str = "-";
+
+/// All mutations of an object: every field set, taken away, changed, and brought to its bounds; items of lists and keys of maps taken away
+/// and added. What the API server refuses is found out
 /// by asking it.
 pub(crate) fn mutations(plural: &'static str, schema: &Value, spec: &Value) -> Vec<Mutation> {
     let mut found = vec![];
@@ -65,10 +71,21 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut impl FnMut(String
                     found(path, Some(json!({})));
                 }
             }
+            if schema["additionalProperties"].is_object() {
+                for key in value.as_object().unwrap_or(&nothing).keys() {
+                    found(format!("{path}/{}", key.replace('/', "~1")), None);
+                }
+                found(format!("{path}/other"), Some("other".into()));
+            }
         }
         Some("array") => {
-            for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            for (index, item) in items.iter().enumerate() {
                 walk(&schema["items"], item, &format!("{path}/{index}"), found);
+                found(format!("{path}/{index}"), None);
+            }
+            if let Some(last) = items.last() {
+                found(format!("{path}/{END}"), Some(another(last)));
             }
         }
         Some("integer") => {
@@ -86,6 +103,21 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut impl FnMut(String
         }
         _ => {}
     }
+}
+
+/// Like an item, under another name where it has one.
+fn another(item: &Value) -> Value {
+    let mut item = item.clone();
+    match &mut item {
+        Value::Object(fields) => {
+            for key in ["name", "chain"].into_iter().filter(|key| fields.contains_key(*key)).collect::<Vec<_>>() {
+                fields.insert(key.to_owned(), "other".into());
+            }
+        }
+        Value::Number(number) => item = (number.as_i64().unwrap_or(1) + 1).into(),
+        _ => {}
+    }
+    item
 }
 
 /// Another order for every seed, the same for the same: one of Knuth's linear congruences.
