@@ -1,9 +1,14 @@
 //! Plan quality against time, for `docs/design/planner-search.md`:
-//! `cargo run --release -p planner --example planner-search [fresh] [small|large|rows] [prices] [cpu]`.
+//! `cargo run --release -p planner --example planner-search [fresh] [small|large|rows] [prices] [cpu] [seeds=1,2,3]
+//! [problems=103,108] [limits=1000,60000]`.
 //!
 //! `fresh` takes the problems of the document. Constants of the search were chosen on the problems that it takes
 //! without. `prices` leaves out other methods, `rows` looks at rows for other rates instead. `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as
 //! well.
+//!
+//! `seeds` are those of the search (1 where none are given): what one seed finds is partly luck, so that two ways to search
+//! are compared by the means of several. `problems` leaves out all other problems, and `limits` (in milliseconds) takes the
+//! place of those of the document; plans are compared with those of the last one.
 //!
 //! Every plan is judged at last by a long simulation whose seed no search has seen.
 
@@ -23,6 +28,8 @@ const SMALL: [u64; 4] = [10, 100, 1_000, 60_000];
 const LARGE: [u64; 4] = [100, 1_000, 10_000, 60_000];
 const OTHERS: [u64; 2] = [100, 1_000];
 const OTHERS_LARGE: [u64; 1] = [10_000];
+/// Seed of the last word, which no search may have.
+const JUDGED: u64 = 99;
 /// By how much more targets may be missed and still be within 1 %, where they cannot be kept.
 const SAME_VIOLATION: f64 = 1.01;
 
@@ -63,8 +70,20 @@ struct Found {
     spent: String,
 }
 
+/// How problems of one size are searched.
+struct Trial {
+    /// Milliseconds by prices, and those of them that other methods have.
+    limits: Vec<u64>,
+    others: &'static [u64],
+    /// Milliseconds after which a plan is to be as good as the last one.
+    aim: u64,
+    /// Of the search.
+    seeds: Vec<u64>,
+    by_processor: bool,
+}
+
 /// What the plan of a method is worth after so long, and how long it took.
-fn run(problem: &Problem, method: Method, limit: u64, by_processor: bool) -> Found {
+fn run(problem: &Problem, method: Method, limit: u64, seed: u64, by_processor: bool) -> Found {
     let budget = Duration::from_millis(limit);
     let clock = Clock::start(by_processor);
     let stop = || clock.passed() >= budget;
@@ -74,13 +93,13 @@ fn run(problem: &Problem, method: Method, limit: u64, by_processor: bool) -> Fou
         rivals: &[],
         fixed: &[],
         referee: &Simulation::default(),
-        effort: effort(1, arrivals_for(problem, budget)),
+        effort: effort(seed, arrivals_for(problem, budget)),
         budget: Budget { evaluations: None, stop: Some(&stop) },
         method,
     });
     let took = clock.passed();
     let long = 4_000_000 * problem.services.len() as u64;
-    let judged = Simulation::default().evaluate(problem, &found.plan, &effort(99, long.min(20_000_000)));
+    let judged = Simulation::default().evaluate(problem, &found.plan, &effort(JUDGED, long.min(20_000_000)));
     let judged = judged.expect("it is simulated");
     let mut spent = found.spent.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>();
     spent.extend(problem.services.iter().enumerate().map(|(index, service)| usage(&service.targets, &judged, index)));
@@ -110,9 +129,27 @@ fn is_within(found: &Score, longest: &Score) -> [bool; 2] {
     [within(longest.accuracy - domain::plan::WITHIN_ACCURACY), within(0.99 * longest.accuracy)]
 }
 
-fn summary(what: &str, within: &[[bool; 2]]) {
+/// What plans come to in the mean, per limit; and how those of the aim compare with the last, seed by seed.
+fn summary(what: &str, trial: &Trial, all: &[Vec<Score>]) {
+    let mean = |at: usize, value: fn(&Score) -> f64| {
+        all.iter().map(|scores| value(&scores[at])).sum::<f64>() / all.len().max(1) as f64
+    };
+    let means = trial.limits.iter().enumerate().map(|(at, limit)| {
+        let (violation, accuracy) = (mean(at, |one| one.violation), mean(at, |one| one.accuracy));
+        format!("{} {}", time(*limit), cell(&Score { violation, accuracy }))
+    });
+    println!("\n{what}, means of {}: {}", all.len(), means.collect::<Vec<_>>().join(", "));
+    let aim = trial.limits.iter().position(|limit| *limit == trial.aim);
+    let Some((aim, last)) = aim.zip(trial.limits.len().checked_sub(1)).filter(|(aim, last)| aim < last) else { return };
+    let within: Vec<[bool; 2]> = all.iter().map(|scores| is_within(&scores[aim], &scores[last])).collect();
     let count = |of: usize| within.iter().filter(|one| one[of]).count();
-    println!("\n{what} against 60 s: within 0.3 points {} of {}, within 1 % {}", count(0), within.len(), count(1));
+    let (aim, last) = (time(trial.aim), time(trial.limits[last]));
+    let (close, relative, of) = (count(0), count(1), within.len());
+    println!("{what}, {aim} against {last}: within 0.3 points {close} of {of}, within 1 % {relative}");
+}
+
+fn time(limit: u64) -> String {
+    if limit < 1000 { format!("{limit} ms") } else { format!("{} s", limit as f64 / 1000.0) }
 }
 
 fn cell(found: &Score) -> String {
@@ -120,38 +157,50 @@ fn cell(found: &Score) -> String {
     format!("{:.2} %{missed}", 100.0 * found.accuracy)
 }
 
-/// Prints one row per method, and the details below; whether the plan of `aim` milliseconds is as good as the last.
-fn measure(name: &str, shape: &Shape, limits: &[u64], others: &[u64], aim: u64, by_processor: bool) -> [bool; 2] {
-    let problem = generated::problem(shape);
+/// Prints one row per method, and the details below; what prices have come to, per limit.
+fn measure(name: &str, problem: &Problem, trial: &Trial, seed: u64) -> Vec<Score> {
     let mut notes = vec![];
-    let mut within = [false; 2];
+    let mut scores = vec![];
     for method in [Method::Prices, Method::Pattern, Method::Evolution] {
-        let own = |limit: &u64| method == Method::Prices || (!asked("prices") && others.contains(limit));
-        let found: Vec<Option<Found>> =
-            limits.iter().map(|limit| own(limit).then(|| run(&problem, method, *limit, by_processor))).collect();
+        let own = |limit: &u64| method == Method::Prices || (!asked("prices") && trial.others.contains(limit));
+        let run = |limit: &u64| own(limit).then(|| run(problem, method, *limit, seed, trial.by_processor));
+        let found: Vec<Option<Found>> = trial.limits.iter().map(run).collect();
         let cells: Vec<String> =
             found.iter().map(|one| one.as_ref().map_or("–".to_owned(), |one| cell(&one.score))).collect();
         if found.iter().all(Option::is_none) {
             continue;
         }
         println!("| {name} | {method:?} | {} |", cells.join(" | "));
-        for (limit, one) in limits.iter().zip(&found) {
+        for (limit, one) in trial.limits.iter().zip(&found) {
             let Some(one) = one else { continue };
             notes.push(format!("{name}, {method:?}, {limit} ms: took {:.0?}, {}", one.took, one.spent));
         }
         if method == Method::Prices {
-            let at = limits.iter().position(|limit| *limit == aim);
-            let of = |index: usize| found[index].as_ref().map(|one| one.score);
-            within = at.and_then(of).zip(of(limits.len() - 1)).map_or([false; 2], |(one, last)| is_within(&one, &last));
+            scores = found.iter().flatten().map(|one| one.score).collect();
         }
     }
     notes.iter().for_each(|note| eprintln!("{note}"));
-    within
+    scores
+}
+
+/// Prints the table of all problems of one size, each with all seeds of the search.
+fn compare(size: &str, shapes: impl Iterator<Item = Shape>, trial: &Trial) {
+    table(&trial.limits);
+    let wanted = listed("problems");
+    let mut all = vec![];
+    for shape in shapes.filter(|shape| wanted.as_ref().is_none_or(|wanted| wanted.contains(&shape.seed))) {
+        let problem = generated::problem(&shape);
+        for seed in &trial.seeds {
+            let of = if trial.seeds.len() > 1 { format!(", search {seed}") } else { String::new() };
+            let name = format!("{size}, load {}, seed {}{of}", shape.load, shape.seed);
+            all.push(measure(&name, &problem, trial, *seed));
+        }
+    }
+    summary(size, trial, &all);
 }
 
 fn table(limits: &[u64]) {
-    let of = |limit: &u64| if *limit < 1000 { format!("{limit} ms") } else { format!("{} s", limit / 1000) };
-    println!("\n| problem | method | {} |", limits.iter().map(of).collect::<Vec<_>>().join(" | "));
+    println!("\n| problem | method | {} |", limits.iter().map(|limit| time(*limit)).collect::<Vec<_>>().join(" | "));
     println!("|---|---|{}", "---|".repeat(limits.len()));
 }
 
@@ -193,7 +242,7 @@ fn measure_rows(name: &str, shape: &Shape) {
     };
     let cells = tabled.rows.iter().enumerate().map(|(index, (ratio, _))| {
         let scaled = problem.scaled(*ratio);
-        let judged = Simulation::default().evaluate(&scaled, &of_row(index), &effort(99, 1_000_000));
+        let judged = Simulation::default().evaluate(&scaled, &of_row(index), &effort(JUDGED, 1_000_000));
         cell(&Score::of(&scaled, &judged.expect("it is simulated")))
     });
     println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
@@ -203,8 +252,22 @@ fn asked(what: &str) -> bool {
     std::env::args().any(|word| word == what)
 }
 
+/// The numbers of a word such as `seeds=1,2,3`.
+fn listed(what: &str) -> Option<Vec<u64>> {
+    let told = std::env::args().find_map(|word| Some(word.strip_prefix(what)?.strip_prefix('=')?.to_owned()))?;
+    let number = |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("{what}= takes numbers, not {word:?}"));
+    Some(told.split(',').map(number).collect())
+}
+
+/// Of problems of this size, unless something else is asked for.
+fn trial(limits: &[u64], others: &'static [u64], aim: u64) -> Trial {
+    let seeds = listed("seeds").unwrap_or_else(|| vec![1]);
+    assert!(!seeds.contains(&JUDGED), "{JUDGED} is the seed of the last word");
+    let limits = listed("limits").unwrap_or_else(|| limits.to_vec());
+    Trial { limits, others, aim, seeds, by_processor: asked("cpu") }
+}
+
 fn main() {
-    let (fresh, by_processor) = (asked("fresh"), asked("cpu"));
     if asked("rows") {
         let heads: Vec<String> = ratios().iter().map(|ratio| format!("{ratio:.2}")).collect();
         println!("\n| problem | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len()));
@@ -214,26 +277,15 @@ fn main() {
         }
         return;
     }
+    let first: u64 = if asked("fresh") { 101 } else { 1 };
     if !asked("large") {
-        let first = if fresh { 101 } else { 1 };
-        table(&SMALL);
-        let mut within = vec![];
-        for (seed, load) in (first..).zip(LOADS.iter().chain(&LOADS)) {
-            let shape = Shape { seed, load: *load, ..Shape::default() };
-            let name = format!("5 devices, load {load}, seed {seed}");
-            within.push(measure(&name, &shape, &SMALL, &OTHERS, 1_000, by_processor));
-        }
-        summary("5 devices, 1 s", &within);
+        let shapes = (first..).zip(LOADS.into_iter().chain(LOADS));
+        let shapes = shapes.map(|(seed, load)| Shape { seed, load, ..Shape::default() });
+        compare("5 devices", shapes, &trial(&SMALL, &OTHERS, 1_000));
     }
     if !asked("small") {
-        let first = if fresh { 111 } else { 11 };
-        table(&LARGE);
-        let mut within = vec![];
-        for (seed, load) in (first..).zip([0.7, 0.9, 1.2]) {
-            let shape = Shape { devices: 40, services: 20, seed, load, ..Shape::default() };
-            let name = format!("40 devices, load {load}, seed {seed}");
-            within.push(measure(&name, &shape, &LARGE, &OTHERS_LARGE, 10_000, by_processor));
-        }
-        summary("40 devices, 10 s", &within);
+        let shapes = (first + 10..).zip([0.7, 0.9, 1.2]);
+        let shapes = shapes.map(|(seed, load)| Shape { devices: 40, services: 20, seed, load, ..Shape::default() });
+        compare("40 devices", shapes, &trial(&LARGE, &OTHERS_LARGE, 10_000));
     }
 }
