@@ -23,6 +23,9 @@ use std::time::Duration;
 /// The reason why a service is not ready whose gateways do not take its policy.
 const NOT_FOLLOWED: &str = "PolicyNotAcknowledged";
 
+/// The reason why there is no plan yet that somebody works at.
+const PLANNING: &str = "Planning";
+
 /// What a reconcile has seen of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -124,7 +127,13 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
-    let (model, planned, placed) = (model_ready(found), planned(choice, note), placed(choice, standing));
+    let (model, placed) = (model_ready(found), placed(choice, standing));
+    let planned = match planned(choice, note) {
+        planning if planning.reason == PLANNING && !model.is_true() => {
+            Finding::unknown("Planned", "WaitsForModel", "see the condition ModelReady")
+        }
+        planned => planned,
+    };
     let ready = ready(&[&model, &planned, &placed], following, before);
     vec![active(seen.paused), accepted, model, planned, placed, qos(choice, found.target.is_some()), ready]
 }
@@ -164,7 +173,7 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
             Finding::fails("Planned", "WaitsForApproval", message)
         }
         (None, None, Some(note)) => Finding::fails("Planned", "NoPlan", note),
-        (None, None, None) => Finding::unknown("Planned", "Planning", "a plan is being made"),
+        (None, None, None) => Finding::unknown("Planned", PLANNING, "a plan is being made"),
     }
 }
 

@@ -37,6 +37,9 @@ fn a_change_ends_where_a_new_start_does_and_can_be_taken_back() -> anyhow::Resul
         let object = props.of(plural).with_context(|| format!("the stage has {plural}"))?;
         mutations.extend(fields::mutations(plural, schema, &object["spec"]));
     }
+    // What a model does not say is measured, which fake pods never come to an end with.
+    let is_measured = |one: &Mutation| one.value.is_none() && ["/profile", "/exitTable"].contains(&&*one.path);
+    mutations.retain(|one| !is_measured(one));
     ensure!(mutations.len() > 100, "only {} mutations", mutations.len());
     let number =
         |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise);
