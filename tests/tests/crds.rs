@@ -78,6 +78,10 @@ fn good(cluster: &Cluster, case: &Case) {
     assert_eq!((applied.errors.as_str(), applied.good), ("", true), "{}", applied.output);
     let difference = cluster.kubectl(&["diff", "-n", &namespace, "-f", "-"], &case.manifest);
     assert_eq!((difference.output.as_str(), difference.errors.as_str(), difference.good), ("", "", true));
+    // Whoever waits for it sees that nobody has looked at it yet.
+    let said = "jsonpath={.status.observedGeneration} {.status.conditions[*].status} {.status.conditions[*].reason}";
+    let status = cluster.kubectl(&["get", "-n", &namespace, "-f", "-", "-o", said], &case.manifest);
+    assert_eq!((status.output.as_str(), status.good), ("0 Unknown Pending", true), "{}", status.errors);
 }
 
 /// A bad manifest is refused with the words of the table.
@@ -150,7 +154,7 @@ fn status_takes_rights_of_its_own(cluster: &Cluster) {
     let taken = editor.send("PUT", &path, Some(&object)).expect("there is an answer");
     assert_eq!(taken.status, 200, "{}", String::from_utf8_lossy(&taken.body));
     let now = cluster.plane.api().get(&path).expect("the service is there");
-    assert_eq!((&now["spec"]["overflow"], &now["status"]), (&json!("AnswerWithLastExit"), &Value::Null));
+    assert_eq!((&now["spec"]["overflow"], &now["status"]["planRef"]), (&json!("AnswerWithLastExit"), &Value::Null));
 }
 
 fn status_and_spec_are_written_apart(cluster: &Cluster) {

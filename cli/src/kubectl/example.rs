@@ -79,7 +79,13 @@ pub(super) fn troubled() -> EENNService {
 /// A service that nobody has looked at.
 pub(super) fn unseen() -> EENNService {
     let mut service = troubled();
-    service.status = Some(api::status::EENNServiceStatus::default());
+    service.status = Some(read(json!({
+        "observedGeneration": 0,
+        "conditions": [{
+            "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "nothing is said of it yet",
+            "lastTransitionTime": "1970-01-01T00:00:00Z", "observedGeneration": 0,
+        }],
+    })));
     service.metadata.name = Some("spare".to_owned());
     service.metadata.uid = Some("u3".to_owned());
     service

@@ -85,7 +85,7 @@ pub(super) fn is_paused(service: &EENNService) -> bool {
 }
 
 /// Its status, once an operator has written one.
-fn seen(service: &EENNService) -> Option<&EENNServiceStatus> {
+pub(super) fn seen(service: &EENNService) -> Option<&EENNServiceStatus> {
     service.status.as_ref().filter(|status| status.observed_generation > 0)
 }
 
@@ -101,7 +101,7 @@ pub(super) fn trouble(service: &EENNService) -> Vec<String> {
     let Some(status) = seen(service) else {
         let pool = &service.spec.device_pool_ref.name;
         return vec![format!(
-            "no operator has said anything of it yet, which may take half a minute; if none does: is one running, for this namespace, and by the name that DevicePool {pool:?} \
+            "no operator has said anything of it yet, which may take a minute; if none does: is one running, for this namespace, and by the name that DevicePool {pool:?} \
              says in spec.operatorName?",
             pool = pool.as_str()
         )];
@@ -151,7 +151,7 @@ mod tests {
     fn the_first_thing_that_is_missing_is_what_a_service_is() {
         assert_eq!(state(&example::service()), "ready");
         assert_eq!(state(&example::troubled()), "model not ready");
-        assert_eq!(state(&example::unseen()), "not looked at");
+        assert_eq!(state(&example::unseen()), "starts");
         let mut service = example::service();
         service.annotations_mut().insert(PAUSED.to_owned(), "true".to_owned());
         let conditions = &mut service.status.as_mut().unwrap().conditions;

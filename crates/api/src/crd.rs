@@ -88,7 +88,7 @@ fn unseen(kind: &str) -> Value {
     json!({
         "observedGeneration": 0,
         "conditions": [{
-            "type": summary, "status": "Unknown", "reason": "Pending", "message": "waiting for the operator",
+            "type": summary, "status": "Unknown", "reason": "Pending", "message": "nothing is said of it yet: an operator is at work on it, or none runs that should",
             "lastTransitionTime": "1970-01-01T00:00:00Z", "observedGeneration": 0,
         }],
     })

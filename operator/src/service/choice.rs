@@ -94,7 +94,11 @@ fn approved(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Option<Arc<EENNPl
     // Also after it has been cleared away, and before anything was approved of a service that is there already: it goes on with what it
     // has.
     let before = service.status.as_ref().and_then(|status| status.plan_ref.as_ref());
-    let before = || plans.iter().find(|plan| before.is_some_and(|before| plan.name_any() == before.name.as_str()));
+    let before = || match before {
+        Some(before) => plans.iter().find(|plan| plan.name_any() == before.name.as_str()),
+        // Its status comes a little later than that of its plans.
+        None => plans.iter().rev().find(|plan| was_in_force(plan)),
+    };
     let placement: &[PlannedChain] = &approved.or_else(before)?.spec.chains;
     plans.iter().rev().find(|plan| plan.spec.chains == placement).cloned()
 }

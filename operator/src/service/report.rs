@@ -13,7 +13,7 @@ use crate::controller::Failure;
 use crate::gateways::standing::Following;
 use crate::plan::Note;
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics, RejectedDevice};
 use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -56,9 +56,9 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
     if let Some(early) = step.and_then(|step| context.steps.takes(&key, step, context.drains.unheard, clock::now())) {
         return Ok(Some(early));
     }
-    context.steps.forget(&key);
     let namespace = service.namespace().unwrap_or_default();
     context.cluster.set_status(&context.cluster.api::<EENNService>(&namespace), service, &status).await?;
+    context.steps.forget(&key);
     let before = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
     for condition in status.conditions.iter().filter(|condition| is_news(before, condition)) {
         let type_ = if condition.status == ConditionStatus::False { EventType::Warning } else { EventType::Normal };
@@ -90,7 +90,10 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
     let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    let findings = findings(seen, note.and_then(|note| note.trouble.clone()), &before.conditions);
+    // What was found out before this process started still holds while nobody has planned anew.
+    let rejected_devices = note.map_or_else(|| before.rejected_devices.clone(), |note| note.rejected.clone());
+    let trouble = note.and_then(|note| note.trouble.clone());
+    let findings = findings(seen, trouble, &rejected_devices, &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
     let endpoints = service.spec.sources.iter().map(|source| Endpoint {
@@ -110,12 +113,11 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
         } else {
             before.endpoints
         },
-        // What was found out before this process started still holds while nobody has planned anew.
-        rejected_devices: note.map_or(before.rejected_devices, |note| note.rejected.clone()),
+        rejected_devices,
     }
 }
 
-fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<Finding> {
+fn findings(seen: &Seen<'_>, note: Option<String>, rejected: &[RejectedDevice], before: &[Condition]) -> Vec<Finding> {
     let &Seen { choice, standing, following, .. } = seen;
     let found = match seen.found {
         Ok(found) => found,
@@ -128,7 +130,7 @@ fn findings(seen: &Seen<'_>, note: Option<String>, before: &[Condition]) -> Vec<
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
     let (model, placed) = (model_ready(found), placed(choice, standing));
-    let planned = match planned(choice, note) {
+    let planned = match planned(choice, note, rejected) {
         planning if planning.reason == PLANNING && !model.is_true() => {
             Finding::unknown("Planned", "WaitsForModel", "see the condition ModelReady")
         }
@@ -149,7 +151,7 @@ fn active(paused: bool) -> Finding {
     }
 }
 
-fn planned(choice: &Choice, note: Option<String>) -> Finding {
+fn planned(choice: &Choice, note: Option<String>, rejected: &[RejectedDevice]) -> Finding {
     match (&choice.in_force, &choice.proposed, note) {
         (Some(plan), Some(proposed), None) => {
             let (name, proposed) = (plan.name_any(), proposed.name_any());
@@ -159,7 +161,8 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
             Finding::holds("Planned", "ProposalWaits", message)
         }
         (Some(plan), None, None) => {
-            Finding::holds("Planned", "Planned", format!("EENNPlan {} is in force", plan.name_any()))
+            let name = plan.name_any();
+            Finding::holds("Planned", "Planned", format!("EENNPlan {name} is in force{}", not_used(rejected)))
         }
         (Some(plan), _, Some(note)) => {
             Finding::holds("Planned", "LastGoodPlan", format!("EENNPlan {} stays in force: {note}", plan.name_any()))
@@ -175,6 +178,21 @@ fn planned(choice: &Choice, note: Option<String>) -> Finding {
         (None, None, Some(note)) => Finding::fails("Planned", "NoPlan", note),
         (None, None, None) => Finding::unknown("Planned", PLANNING, "a plan is being made"),
     }
+}
+
+/// Devices that a plan does without, and why; all of them are in the field `rejectedDevices`.
+fn not_used(rejected: &[RejectedDevice]) -> String {
+    /// Conditions are read by people.
+    const SHOWN: usize = 4;
+    if rejected.is_empty() {
+        return String::new();
+    }
+    let one = |one: &RejectedDevice| format!("{} ({})", one.name.as_str(), one.reason);
+    let mut words: Vec<String> = rejected.iter().take(SHOWN).map(one).collect();
+    if let Some(more) = rejected.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        words.push(format!("and {more} more"));
+    }
+    format!("; not used: {}", words.join(", "))
 }
 
 fn placed(choice: &Choice, standing: Option<&Standing>) -> Finding {

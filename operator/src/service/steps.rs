@@ -29,6 +29,14 @@ impl Step {
         let holds = |all: &[Condition], aspect| {
             all.iter().any(|one| one.r#type == aspect && one.status == ConditionStatus::True)
         };
+        // Somebody has changed the spec, or is to approve of something: he looks at the status now.
+        let changed = before.is_some_and(|before| {
+            before.observed_generation > 0 && before.observed_generation != status.observed_generation
+        });
+        let asks = |one: &Condition| one.reason == "LastGoodPlan" || one.reason == "ProposalWaits";
+        if changed || status.proposed_plan_ref.is_some() || status.conditions.iter().any(asks) {
+            return None;
+        }
         // What was well is missed, and who waits for better news hears of them.
         if holds(told, "Ready")
             || holds(&status.conditions, "Ready")
@@ -113,6 +121,15 @@ mod tests {
         assert_eq!(Step::of(Some(&starting), &stuck), None, "bad news");
         assert_eq!(Step::of(None, &missing), None, "bad news");
         assert_eq!(Step::of(Some(&missing), &starting), None, "what was wrong is not");
+        let edited = EENNServiceStatus { observed_generation: 2, ..starting.clone() };
+        assert_eq!(Step::of(Some(&starting), &edited), None, "the spec has changed");
+        let unseen = EENNServiceStatus::default();
+        assert_eq!(Step::of(Some(&unseen), &starting), Some(Step::Pods), "nobody has been told anything");
+        let kept = [("Planned", "True", "LastGoodPlan"), ("Placed", "False", "PodsNotReady")];
+        assert_eq!(Step::of(Some(&starting), &status(true, &kept)), None, "there is no newer plan");
+        let mut asks = starting.clone();
+        asks.proposed_plan_ref = asks.plan_ref.clone();
+        assert_eq!(Step::of(Some(&starting), &asks), None, "somebody is to approve");
     }
 
     #[test]

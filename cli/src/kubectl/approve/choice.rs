@@ -1,7 +1,7 @@
 //! Which plan is approved. Pure.
 
 use super::super::plans::Plans;
-use super::super::words::find;
+use super::super::words::{find, seen};
 use api::{EENNPlan, EENNService, Planning};
 use kube::ResourceExt;
 
@@ -44,7 +44,7 @@ fn nothing(service: &EENNService, plans: &Plans<'_>) -> String {
             format!("nothing waits for approval: plan {} of service {name:?} is in force", in_force.name_any())
         }
         None => {
-            let conditions = service.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+            let conditions = seen(service).map(|status| &status.conditions[..]).unwrap_or_default();
             let why = find(conditions, "Ready").map_or("no operator has said anything of it yet", |one| &one.message);
             format!("nothing waits for approval: service {name:?} has no plan yet: {why}")
         }

@@ -61,7 +61,7 @@ impl PoolLine {
         let refused = ["Accepted", "Ready"].iter().find(|aspect| !holds(&status.conditions, aspect));
         let trouble = match (status.observed_generation, refused) {
             (0, _) => Some(format!(
-                "no operator has looked at it: is one running with the name {:?} (spec.operatorName)?",
+                "no operator has said anything of it yet: is one running with the name {:?} (spec.operatorName)?",
                 pool.spec.operator_name.as_str()
             )),
             (_, Some(aspect)) => find(&status.conditions, aspect).map(|one| one.message.clone()),
@@ -95,9 +95,9 @@ impl ModelLine {
     /// Of a model.
     pub(super) fn new(model: &EENNModel) -> Self {
         let status = model.status.clone().unwrap_or_default();
-        let ready = find(&status.conditions, "Ready");
+        let ready = find(&status.conditions, "Ready").filter(|one| one.observed_generation > 0);
         let is_ready = holds(&status.conditions, "Ready");
-        let unseen = || "no operator has looked at it".to_owned();
+        let unseen = || "no operator has said anything of it yet".to_owned();
         Self {
             namespace: model.namespace().unwrap_or_default(),
             name: model.name_any(),

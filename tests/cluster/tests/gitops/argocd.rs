@@ -24,13 +24,15 @@ fn service_is_as_healthy_as_its_conditions_say() -> anyhow::Result<()> {
         [("Accepted", "True", "Accepted"), ("Placed", "False", "PodsNotReady"), ("Ready", "False", "PodsNotReady")];
     let pending = [("Accepted", "True", "Accepted"), ("Ready", "Unknown", "Planning")];
     let refused = [("Accepted", "False", "NoModel"), ("Ready", "False", "NoModel")];
-    let fresh = json!({"metadata": {"name": "a", "generation": 1}});
+    let fresh = seen(1, 0, 0, &[("Ready", "Unknown", "Pending")]);
+    let bare = json!({"metadata": {"name": "a", "generation": 1}});
     let mut paused = seen(2, 2, 2, &good);
     paused["metadata"]["annotations"] = json!({"eenn.dev/paused": "true", "other": "a \"quoted\" text\nof two lines"});
     let mut resumed = seen(2, 2, 2, &good);
     resumed["metadata"]["annotations"] = json!({"eenn.dev/paused": "false"});
     for (object, status, message) in [
         (fresh, "Progressing", "has not looked at this version"),
+        (bare, "Progressing", "has not looked at this version"),
         (seen(2, 1, 1, &good), "Progressing", "has not looked at this version"),
         (seen(2, 2, 1, &good), "Progressing", "no condition Ready"),
         (seen(2, 2, 1, &refused), "Progressing", "no condition Ready"),

@@ -4,12 +4,13 @@
 
 mod argocd;
 mod flux;
+mod kstatus;
 
 use control_plane::Binary;
 use std::process::ExitCode;
 
-const NEEDED: [Binary; 4] = [Binary::Etcd, Binary::KubeApiserver, Binary::Kubectl, Binary::Glua];
+const NEEDED: [Binary; 5] = [Binary::Etcd, Binary::KubeApiserver, Binary::Kubectl, Binary::Glua, Binary::Helm];
 
 fn main() -> ExitCode {
-    cluster_tests::run("the tests of health rules", &NEEDED, &[argocd::TESTS, flux::TESTS].concat())
+    cluster_tests::run("the tests of health rules", &NEEDED, &[argocd::TESTS, flux::TESTS, kstatus::TESTS].concat())
 }

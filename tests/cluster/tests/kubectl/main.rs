@@ -115,8 +115,11 @@ fn a_service_is_shown_from_the_first_trouble_to_what_limits_it() -> anyhow::Resu
     let plugin = Plugin::new(&scene)?;
     // Nobody has looked yet.
     let text = plugin.there(&["status"])?;
-    holds(&text, &["camera not looked at", "camera: no operator has looked at it: is one running"])?;
-    holds(&plugin.there(&["plan", "camera"])?, &["camera has no plan yet: no operator has looked at it"])?;
+    holds(
+        &text,
+        &["camera starts", "camera: no operator has said anything of it yet", "is one running, for this namespace"],
+    )?;
+    holds(&plugin.there(&["plan", "camera"])?, &["camera has no plan yet: no operator has said anything of it yet"])?;
     let _operator = scene.operator("operator", &[])?;
     scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
     let text = plugin.there(&["status"])?;

@@ -93,6 +93,8 @@ fn placements_are_found_kept_approved_and_left() -> anyhow::Result<()> {
     ] {
         scene.until(&format!("it is said why {node} is not used"), || why_not(&scene, node).contains(why))?;
     }
+    let (_, _, message) = scene.condition(SERVICE, "Planned")?;
+    ensure!(message.contains("; not used: far (no link from gateway pi), old (riscv64 image missing)"), "{message}");
 
     // A little more load is no reason to move.
     let running = scene.names("deployments")?;

@@ -113,7 +113,12 @@ fn the_commands_of_the_guide_end_in_pods() -> anyhow::Result<()> {
     scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &service)?.ok()?;
     scene.wait_for("eennservice/fashion-mnist", "Placed", "True", "Placed")?;
     scene.wait_for("eennservice/fashion-mnist", "QoSMet", "True", "TargetsExpectedToBeKept")?;
-    scene.wait_for("qostarget/interactive", "Accepted", "True", "Accepted")
+    scene.wait_for("qostarget/interactive", "Accepted", "True", "Accepted")?;
+    // What was applied is what is wanted, also after the operator has done its part: GitOps sees no difference.
+    for name in ["pool.yaml", "model.yaml"] {
+        scene.kubectl(&["-n", NAMESPACE, "diff", "-f", &example(name)])?;
+    }
+    scene.tools.kubectl(&["-n", NAMESPACE, "diff", "-f", "-"], &service)?.ok().map(drop)
 }
 
 /// Versions of all objects by kind and name.

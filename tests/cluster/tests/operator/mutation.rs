@@ -81,6 +81,7 @@ fn check(scene: &Scene, props: &Props, number: usize, mutation: &Mutation) -> an
     changed.change_back(mutation.plural, props)?;
     let back = settled(&changed)?;
     alike("it was taken back", &before, &back).with_context(|| operator.log())?;
+    ensure!(!operator.log().contains("panicked"), "{}", operator.log());
     drop(operator);
     changed.clear()?;
     let mut props = props.clone();
