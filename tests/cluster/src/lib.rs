@@ -24,7 +24,11 @@ pub fn run(what: &str, needed: &[Binary], tests: &[Test]) -> ExitCode {
         let run = move || test().map_err(|error| Failed::from(format!("{error:?}")));
         Trial::test(name, run).with_ignored_flag(skip.is_some())
     };
-    libtest_mimic::run(&Arguments::from_args(), tests.iter().map(trial).collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They wait for clusters most of the time.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(cores + 1);
+    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
 }
 
 /// A file or folder of the repository.

@@ -23,8 +23,8 @@ pub(crate) const TESTS: &[Test] = &[(
 const MUTATED: [(&str, &str); 4] =
     [("eennservices", "camera"), ("qostargets", "interactive"), ("eennmodels", "fashion-mnist"), ("devicepools", "")];
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Nothing has changed for so long: everything has been done.
-const QUIET: Duration = Duration::from_millis(2500);
+/// Nothing has changed for so long: everything has been done, plans included, whatever else the machine does.
+const QUIET: Duration = Duration::from_secs(5);
 const AT_A_TIME: usize = 4;
 
 fn a_change_ends_where_a_new_start_does_and_can_be_taken_back() -> anyhow::Result<()> {
