@@ -79,7 +79,7 @@ fn good(cluster: &Cluster, case: &Case) {
     let difference = cluster.kubectl(&["diff", "-n", &namespace, "-f", "-"], &case.manifest);
     assert_eq!((difference.output.as_str(), difference.errors.as_str(), difference.good), ("", "", true));
     // Whoever waits for it sees that nobody has looked at it yet.
-    let said = "jsonpath={..status.observedGeneration} {..conditions[*].status} {..reason}";
+    let said = "jsonpath={..status.observedGeneration} {..conditions[*].status} {..conditions[*].reason}";
     let status = cluster.kubectl(&["get", "-n", &namespace, "-f", "-", "-o", said], &case.manifest);
     assert_eq!((status.output.as_str(), status.good), ("0 Unknown Pending", true), "{}", status.errors);
 }

@@ -121,7 +121,7 @@ fn observed(state: &Value) -> bool {
         object["status"]["observedGeneration"] == object["metadata"]["generation"]
     };
     let service = state["eennservices/camera"]["status"]["conditions"].to_string();
-    let under_way = ["\"Planning\"", "\"PodsNotReady\"", "\"PodsStuck\"", "\"ModelPending\""];
+    let under_way = ["\"Planning\"", "\"PodsNotReady\"", "\"ModelPending\""];
     of("eennservices/camera")
         && of("eennmodels/fashion-mnist")
         && !under_way.iter().any(|reason| service.contains(reason))
