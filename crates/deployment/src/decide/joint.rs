@@ -64,12 +64,14 @@ pub(super) fn jointly(
     let evaluations = Some(affordable(plans, elapsed(), whole));
     let budget = Budget { evaluations, stop: Some(&for_all) };
     let rest = Request { budget, effort, rivals: &[], ..request };
-    // Rivals have tables over rates already.
-    let plan = match rivals.contains(&planned.plan) || !planned.verdict.is_new() {
-        true => planned.plan.clone(),
-        false => {
-            let tabled =
-                planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
+    let is_made_here = !rivals.contains(&planned.plan) && planned.verdict.is_new();
+    let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
+    let plan = match is_made_here {
+        // What stays may be of a scheduler that has no rows, as may be a rival: they are all that it is given.
+        false if lacks_rows(&planned.plan, fixed) => tabled(),
+        false => planned.plan.clone(),
+        true => {
+            let tabled = tabled();
             match planner::settle(&request, &tabled) {
                 None => tabled,
                 Some((winner, loser)) => {
@@ -84,6 +86,13 @@ pub(super) fn jointly(
         }
     };
     Jointly { plan, planned, took, plans }
+}
+
+/// Whether some policy that is searched for is the same at all rates, and does not learn either.
+fn lacks_rows(plan: &Plan, fixed: &[Option<Policy>]) -> bool {
+    let is_fixed = |service: usize| fixed.get(service).is_some_and(Option::is_some);
+    let mut policies = plan.policies.iter().enumerate();
+    policies.any(|(service, policy)| !is_fixed(service) && policy.rates.is_none() && policy.learning.is_none())
 }
 
 /// Evaluations that the rest of the budget has time for, at the pace so far: a row must not take the time of all others.
