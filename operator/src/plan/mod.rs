@@ -367,7 +367,7 @@ fn is_known(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPl
 fn next_generation(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> i64 {
     let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
     let heard = i64::try_from(context.standings.highest_heard(&Key::of(service))).unwrap_or_default();
-    let stored = context.plan_notes.highest_stored(&Key::of(service), clock::now());
+    let stored = context.plan_notes.highest_stored(&Key::of(service));
     newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard).max(stored) + 1
 }
 
@@ -392,6 +392,6 @@ async fn put(
         ..plan.metadata
     };
     context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
-    context.plan_notes.stores(key, generation, clock::now());
+    context.plan_notes.stores(key, generation);
     Ok(((name, hash.map(str::to_owned)), generation))
 }

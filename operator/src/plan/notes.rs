@@ -20,8 +20,8 @@ pub struct Note {
 #[derive(Debug, Default)]
 pub struct Notes {
     notes: Mutex<BTreeMap<Key, (Option<String>, Note)>>,
-    /// The highest generations of plans that this process has stored, and when.
-    stored: Mutex<BTreeMap<Key, (i64, f64)>>,
+    /// The highest generations of plans that this process has stored, and whether these were seen to be there.
+    stored: Mutex<BTreeMap<Key, (i64, bool)>>,
 }
 
 impl Notes {
@@ -39,17 +39,22 @@ impl Notes {
         self.notes().insert(Key::of(service), entry.clone()).as_ref() != Some(&entry)
     }
 
-    /// The highest generation of a plan that this process has stored for a service: its status tells that a little later. Not one that
-    /// was stored a moment ago, which the watch may not have told of: that is found to be there already if it is stored again.
-    pub fn highest_stored(&self, service: &Key, now: f64) -> i64 {
-        const TOLD_AFTER: f64 = 5.0;
-        let stored = self.stored().get(service).copied();
-        stored.filter(|(_, at)| now - at >= TOLD_AFTER).map_or(0, |(generation, _)| generation)
+    /// The highest generation of a plan that this process has stored for a service, once it was seen to be there: the status tells that a
+    /// little later. One that the watch has not told of is found to be there already if it is stored again.
+    pub fn highest_stored(&self, service: &Key) -> i64 {
+        self.stored().get(service).filter(|(_, seen)| *seen).map_or(0, |(generation, _)| *generation)
     }
 
     /// A plan was stored: none has a higher generation.
-    pub fn stores(&self, service: Key, generation: i64, now: f64) {
-        self.stored().insert(service, (generation, now));
+    pub fn stores(&self, service: Key, generation: i64) {
+        self.stored().insert(service, (generation, false));
+    }
+
+    /// The newest plan that is there.
+    pub fn sees(&self, service: &Key, generation: i64) {
+        if let Some((stored, seen)) = self.stored().get_mut(service) {
+            *seen |= generation >= *stored;
+        }
     }
 
     /// A service is gone.
@@ -58,11 +63,31 @@ impl Notes {
         self.notes().remove(service);
     }
 
-    fn stored(&self) -> MutexGuard<'_, BTreeMap<Key, (i64, f64)>> {
+    fn stored(&self) -> MutexGuard<'_, BTreeMap<Key, (i64, bool)>> {
         self.stored.lock().expect("nothing panics while it holds generations")
     }
 
     fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, (Option<String>, Note)>> {
         self.notes.lock().expect("nothing panics while it holds notes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_counts_once_its_plan_was_there() {
+        let (notes, key) = (Notes::default(), Key::new("a", "camera"));
+        notes.sees(&key, 7);
+        assert_eq!(notes.highest_stored(&key), 0, "another process has stored that");
+        notes.stores(key.clone(), 8);
+        notes.sees(&key, 7);
+        assert_eq!(notes.highest_stored(&key), 0, "the watch has not told of it");
+        notes.sees(&key, 8);
+        notes.sees(&key, 0);
+        assert_eq!(notes.highest_stored(&key), 8, "it was deleted");
+        notes.forget(&key);
+        assert_eq!(notes.highest_stored(&key), 0);
     }
 }

@@ -42,8 +42,9 @@ fn settings(policy: &str) -> Option<serde_json::Value> {
         fields.remove(searched);
     }
     // Rows are searched for; whether there are any, and what they go by, is up to the scheduler.
-    if let Some(rates) = fields.get_mut("rates").and_then(serde_json::Value::as_object_mut) {
-        rates.retain(|field, _| field == "measured");
+    if let Some(rates) = fields.get_mut("rates").filter(|rates| !rates.is_null()) {
+        let measured = rates["measured"].as_object().into_iter().flatten();
+        *rates = measured.map(|(how, _)| how.clone()).collect();
     }
     Some(policy)
 }
@@ -79,8 +80,10 @@ mod tests {
         let audited = plan(|_, policy| policy["auditShare"] = 0.02.into());
         let kept = plan(|plan, _| plan.missed.clear());
         let slower = plan(|plan, _| plan.predicted[0].p95_latency_milliseconds = Some(240));
-        let adapts = plan(|_, policy| policy["rates"] = json!({ "measured": "window", "rows": [1] }));
-        let other_rows = plan(|_, policy| policy["rates"] = json!({ "measured": "window", "rows": [2] }));
+        let adapts =
+            plan(|_, policy| policy["rates"] = json!({ "measured": { "window": { "seconds": 2 } }, "rows": [1] }));
+        let other_rows =
+            plan(|_, policy| policy["rates"] = json!({ "measured": { "window": { "seconds": 3 } }, "rows": [2] }));
         assert!(says_the_same(&adapts, &other_rows));
         for other in [audited, kept, slower, adapts] {
             assert!(!says_the_same(&before, &other), "{other:?}");

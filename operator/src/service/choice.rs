@@ -160,6 +160,12 @@ mod tests {
         assert_eq!(chosen(&service("Manual", Some("camera-3")), &plans), (Some(3), None, vec![]));
     }
 
+    #[test]
+    fn what_is_in_force_stays_when_plans_are_to_be_approved_from_now_on() {
+        let plans = [with_status(&plan(1, "pi"), "True", "InForce"), plan(2, "box")];
+        assert_eq!(chosen(&service("Manual", None), &plans), (Some(1), Some(2), vec![]), "its status was not told yet");
+    }
+
     fn with_status(plan: &Arc<EENNPlan>, status: &str, reason: &str) -> Arc<EENNPlan> {
         let condition = json!({
             "type": "InForce", "status": status, "reason": reason, "message": "", "observedGeneration": 1,

@@ -52,6 +52,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let paused = is_paused(&service);
     let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
     let choice = choice::choose(&service, &plans);
+    context.plan_notes.sees(key, choice.newest_generation);
     let back = match choice.in_force.as_ref().filter(|_| !paused && choice::is_back(&choice, &plans)) {
         Some(plan) => match plan::bring_back(context, &service, plan, choice::why_back(plan)).await {
             // The new one comes by the watch.

@@ -52,7 +52,9 @@ pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -
         context.steps.forget(&key);
         return Ok(None);
     }
-    let step = Step::of(service.status.as_ref(), &status);
+    // Where there is no room for old and new pods, users have to do something.
+    let is_crowded = seen.standing.is_some_and(|standing| standing.crowded.is_some());
+    let step = Step::of(service.status.as_ref(), &status).filter(|_| !is_crowded);
     if let Some(early) = step.and_then(|step| context.steps.takes(&key, step, context.drains.unheard, clock::now())) {
         return Ok(Some(early));
     }
@@ -156,7 +158,8 @@ fn planned(choice: &Choice, note: Option<String>, rejected: &[RejectedDevice]) -
         (Some(plan), Some(proposed), None) => {
             let (name, proposed) = (plan.name_any(), proposed.name_any());
             let message = format!(
-                "EENNPlan {name} is in force; {proposed} has another placement and waits for approval: set spec.approvedPlan to {proposed:?}"
+                "EENNPlan {name} is in force; {proposed} has another placement and waits for approval: set spec.approvedPlan to {proposed:?}{}",
+                not_used(rejected)
             );
             Finding::holds("Planned", "ProposalWaits", message)
         }
@@ -172,7 +175,10 @@ fn planned(choice: &Choice, note: Option<String>, rejected: &[RejectedDevice]) -
             let unknown = choice.unknown_approval.as_ref();
             let unknown =
                 unknown.map(|unknown| format!("; there is no {unknown:?}, which it names")).unwrap_or_default();
-            let message = format!("EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}{unknown}");
+            let message = format!(
+                "EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}{unknown}{}",
+                not_used(rejected)
+            );
             Finding::fails("Planned", "WaitsForApproval", message)
         }
         (None, None, Some(note)) => Finding::fails("Planned", "NoPlan", note),

@@ -29,12 +29,14 @@ impl Step {
         let holds = |all: &[Condition], aspect| {
             all.iter().any(|one| one.r#type == aspect && one.status == ConditionStatus::True)
         };
-        // Somebody has changed the spec, or is to approve of something: he looks at the status now.
+        // Somebody has changed the spec, another plan is in force, or somebody is to approve of one: it is looked at now, also by the operator.
         let changed = before.is_some_and(|before| {
             before.observed_generation > 0 && before.observed_generation != status.observed_generation
+                || before.plan_ref.is_some() && before.plan_ref != status.plan_ref
+                || before.proposed_plan_ref != status.proposed_plan_ref
         });
         let asks = |one: &Condition| one.reason == "LastGoodPlan" || one.reason == "ProposalWaits";
-        if changed || status.proposed_plan_ref.is_some() || status.conditions.iter().any(asks) {
+        if changed || told.iter().chain(&status.conditions).any(asks) {
             return None;
         }
         // What was well is missed, and who waits for better news hears of them.
@@ -130,6 +132,9 @@ mod tests {
         let mut asks = starting.clone();
         asks.proposed_plan_ref = asks.plan_ref.clone();
         assert_eq!(Step::of(Some(&starting), &asks), None, "somebody is to approve");
+        let mut other = starting.clone();
+        other.plan_ref.as_mut().expect("there is one").name = "camera-2".parse().expect("it is a name");
+        assert_eq!(Step::of(Some(&starting), &other), None, "another plan is in force");
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl ServiceLine {
     fn new(service: &EENNService, scene: &Scene) -> Self {
         let spec = &service.spec;
         let plans = Plans::of(service, &scene.plans);
-        let status = service.status.clone().unwrap_or_default();
+        let status = words::seen(service).cloned().unwrap_or_default();
         Self {
             namespace: service.namespace().unwrap_or_default(),
             name: service.name_any(),

@@ -67,8 +67,12 @@ pub(super) fn jointly(
     let is_made_here = !rivals.contains(&planned.plan) && planned.verdict.is_new();
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
     let plan = match is_made_here {
-        // What stays may be of a scheduler that has no rows, as may be a rival: they are all that it is given.
-        false if lacks_rows(&planned.plan, fixed) => tabled(),
+        // What stays may be of a scheduler that has no rows, as may be a rival: they are all that it is given, where they do no harm.
+        false if lacks_rows(&planned.plan, fixed) => {
+            let (tabled, bare) = (tabled(), std::slice::from_ref(&planned.plan));
+            let by_itself = Request { incumbent: None, rivals: bare, ..request };
+            planner::settle(&by_itself, &tabled).map_or(tabled, |(winner, _)| winner)
+        }
         false => planned.plan.clone(),
         true => {
             let tabled = tabled();
