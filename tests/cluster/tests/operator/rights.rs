@@ -7,7 +7,10 @@ use control_plane::Binary;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-pub(crate) const TESTS: &[Test] = &[("rights_are_those_that_are_used", rights_are_those_that_are_used)];
+pub(crate) const TESTS: &[Test] = &[
+    ("rights_are_those_that_are_used", rights_are_those_that_are_used),
+    ("rights_in_one_namespace_are_those_that_are_used", rights_in_one_namespace_are_those_that_are_used),
+];
 
 const SYSTEM: &str = "eenn-system";
 const RELEASE: &str = "eenn-operator";
@@ -17,10 +20,20 @@ const USER: &str = "system:serviceaccount:eenn-system:eenn-operator";
 type Uses = BTreeSet<String>;
 
 fn rights_are_those_that_are_used() -> anyhow::Result<()> {
+    lives(&[], &[])
+}
+
+fn rights_in_one_namespace_are_those_that_are_used() -> anyhow::Result<()> {
+    let served = format!("namespace={NAMESPACE}");
+    lives(&["--set", "scope=Namespace", "--set", &served], &["--namespace", NAMESPACE])
+}
+
+/// An operator with the rights of the chart and nothing else. `values`: of the chart; `scope`: what the operator is told of them.
+fn lives(values: &[&str], scope: &[&str]) -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let allowed = install(&scene)?;
+    let allowed = install(&scene, values)?;
     let kubeconfig = scene.plane.kubeconfig_for(USER, None).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
-    let arguments = ["--lease-namespace", SYSTEM];
+    let arguments = [&["--lease-namespace", SYSTEM], scope].concat();
     let operator = scene.operator_with("operator", &kubeconfig, &arguments)?;
     live(&scene)?;
     drop(operator);
@@ -39,11 +52,11 @@ fn rights_are_those_that_are_used() -> anyhow::Result<()> {
 }
 
 /// Installs roles and bindings of the chart, and nothing else of it. Returns what they allow.
-fn install(scene: &Scene) -> anyhow::Result<Uses> {
+fn install(scene: &Scene, values: &[&str]) -> anyhow::Result<Uses> {
     let tools = Tools::find(&[Binary::Helm])?;
     let chart = file("charts/eenn-operator").display().to_string();
     let arguments = ["template", RELEASE, &chart, "--namespace", SYSTEM, "--show-only", "templates/rbac.yaml"];
-    let rendered = tools.helm(&arguments)?.ok()?;
+    let rendered = tools.helm(&[&arguments, values].concat())?.ok()?;
     scene.tools.kubectl(&["apply", "--server-side", "-f", "-"], &rendered)?.ok()?;
     let read = scene.tools.kubectl(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &rendered)?.ok()?;
     let objects = serde_json::Deserializer::from_str(&read).into_iter().collect::<Result<Vec<Value>, _>>()?;
