@@ -64,17 +64,14 @@ pub(super) fn jointly(
     let evaluations = Some(affordable(plans, elapsed(), whole));
     let budget = Budget { evaluations, stop: Some(&for_all) };
     let rest = Request { budget, effort, rivals: &[], ..request };
-    let is_made_here = !rivals.contains(&planned.plan) && planned.verdict.is_new();
+    // Rivals have tables over rates already, or were compared without.
+    let is_rival = rivals.contains(&planned.plan);
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
-    let plan = match is_made_here {
-        // What stays may be of a scheduler that has no rows, as may be a rival: they are all that it is given, where they do no harm.
-        false if lacks_rows(&planned.plan, fixed) => {
-            let (tabled, bare) = (tabled(), std::slice::from_ref(&planned.plan));
-            let by_itself = Request { incumbent: None, rivals: bare, ..request };
-            planner::settle(&by_itself, &tabled).map_or(tabled, |(winner, _)| winner)
-        }
-        false => planned.plan.clone(),
-        true => {
+    let plan = match is_rival || !planned.verdict.is_new() {
+        // What stays may be of a scheduler that has no rows: they are all that it is given.
+        true if !is_rival && lacks_rows(&planned.plan, fixed) => tabled(),
+        true => planned.plan.clone(),
+        false => {
             let tabled = tabled();
             match planner::settle(&request, &tabled) {
                 None => tabled,
