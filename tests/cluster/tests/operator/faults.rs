@@ -2,7 +2,7 @@
 
 use crate::proxy::{EventFate, Fate, Faults, Proxy};
 use crate::scene::Scene;
-use crate::stage::{Props, Stage};
+use crate::stage::{Props, Stage, whole};
 use anyhow::{Context as _, ensure};
 use cluster_tests::Test;
 use hyper::Uri;
@@ -152,7 +152,7 @@ fn whatever_goes_wrong_on_the_way_the_end_is_the_same() -> anyhow::Result<()> {
         let proxy = Proxy::start(&scene.plane, &stage.name, Nothing)?;
         let _operator = scene.operator_with(&stage.name, &proxy.kubeconfig(), &stage.arguments())?;
         act(&stage)?;
-        let wanted = stage.until_settled(PATIENCE)?;
+        let wanted = stage.until_settled(whole, PATIENCE)?;
         stage.clear()?;
         wanted
     };
@@ -181,7 +181,7 @@ fn under(scene: &Scene, props: &Props, wanted: &Value, name: &str, faults: impl 
     let stage = Stage::set(scene, name, props)?;
     let mut operator = scene.operator_with(name, &proxy.kubeconfig(), &stage.arguments())?;
     act(&stage)?;
-    stage.until_like(wanted, PATIENCE).with_context(|| operator.log())?;
+    stage.until_like(whole, wanted, PATIENCE).with_context(|| operator.log())?;
     ensure!(operator.ended().is_none(), "it ended: {}", operator.log());
     stage.clear()
 }

@@ -5,6 +5,7 @@ mod collector;
 mod failpoints;
 mod faults;
 mod gateways;
+mod kubelet;
 mod leaders;
 mod measurements;
 mod mutation;

@@ -1,15 +1,14 @@
 //! Models that say little of themselves: the operator has them measured. In the place of the pod of its Job there is the process that
 //! the pod would run, with the arguments and the certificate that the operator has made for it.
 
-use crate::scene::{NAMESPACE, Scene, beside};
-use crate::{SERVICE, scene};
+use crate::kubelet::{NODE, Process, example};
+use crate::scene::{NAMESPACE, Scene};
+use crate::{SERVICE, kubelet, scene};
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
-use cluster_tests::file;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
+use std::process::Command;
 
 /// Its class, without a speed.
 const LAB: &str = "    - name: lab
@@ -18,15 +17,12 @@ const LAB: &str = "    - name: lab
       memoryBudget: 256Ki
 ";
 const MODEL: &str = "eennmodel/fashion-mnist";
-/// A node that no KWOK looks after, so that it does not end pods of Jobs by itself.
-const NODE: &str = "lab";
-
 /// The digest of the file that `manifests/two-tier.yaml` speaks of, which nobody has.
 const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 pub(crate) fn what_a_model_does_not_say_is_measured() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    add_node(&scene)?;
+    kubelet::add_node(&scene)?;
     scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &manifest()?)?.ok()?;
     let book = scene.path("addresses.json");
     let operator = scene.operator("operator", &["--pod-addresses", &book.display().to_string()])?;
@@ -38,7 +34,7 @@ pub(crate) fn what_a_model_does_not_say_is_measured() -> anyhow::Result<()> {
     let (pod, job_name) = (pod(&scene, &job, "")?, name(&job));
     check_pod(&scene, &pod)?;
     let mut process = start(&scene, &job)?;
-    std::fs::write(&book, json!({ &job_name: address(&mut process)? }).to_string())?;
+    std::fs::write(&book, json!({ &job_name: process.address()? }).to_string())?;
     patch_pod(&scene, &pod, &json!({ "phase": "Running" }))?;
     scene.wait_for(MODEL, "Ready", "True", "Ready")?;
     check_numbers(&scene)?;
@@ -65,7 +61,7 @@ fn another_file_is_measured_anew(scene: &Scene) -> anyhow::Result<()> {
     let mut process = start(scene, &job)?;
     let ended = wait(scene, &mut process)?;
     let mut said = String::new();
-    process.0.stderr.take().context("it is piped")?.read_to_string(&mut said)?;
+    process.stderr().context("it is piped")?.read_to_string(&mut said)?;
     ensure!(ended.code() == Some(1) && said.contains("SHA-256"), "{ended}: {said}");
     let failed = json!({ "exitCode": 1, "reason": "Error", "message": said });
     let failed = json!({ "phase": "Failed", "containerStatuses": container(json!({ "terminated": failed })) });
@@ -81,7 +77,7 @@ fn another_file_is_measured_anew(scene: &Scene) -> anyhow::Result<()> {
 
 pub(crate) fn a_class_without_speed_is_measured() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    add_node(&scene)?;
+    kubelet::add_node(&scene)?;
     let table = format!("--from-file=exit-table.safetensors={}", example("exit-table.safetensors").display());
     scene.kubectl(&["-n", NAMESPACE, "create", "configmap", "fashion-mnist", &table])?;
     let text = std::fs::read_to_string(scene::manifest("two-tier.yaml"))?;
@@ -99,7 +95,7 @@ pub(crate) fn a_class_without_speed_is_measured() -> anyhow::Result<()> {
     ensure!(owner["kind"] == "DevicePool" && owner["name"] == "edge", "{job:#}");
     let pod = pod(&scene, &job, "")?;
     let mut process = start(&scene, &job)?;
-    std::fs::write(&book, json!({ &name(&job): address(&mut process)? }).to_string())?;
+    std::fs::write(&book, json!({ &name(&job): process.address()? }).to_string())?;
     patch_pod(&scene, &pod, &json!({ "phase": "Running" }))?;
     scene.wait_for(pool, "Calibrated", "True", "Calibrated")?;
     ensure!(wait(&scene, &mut process)?.success(), "it was acknowledged");
@@ -130,7 +126,7 @@ pub(crate) fn images_are_mounted_only_where_the_cluster_can() -> anyhow::Result<
 }
 
 /// The manifests of a service whose model says only where it is and where it can be left and cut.
-fn manifest() -> anyhow::Result<String> {
+pub(crate) fn manifest() -> anyhow::Result<String> {
     let text = std::fs::read_to_string(scene::manifest("two-tier.yaml"))?;
     let (mut out, mut skipped) = (String::new(), false);
     for line in text.lines() {
@@ -150,31 +146,11 @@ fn manifest() -> anyhow::Result<String> {
     Ok(out.replace("  classes:\n", &class))
 }
 
-fn example(name: &str) -> PathBuf {
-    file("examples/fashion-mnist").join(name)
-}
-
-fn sha256(name: &str) -> anyhow::Result<String> {
+/// The digest of a file of the example.
+pub(crate) fn sha256(name: &str) -> anyhow::Result<String> {
     let said = Command::new("sha256sum").arg(example(name)).output()?;
     let said = String::from_utf8(said.stdout)?;
     Ok(said.split_whitespace().next().context("it says a digest")?.to_owned())
-}
-
-fn add_node(scene: &Scene) -> anyhow::Result<()> {
-    let node = json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": { "name": NODE, "labels": { "example.com/pool": "edge", "node.kubernetes.io/instance-type": "lab" } },
-    });
-    scene.tools.kubectl(&["create", "-f", "-"], &node.to_string())?.ok()?;
-    let now = scene.kubectl(&["get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.creationTimestamp}"])?;
-    let ready = json!({ "type": "Ready", "status": "True", "reason": "Test", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now });
-    let room = json!({ "cpu": "4", "memory": "4Gi", "pods": "110" });
-    let status = json!({ "status": { "capacity": room, "allocatable": room, "conditions": [ready], "nodeInfo": {
-        "architecture": "amd64", "operatingSystem": "linux", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
-        "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "", "systemUUID": "",
-    } } });
-    scene.kubectl(&["patch", "node", NODE, "--subresource=status", "--type=merge", "-p", &status.to_string()])?;
-    Ok(())
 }
 
 fn name(object: &Value) -> String {
@@ -267,59 +243,16 @@ fn check_numbers(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A process, which ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What the pod of a Job would run, with the paths and ports of this machine.
+/// The process that the pod of a Job would run, as soon as it has its certificate.
 fn start(scene: &Scene, job: &Value) -> anyhow::Result<Process> {
-    let folder = scene.path(&name(job));
-    std::fs::create_dir_all(&folder)?;
-    certificate(scene, &name(job), &folder)?;
-    let container = &job["spec"]["template"]["spec"]["containers"][0];
-    let arguments = container["args"].as_array().context("it has arguments")?.iter().filter_map(Value::as_str);
-    let (model, table) = (example("model.onnx"), example("exit-table.safetensors"));
-    let here = |argument: &str| match argument {
-        "/model/model.onnx" => model.display().to_string(),
-        "/exit-table/exit-table.safetensors" => table.display().to_string(),
-        "/etc/eenn-tls" => folder.display().to_string(),
-        "0.0.0.0:9443" => "127.0.0.1:0".to_owned(),
-        other => other.replace("$$", "$"),
-    };
-    let mut command = Command::new(beside("eenn-runtime")?);
-    command.args(arguments.map(here)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(Process(command.spawn()?))
-}
-
-fn certificate(scene: &Scene, secret: &str, folder: &Path) -> anyhow::Result<()> {
-    let place = format!("secret/{secret}");
-    scene.until("the Job has a certificate", || scene.get(&place).is_ok())?;
-    let secret = scene.get(&place)?;
-    for name in ["tls.crt", "tls.key", "ca.crt"] {
-        let file = secret["data"][name].as_str().with_context(|| format!("{name} is not in {secret}"))?;
-        std::fs::write(folder.join(name), base64::engine::general_purpose::STANDARD.decode(file)?)?;
-    }
-    Ok(())
-}
-
-/// Where its result is served, once it has one.
-fn address(process: &mut Process) -> anyhow::Result<String> {
-    let mut line = String::new();
-    BufReader::new(process.0.stdout.take().context("it is piped")?).read_line(&mut line)?;
-    let said: Value = serde_json::from_str(&line).with_context(|| format!("it said {line:?}"))?;
-    Ok(said["address"].as_str().unwrap_or_default().to_owned())
+    scene.until("the Job has a certificate", || scene.get(&format!("secret/{}", name(job))).is_ok())?;
+    Process::start(scene, NAMESPACE, job)
 }
 
 fn wait(scene: &Scene, process: &mut Process) -> anyhow::Result<std::process::ExitStatus> {
     let mut ended = None;
     scene.until("the process has ended", || {
-        ended = process.0.try_wait().ok().flatten();
+        ended = process.ended();
         ended.is_some()
     })?;
     ended.context("it has ended")

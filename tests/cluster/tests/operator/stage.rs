@@ -1,9 +1,11 @@
 //! Many namespaces of one cluster, each with a service, a pool and an operator of its own, so that what becomes of them can be compared.
 
+use crate::measurements;
 use crate::mutation::fields::Mutation;
 use crate::scene::{Operator, Scene, manifest};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Paths of the API and kinds that are compared, of a namespace.
@@ -49,18 +51,35 @@ impl Props {
 
     /// The service of `manifests/two-tier.yaml`, with its exit table.
     pub(crate) fn two_tier(scene: &Scene) -> anyhow::Result<Self> {
-        let read = |arguments: &[&str]| -> anyhow::Result<Vec<Value>> {
-            let said = scene.kubectl(&[arguments, &["--dry-run=client", "-o", "json"]].concat())?;
-            let read = serde_json::Deserializer::from_str(&said).into_iter().collect::<Result<Vec<Value>, _>>()?;
-            let objects = |one: Value| one["items"].as_array().cloned().unwrap_or_else(|| vec![one]);
-            Ok(read.into_iter().flat_map(objects).collect())
-        };
         let table = cluster_tests::file("examples/fashion-mnist/exit-table.safetensors");
         let from = format!("--from-file=exit-table.safetensors={}", table.display());
-        let mut all = read(&["create", "configmap", "fashion-mnist", &from])?;
-        all.extend(read(&["create", "-f", &manifest("two-tier.yaml")])?);
+        let mut all = objects(scene, &["create", "configmap", "fashion-mnist", &from])?;
+        all.extend(objects(scene, &["create", "-f", &manifest("two-tier.yaml")])?);
         Ok(Self(all))
     }
+
+    /// As [`Props::one_chain`], with a model that says little of itself.
+    pub(crate) fn to_be_measured(scene: &Scene) -> anyhow::Result<Self> {
+        let file = scene.path("to-be-measured.yaml");
+        std::fs::write(&file, measurements::manifest()?)?;
+        let mut measured = objects(scene, &["create", "-f", &file.display().to_string()])?;
+        let mut props = Self::one_chain(scene)?;
+        for object in &mut props.0 {
+            if ["EENNModel", "DevicePool"].map(Value::from).contains(&object["kind"]) {
+                let other = measured.iter_mut().find(|one| one["kind"] == object["kind"]).context("it is there")?;
+                *object = other.take();
+            }
+        }
+        Ok(props)
+    }
+}
+
+/// What kubectl makes of manifests.
+fn objects(scene: &Scene, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
+    let said = scene.kubectl(&[arguments, &["--dry-run=client", "-o", "json"]].concat())?;
+    let read = serde_json::Deserializer::from_str(&said).into_iter().collect::<Result<Vec<Value>, _>>()?;
+    let objects = |one: Value| one["items"].as_array().cloned().unwrap_or_else(|| vec![one]);
+    Ok(read.into_iter().flat_map(objects).collect())
 }
 
 const KINDS: [&str; 4] = ["EENNService", "EENNModel", "QoSTarget", "DevicePool"];
@@ -166,6 +185,34 @@ impl<'a> Stage<'a> {
         format!("{api}/namespaces/{}", self.name)
     }
 
+    /// Objects of the namespace.
+    pub(crate) fn list(&self, api: &str, plural: &str) -> anyhow::Result<Vec<Value>> {
+        let list = self.scene.plane.api().get(&format!("{}/{plural}", self.path(api)))?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Says how far a pod is, as its kubelet does.
+    pub(crate) fn put_phase(&self, pod: &Value, phase: &str) -> anyhow::Result<()> {
+        let (mut pod, name) = (pod.clone(), pod["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+        pod["status"]["phase"] = phase.into();
+        let path = format!("{}/pods/{name}/status", self.path("/api/v1"));
+        // Whoever comes too late looks again.
+        self.scene.plane.api().send("PUT", &path, Some(&pod)).map(drop).map_err(Into::into)
+    }
+
+    /// A pod is gone, as its kubelet says.
+    pub(crate) fn remove(&self, pod: &Value) -> anyhow::Result<()> {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let now = json!({ "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0 });
+        let path = format!("{}/pods/{name}", self.path("/api/v1"));
+        self.scene.plane.api().send("DELETE", &path, Some(&now)).map(drop).map_err(Into::into)
+    }
+
+    /// Where its operators find out where pods of Jobs are reached.
+    pub(crate) fn book(&self) -> PathBuf {
+        self.scene.path(&format!("{}.addresses", self.name))
+    }
+
     /// An operator for this namespace and pool alone.
     pub(crate) fn operator(&self, arguments: &[&str]) -> anyhow::Result<Operator> {
         self.scene.operator(&self.name, &[&self.arguments()[..], arguments].concat())
@@ -185,9 +232,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn state(&self) -> anyhow::Result<Value> {
         let mut state = serde_json::Map::new();
         for (api, plural) in COMPARED {
-            let list = self.scene.plane.api().get(&format!("{}/{plural}", self.path(api)))?;
-            let items = list["items"].as_array().cloned().unwrap_or_default();
-            for mut item in items.into_iter().filter(|item| item["metadata"]["name"] != "kube-root-ca.crt") {
+            for mut item in
+                self.list(api, plural)?.into_iter().filter(|item| item["metadata"]["name"] != "kube-root-ca.crt")
+            {
                 bare(&mut item, plural);
                 let text = serde_json::to_string(&item)?.replace(&self.name, "STAGE");
                 let item: Value = serde_json::from_str(&text)?;
@@ -207,11 +254,11 @@ impl<'a> Stage<'a> {
         self.state().map_or_else(|error| error.to_string(), |state| format!("{:#}", state["eennservices/camera"]))
     }
 
-    /// Waits until everything is ready and as it was elsewhere; a failure tells the difference.
-    pub(crate) fn until_like(&self, wanted: &Value, patience: Duration) -> anyhow::Result<()> {
+    /// Waits until everything is as it was elsewhere, in one view of it; a failure tells the difference.
+    pub(crate) fn until_like(&self, view: View, wanted: &Value, patience: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
-            let state = self.state()?;
+            let state = view(self)?;
             if state == *wanted {
                 return Ok(());
             }
@@ -223,10 +270,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Waits until pods of the service are ready, with its generation observed, and nothing changes any more.
-    pub(crate) fn until_settled(&self, patience: Duration) -> anyhow::Result<Value> {
+    pub(crate) fn until_settled(&self, view: View, patience: Duration) -> anyhow::Result<Value> {
         let (began, mut last) = (Instant::now(), Value::Null);
         loop {
-            let state = self.state()?;
+            let state = view(self)?;
             if ready(&state) && state == last {
                 return Ok(state);
             }
@@ -243,6 +290,14 @@ impl<'a> Stage<'a> {
         api.send("DELETE", &format!("/apis/eenn.dev/v1alpha1/devicepools/{}", self.name), None)?;
         Ok(())
     }
+}
+
+/// What is compared of a stage.
+pub(crate) type View = fn(&Stage<'_>) -> anyhow::Result<Value>;
+
+/// All of it.
+pub(crate) fn whole(stage: &Stage<'_>) -> anyhow::Result<Value> {
+    stage.state()
 }
 
 pub(crate) fn ready(state: &Value) -> bool {
