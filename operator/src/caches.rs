@@ -4,6 +4,7 @@ use crate::cache::{self, Cache, Change, Keep, Key, Watch, Watched};
 use crate::controller::Controller;
 use crate::head::{Head, Rollout};
 use crate::manifests::prune_node;
+use crate::measure::known;
 use crate::metrics::Metrics;
 use crate::outline::{self, Deployment, Job};
 use crate::plan::Tried;
@@ -224,10 +225,19 @@ impl Caches {
     /// Those of users, too: models name them.
     fn watch_config_maps(&self, controllers: &Controllers, start: &mut Start<'_>) {
         let (c, models, api) = (controllers.clone(), Arc::clone(&self.models), start.within());
+        let services = Arc::clone(&self.services);
         start.watch::<PartialObjectMeta<_>>(("ConfigMap", api, None), &self.config_maps, move |change| {
             let Some(changed) = change.any() else { return };
             changed.service().into_iter().for_each(|service| c.services.add(service));
-            models.within(&changed.key.namespace).iter().for_each(|model| c.models.add(Key::of(&**model)));
+            let namespace = &changed.key.namespace;
+            for model in models.within(namespace) {
+                c.models.add(Key::of(&*model));
+                // Another exit table is planned with, also where that is all that changes.
+                if has_table_in(&model, &changed.key.name) {
+                    let using = |service: &&Arc<EENNService>| service.spec.model_ref.name.as_str() == model.name_any();
+                    services.within(namespace).iter().filter(using).for_each(|service| c.plans.add(pool_of(service)));
+                }
+            }
         });
     }
 
@@ -316,6 +326,12 @@ impl Start<'_> {
 }
 
 /// The pool that a service is on.
+/// Whether the exit table that a model is planned with is in a ConfigMap of this name.
+fn has_table_in(model: &EENNModel, name: &str) -> bool {
+    let table = model.spec.exit_table.as_ref().and_then(api::Artifact::config_map);
+    table.is_some_and(|(there, _)| there == name) || known::brought(model).is_some_and(|there| there == name)
+}
+
 fn pool_of(service: &EENNService) -> Key {
     Key::new("", service.spec.device_pool_ref.name.as_str())
 }

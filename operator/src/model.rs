@@ -8,6 +8,7 @@ use crate::service::build::delivery;
 use crate::{Context, clock};
 use api::EENNModel;
 use api::status::{Condition, ConditionStatus, EENNModelStatus};
+use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use std::time::Duration;
 
@@ -39,11 +40,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     if let Some((status, _)) = &brought.found {
         now.status = Some(status.clone());
     }
-    let there = |name: &str| {
-        let brought = known::brought(&now).is_some_and(|brought| brought == name);
-        brought || context.caches.config_maps.get(&Key::new(&key.namespace, name)).is_some()
-    };
-    let status = status(&now, accepted, brought.note, there, &clock::timestamp());
+    let table = table(context, &now).await?;
+    let status = status(&now, accepted, brought.note, table, &clock::timestamp());
     if model.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.api::<EENNModel>(&key.namespace), &*model, &status).await?;
         tell(context, &model, &status).await;
@@ -60,6 +58,45 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         return Ok(Some(SOON));
     }
     Ok(brought.again)
+}
+
+/// The exit table of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Table {
+    /// Nobody knows yet where it is, or there is no such ConfigMap.
+    Missing,
+    /// It is there, and cannot be used for this reason.
+    Unusable(String),
+    /// It is there.
+    There,
+}
+
+/// How the exit table of a model is. It is read here, too, since what is wrong with it is for the owner of the model; planning reads it from memory.
+async fn table(context: &Context, model: &EENNModel) -> Result<Table, Failure> {
+    let known = known::model(model);
+    let Some((name, _)) = known.spec.exit_table.as_ref().and_then(api::Artifact::config_map) else {
+        return Ok(Table::Missing);
+    };
+    let key = Key::new(model.namespace().unwrap_or_default(), name);
+    if known::brought(model).is_some_and(|brought| brought == name) {
+        // The operator has written it, and the watch may not have told of it yet.
+        return Ok(Table::There);
+    }
+    if context.caches.config_maps.get(&key).is_none() {
+        return Ok(Table::Missing);
+    }
+    let read = context.tables.read(context, model).await?;
+    Ok(match read.and_then(|read| fits(&read.table, known.spec.exits.len())) {
+        Ok(()) => Table::There,
+        Err(why) => Table::Unusable(why),
+    })
+}
+
+fn fits(table: &domain::ExitTable, exits: usize) -> Result<(), String> {
+    match table.exits() == exits {
+        true => Ok(()),
+        false => Err(format!("it has {} exits, and spec.exits has {exits}", table.exits())),
+    }
 }
 
 /// What the API server refuses is a reason for people, as long as numbers are missing; it is tried again all the same.
@@ -91,20 +128,14 @@ fn is_bad(condition: &Condition) -> bool {
     condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
 }
 
-/// The status of a model. `note`: why something is not known that could be measured; `there`: whether a ConfigMap exists
-/// beside it. Pure.
-pub fn status(
-    model: &EENNModel,
-    accepted: Finding,
-    note: Option<Note>,
-    there: impl Fn(&str) -> bool,
-    now: &str,
-) -> EENNModelStatus {
+/// The status of a model. `note`: why something is not known that could be measured; `table`: how its exit table
+/// is. Pure.
+pub fn status(model: &EENNModel, accepted: Finding, note: Option<Note>, table: Table, now: &str) -> EENNModelStatus {
     let generation = model.metadata.generation.unwrap_or_default();
     let before = model.status.clone().unwrap_or_default();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let ready = match accepted.is_true() {
-        true => ready(model, note, &there),
+        true => ready(model, note, table),
         false => Finding::fails("Ready", accepted.reason, accepted.message.clone()),
     };
     EENNModelStatus {
@@ -126,7 +157,7 @@ fn accepted(model: &EENNModel, volumes: Result<(), String>) -> Finding {
 }
 
 /// Whether all is known that planning needs.
-fn ready(model: &EENNModel, note: Option<Note>, there: &impl Fn(&str) -> bool) -> Finding {
+fn ready(model: &EENNModel, note: Option<Note>, there: Table) -> Finding {
     let known = known::model(model);
     let Some(table) = &known.spec.exit_table else {
         let message =
@@ -139,12 +170,16 @@ fn ready(model: &EENNModel, note: Option<Note>, there: &impl Fn(&str) -> bool) -
     if known::missing(model).any() {
         return Finding::fails("Ready", "BeingMeasured", "what planning needs of it is not known yet");
     }
-    match table.config_map() {
-        Some((name, _)) if there(name) => Finding::holds("Ready", "Ready", "services can be planned with it"),
-        Some((name, _)) => {
+    match (table.config_map(), there) {
+        (Some(_), Table::There) => Finding::holds("Ready", "Ready", "services can be planned with it"),
+        (Some(_), Table::Unusable(why)) => {
+            let message = format!("its exit table at {} cannot be used: {why}", table.uri);
+            Finding::fails("Ready", "ExitTableUnusable", message)
+        }
+        (Some((name, _)), Table::Missing) => {
             let message = format!("there is no ConfigMap {name:?}, which spec.exitTable.uri names");
             Finding::fails("Ready", "ExitTableNotFound", message)
         }
-        None => Finding::fails("Ready", "BeingMeasured", "its exit table is not here yet"),
+        (None, _) => Finding::fails("Ready", "BeingMeasured", "its exit table is not here yet"),
     }
 }

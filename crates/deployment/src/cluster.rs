@@ -1,7 +1,9 @@
 //! Objects of a cluster as manifests: what local mode reads from files, the operator and `kubectl eenn` read from an API server.
 
-use crate::{Judge, Models, Outline, Refused, known};
-use api::{DevicePool, EENNModel, EENNService, Manifests, Node, Object, Origin, QoSTarget, ResolvedModel};
+use crate::{Judge, Models, Outline, Refused, known, with_services};
+use api::{
+    DevicePool, EENNModel, EENNService, EENNServiceSpec, Manifests, Node, Object, Origin, QoSTarget, ResolvedModel,
+};
 use domain::ExitTable;
 use domain::problem::Model;
 use kube_core::{Resource, ResourceExt};
@@ -67,25 +69,47 @@ pub fn node<K: Resource<DynamicType = ()> + Serialize>(node: &K) -> Result<Objec
     read.map(|spec| object(node, &spec)).map_err(|error| error.to_string())
 }
 
-/// What is known of models, from their manifests and exit tables (by the names of models). Models without a table are left out.
-///
-/// # Errors
-/// What is not known of a model, or does not fit together.
-pub fn models<'a>(
+/// What can be planned with, and what cannot.
+#[derive(Debug)]
+pub struct Usable {
+    /// With the other services.
+    pub manifests: Manifests,
+    /// Of those services.
+    pub models: Models,
+    /// Services that are left out, and what is wrong with their models.
+    pub wrong: BTreeMap<String, String>,
+}
+
+/// Manifests without services whose models do not fit their exit tables (by the names of models), or have none: what is wrong with one
+/// model is nothing to services of others.
+/// `served`: models of all services, as they were read.
+pub fn usable<'a>(
+    manifests: Manifests,
     served: impl Iterator<Item = &'a ResolvedModel>,
-    manifests: &Manifests,
     tables: &BTreeMap<String, ExitTable>,
-) -> Result<Models, Refused> {
-    let mut models: BTreeMap<&str, Model> = BTreeMap::new();
+) -> Usable {
+    let mut found: BTreeMap<&str, Result<Model, Refused>> = BTreeMap::new();
     for served in served {
         let name = served.model.name.as_str();
-        let (spec, table) = (manifests.models.iter().find(|model| model.name == name), tables.get(name));
-        if let (false, Some(spec), Some(table)) = (models.contains_key(name), spec, table) {
-            let outline = Outline::from_manifest(&spec.spec)?;
-            models.insert(name, crate::model(served, outline, table.clone(), Judge::Others, true)?);
-        }
+        found.entry(name).or_insert_with(|| known_model(served, &manifests, tables.get(name)));
     }
-    Ok(models.into_values().collect())
+    let trouble = |service: &Object<EENNServiceSpec>| match found.get(service.spec.model_ref.name.as_str())? {
+        Ok(_) => None,
+        Err(refused) => Some((service.name.clone(), refused.0.clone())),
+    };
+    let wrong: BTreeMap<String, String> = manifests.services.iter().filter_map(trouble).collect();
+    let models = found.into_values().filter_map(Result::ok).collect();
+    let left = manifests.services.iter().filter(|service| !wrong.contains_key(&service.name)).cloned().collect();
+    let manifests = if wrong.is_empty() { manifests } else { with_services(manifests, left) };
+    Usable { manifests, models, wrong }
+}
+
+fn known_model(served: &ResolvedModel, manifests: &Manifests, table: Option<&ExitTable>) -> Result<Model, Refused> {
+    let name = served.model.name.as_str();
+    let spec = manifests.models.iter().find(|model| model.name == name);
+    let spec = spec.ok_or_else(|| Refused(format!("there is no model {name:?}")))?;
+    let table = table.ok_or_else(|| Refused(format!("the exit table of model {name:?} cannot be read")))?;
+    crate::model(served, Outline::from_manifest(&spec.spec)?, table.clone(), Judge::Others, true)
 }
 
 /// Ten characters that differ where the content does.

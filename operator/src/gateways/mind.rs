@@ -6,6 +6,7 @@ use crate::plan::Gathered;
 use crate::service::labels;
 use api::{EENNPlanSpec, Manifests, PlannedChain};
 use control::{DeviceReading, GatewayReading, Observation};
+use deployment::cluster::Usable;
 use deployment::{Change, Conclusion, Decided, Look, Mind, Refused};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,13 +112,16 @@ impl PoolMind {
         let manifests = deployment::with_chains(&manifests, &chains);
         // What is wrong with the others is in their conditions; the rates of these are followed.
         let manifests = deployment::sound(manifests, Manifests::resolve).manifests;
+        if manifests.services.is_empty() {
+            return Ok(None);
+        }
+        let unplaced = manifests.unplaced().map_err(|errors| Refused(errors.to_string()))?;
+        let served_models = unplaced.services.iter().map(|service| &service.model);
+        let Usable { manifests, models, .. } = deployment::cluster::usable(manifests, served_models, &gathered.tables);
         let resolved = manifests.resolve().map_err(|errors| Refused(errors.to_string()))?;
         if resolved.services.is_empty() {
             return Ok(None);
         }
-        let unplaced = manifests.unplaced().map_err(|errors| Refused(errors.to_string()))?;
-        let models_served = unplaced.services.iter().map(|service| &service.model);
-        let models = deployment::cluster::models(models_served, &manifests, &gathered.tables)?;
         let names = resolved.services.iter().map(|service| service.model.model.name.clone());
         let deployed = deployment::deploy(&resolved, &names.map(|name| (name, FILE.to_owned())).collect());
         let specs: Vec<&EENNPlanSpec> = deployed.services.iter().map(|service| served[&service.name].1).collect();

@@ -1,8 +1,9 @@
 //! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
 
 use super::{Inputs, put};
+use crate::cache::Key;
 use crate::controller::Failure;
-use crate::service::choice;
+use crate::service::{choice, is_paused};
 use crate::{Context, clock};
 use api::{EENNModel, EENNPlan, EENNPlanSpec};
 use kube::ResourceExt;
@@ -24,11 +25,11 @@ pub(super) struct Done {
 pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
     let serving = serving(inputs);
     let mut done = Done::default();
-    for key in inputs.services.values() {
-        let Some(service) = context.caches.services.get(key) else { continue };
+    for key in served(inputs) {
+        let Some(service) = context.caches.services.get(key).filter(|service| !is_paused(service)) else { continue };
         let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
         let in_force = choice::choose(&service, &plans).in_force;
-        let model = crate::cache::Key::new(&key.namespace, service.spec.model_ref.name.as_str());
+        let model = Key::new(&key.namespace, service.spec.model_ref.name.as_str());
         let (Some(plan), Some(model)) = (in_force, context.caches.models.get(&model)) else { continue };
         if let Some(spec) = without(&plan, &model, &serving) {
             match put(context, &service, plans.last(), spec, Some(LOST)).await {
@@ -47,11 +48,16 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
 
 /// Whether gateways of all services follow the plans in force, as far as they can be reached.
 pub(super) fn are_told(context: &Context, inputs: &Inputs) -> bool {
-    inputs.services.values().all(|key| {
-        let service = context.caches.services.get(key);
+    served(inputs).all(|key| {
+        let service = context.caches.services.get(key).filter(|service| !is_paused(service));
         let plan = service.and_then(|service| super::in_force(context, &service));
         plan.is_none_or(|plan| context.standings.are_told(key, plan.spec.generation.unsigned_abs(), clock::now()))
     })
+}
+
+/// All services that may send jobs to nodes of the pool.
+fn served(inputs: &Inputs) -> impl Iterator<Item = &Key> {
+    inputs.services.values().chain(inputs.kept.values().map(|kept| &kept.key))
 }
 
 /// Nodes of the pool that are ready. Those that are cordoned go on serving.

@@ -24,7 +24,7 @@ use crate::cache::Key;
 use crate::controller::{Controller, Failure};
 use crate::gateways::mind::Mark;
 use crate::service::choice;
-use crate::service::references::{self, References};
+use crate::service::references;
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
 use api::status::RejectedDevice;
@@ -54,7 +54,7 @@ const ARRIVALS: u64 = 100_000;
 /// Time until it is looked again whether the gateways of a pool that has lost nodes have been told to do without.
 const AFTER_LOSS: Duration = Duration::from_millis(250);
 
-/// The newest plan of each service, by its name in the manifests.
+/// Plans of services, by their names in the manifests: the newest ones, or those that gateways follow.
 type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
 /// Makes plans for the services of a pool that have none for what there is now. `waiting`: pools that wait for theirs meanwhile.
@@ -71,6 +71,7 @@ pub async fn reconcile(
     let Some(Gathered { inputs, tables, hash }) = gather(context, &pool, &BTreeMap::new()).await? else {
         return Ok(None);
     };
+    let goes_on = inputs.services.is_empty();
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
     // Something may have come of it for each service that is there now, and not for one of that name before.
@@ -81,7 +82,8 @@ pub async fn reconcile(
         let service = context.caches.services.get(key);
         service.and_then(|one| context.plan_notes.of(&one)).is_some_and(|note| note.trouble.is_some())
     };
-    if tried || (inputs.services.keys().all(is_current) && !inputs.services.values().any(troubled)) {
+    let is_planned = inputs.services.keys().all(is_current) && !inputs.services.values().any(troubled);
+    if tried || (is_planned && !goes_on) {
         return Ok(None);
     }
     let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
@@ -93,14 +95,19 @@ pub async fn reconcile(
     if context.losses.wait(&Key::of(&*pool), clock::now(), || !any && lost::are_told(context, &inputs)) {
         return Ok(Some(AFTER_LOSS));
     }
+    if goes_on {
+        // Nothing is planned for what is paused or lacks something; without nodes that are gone it has to do all the same.
+        return failure.map_or(Ok(None), Err).inspect(|_: &Option<Duration>| context.tried.set(&Key::of(&*pool), hash));
+    }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
     // Where all have one, better plans are worth the wait.
     let waiting = if inputs.services.keys().all(|name| newest.contains_key(name)) { 0 } else { waiting };
     let span =
         tracing::info_span!("plan", pool = pool.name_any(), services = inputs.services.len(), reason, plans = Empty);
+    let before = followed(context, &inputs, &newest);
     let (thought, inputs) =
-        settled(context, inputs, tables, &newest, reason, budget(waiting)).instrument(span.clone()).await;
+        settled(context, inputs, tables, &before, reason, budget(waiting)).instrument(span.clone()).await;
     span.record("plans", thought.plans.len());
     drop(span);
     failure = publish(context, &inputs, &newest, &thought, &hash, services).await.or(failure);
@@ -167,7 +174,7 @@ pub async fn gather(
     held: &BTreeMap<Key, Arc<EENNPlan>>,
 ) -> Result<Option<Gathered>, Failure> {
     let candidates = candidates(context, pool, held);
-    if candidates.iter().all(|candidate| candidate.kept.is_some()) {
+    if candidates.is_empty() {
         return Ok(None);
     }
     let inputs = inputs::inputs(pool, &context.caches.nodes.all(), &candidates);
@@ -193,14 +200,15 @@ fn candidates(context: &Context, pool: &DevicePool, held: &BTreeMap<Key, Arc<EEN
         here && service.metadata.deletion_timestamp.is_none()
     });
     let found = services.into_iter().filter_map(|service| {
-        let found: References = references::find(context, &service).ok()?;
-        let kept = match held.get(&Key::of(&*service)) {
-            Some(plan) => Some(Arc::clone(plan)),
-            // Without a plan it serves nothing.
-            None if is_paused(&service) => Some(in_force(context, &service)?),
-            None => None,
-        };
-        model_ready(&found).is_true().then_some(Candidate { service, found, kept })
+        let found = references::find(context, &service).ok().filter(|found| model_ready(found).is_true());
+        let held = held.get(&Key::of(&*service)).cloned();
+        if let (Some(found), None, false) = (&found, &held, is_paused(&service)) {
+            return Some(Candidate { found: found.clone(), kept: None, service });
+        }
+        // Its pods go on as they are, also where something is missing that it names. Without a plan it serves nothing.
+        let found = found.or_else(|| references::of_running(context, &service))?;
+        let kept = Some(held.or_else(|| in_force(context, &service))?);
+        Some(Candidate { service, found, kept })
     });
     found.collect()
 }
@@ -217,6 +225,16 @@ fn newest(context: &Context, inputs: &Inputs) -> Newest {
         Some((name.clone(), plan))
     });
     newest.collect()
+}
+
+/// What services do now: where the newest plan waits for approval, the one before it is what another has to be worth more than.
+fn followed(context: &Context, inputs: &Inputs, newest: &Newest) -> Newest {
+    let of = |(name, plan): (&String, &Arc<EENNPlan>)| {
+        let service = inputs.services.get(name).and_then(|key| context.caches.services.get(key));
+        let in_force = service.and_then(|service| in_force(context, &service));
+        (name.clone(), in_force.unwrap_or_else(|| Arc::clone(plan)))
+    };
+    newest.iter().map(of).collect()
 }
 
 fn made_for(plan: &EENNPlan) -> Option<&String> {
@@ -243,17 +261,17 @@ async fn settled(
     context: &Context,
     inputs: Inputs,
     tables: BTreeMap<String, domain::ExitTable>,
-    newest: &Newest,
+    followed: &Newest,
     reason: String,
     budget: Duration,
 ) -> (Thought, Inputs) {
-    let (mut found, inputs) = thought(inputs, tables.clone(), newest, reason.clone(), budget).await;
+    let (mut found, inputs) = thought(inputs, tables.clone(), followed, reason.clone(), budget).await;
     let mut crowded = transition::crowded(context, &inputs, &found);
-    let before = |name: &str| newest.get(name).map(|plan| plan.spec.chains.clone());
+    let before = |name: &str| followed.get(name).map(|plan| plan.spec.chains.clone());
     let held = transition::held(&found, &crowded, before);
     if !held.is_empty() {
         let (first, short) = (found, crowded);
-        (found, _) = thought(inputs.holding(&held), tables, newest, reason, budget).await;
+        (found, _) = thought(inputs.holding(&held), tables, followed, reason, budget).await;
         transition::stays(&mut found, first, &short, &held);
         crowded = transition::crowded(context, &inputs, &found);
     }
@@ -267,11 +285,11 @@ async fn settled(
 async fn thought(
     inputs: Inputs,
     tables: BTreeMap<String, domain::ExitTable>,
-    newest: &Newest,
+    followed: &Newest,
     reason: String,
     budget: Duration,
 ) -> (Thought, Inputs) {
-    let incumbent = newest.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
+    let incumbent = followed.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
     let thinking = tokio::task::spawn_blocking(move || {
         let effort = Effort {
             ask: Ask { budget, ..Ask::default() },

@@ -20,8 +20,8 @@ pub struct Note {
 #[derive(Debug, Default)]
 pub struct Notes {
     notes: Mutex<BTreeMap<Key, (Option<String>, Note)>>,
-    /// The highest generations of plans that this process has stored, and whether these were seen to be there.
-    stored: Mutex<BTreeMap<Key, (i64, bool)>>,
+    /// The highest generations of plans that this process has stored, and of those that were seen to be there.
+    stored: Mutex<BTreeMap<Key, (i64, i64)>>,
 }
 
 impl Notes {
@@ -42,18 +42,19 @@ impl Notes {
     /// The highest generation of a plan that this process has stored for a service, once it was seen to be there: the status tells that a
     /// little later. One that the watch has not told of is found to be there already if it is stored again.
     pub fn highest_stored(&self, service: &Key) -> i64 {
-        self.stored().get(service).filter(|(_, seen)| *seen).map_or(0, |(generation, _)| *generation)
+        self.stored().get(service).map_or(0, |(_, seen)| *seen)
     }
 
     /// A plan was stored: none has a higher generation.
     pub fn stores(&self, service: Key, generation: i64) {
-        self.stored().insert(service, (generation, false));
+        self.stored().entry(service).or_default().0 = generation;
     }
 
     /// The newest plan that is there.
     pub fn sees(&self, service: &Key, generation: i64) {
         if let Some((stored, seen)) = self.stored().get_mut(service) {
-            *seen |= generation >= *stored;
+            // Others that another process has stored are in the status.
+            *seen = generation.min(*stored).max(*seen);
         }
     }
 
@@ -63,7 +64,7 @@ impl Notes {
         self.notes().remove(service);
     }
 
-    fn stored(&self) -> MutexGuard<'_, BTreeMap<Key, (i64, bool)>> {
+    fn stored(&self) -> MutexGuard<'_, BTreeMap<Key, (i64, i64)>> {
         self.stored.lock().expect("nothing panics while it holds generations")
     }
 
@@ -83,10 +84,12 @@ mod tests {
         assert_eq!(notes.highest_stored(&key), 0, "another process has stored that");
         notes.stores(key.clone(), 8);
         notes.sees(&key, 7);
-        assert_eq!(notes.highest_stored(&key), 0, "the watch has not told of it");
+        assert_eq!(notes.highest_stored(&key), 7, "the watch has not told of the next one");
         notes.sees(&key, 8);
         notes.sees(&key, 0);
         assert_eq!(notes.highest_stored(&key), 8, "it was deleted");
+        notes.stores(key.clone(), 9);
+        assert_eq!(notes.highest_stored(&key), 8, "what was there stays known");
         notes.forget(&key);
         assert_eq!(notes.highest_stored(&key), 0);
     }

@@ -4,8 +4,9 @@
 
 use super::inputs::{Inputs, Kept};
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
+use deployment::cluster::{self, Usable};
 use deployment::placement::{self, Placements};
-use deployment::{Ask, Clock, Decided, Deployment, Found, Look, Models, Undecided, cluster, with_services};
+use deployment::{Ask, Clock, Decided, Deployment, Found, Look, Models, Undecided, with_services};
 use domain::problem::Problem;
 use domain::{ExitTable, Plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,12 +66,7 @@ pub fn think(
     let incumbent = &incumbent;
     let manifests = without_lost_chains(&inputs.manifests, &mut thought.left_out);
     let manifests = thought.sound(manifests);
-    let Some(unplaced) = thought.unplaced(&manifests) else { return thought };
-    let served = unplaced.services.iter().map(|service| &service.model);
-    let models = match cluster::models(served, &manifests, tables) {
-        Ok(models) => models,
-        Err(refused) => return thought.none(&manifests, &refused.0),
-    };
+    let Some((manifests, unplaced, models)) = thought.usable(manifests, tables) else { return thought };
     let chains = incumbent.iter().map(|(name, plan)| (name.clone(), plan.chains.clone())).collect();
     let manifests = match thought.placed(&manifests, &unplaced, &models, &chains, effort) {
         Ok(manifests) => manifests,
@@ -112,6 +108,23 @@ impl Thought {
                 None
             }
         }
+    }
+
+    /// Without the services whose models cannot be planned with.
+    fn usable(
+        &mut self,
+        manifests: Manifests,
+        tables: &BTreeMap<String, ExitTable>,
+    ) -> Option<(Manifests, Unplaced, Models)> {
+        let unplaced = self.unplaced(&manifests)?;
+        let served = unplaced.services.iter().map(|service| &service.model);
+        let Usable { manifests, models, wrong } = cluster::usable(manifests, served, tables);
+        if wrong.is_empty() {
+            return Some((manifests, unplaced, models));
+        }
+        self.notes.extend(wrong);
+        let unplaced = self.unplaced(&manifests)?;
+        Some((manifests, unplaced, models))
     }
 
     fn placed(

@@ -56,6 +56,17 @@ pub fn find(context: &Context, service: &EENNService) -> Result<References, Find
     Ok(References { model, pool, target })
 }
 
+/// What a service that runs goes on with, whatever else is missing that it names; `None` without pool or model: what it does cannot be
+/// told without.
+pub fn of_running(context: &Context, service: &EENNService) -> Option<References> {
+    let namespace = service.namespace().unwrap_or_default();
+    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()))?;
+    let model = context.caches.models.get(&Key::new(&namespace, service.spec.model_ref.name.as_str()))?;
+    let target = service.spec.qos_target_ref.as_ref();
+    let target = target.and_then(|target| context.caches.targets.get(&Key::new(&namespace, target.name.as_str())));
+    Some(References { model: Arc::new(known::model(&model)), pool, target })
+}
+
 /// Whether a service is for this operator: its pool is, or is not there yet.
 pub fn is_ours(context: &Context, service: &EENNService) -> bool {
     let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));

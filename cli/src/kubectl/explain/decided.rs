@@ -102,7 +102,10 @@ pub(super) fn in_force(neighbours: &Neighbours) -> Result<InForce, String> {
         Some((name.clone(), one.table.clone()))
     });
     let served = resolved.services.iter().map(|service| &service.model);
-    let models = cluster::models(served, &manifests, &tables.collect()).map_err(|refused| refused.0)?;
+    let cluster::Usable { models, wrong, .. } = cluster::usable(manifests, served, &tables.collect());
+    if let Some(why) = wrong.into_values().next() {
+        return Err(why);
+    }
     let deployed: Deployment = deployment::deploy(&resolved, &files);
     let specs: Vec<&EENNPlanSpec> = deployed.services.iter().map(|service| specs[service.name.as_str()]).collect();
     let problem = deployment::problem(&deployed, &models).map_err(|refused| refused.0)?;

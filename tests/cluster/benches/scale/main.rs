@@ -52,11 +52,14 @@ fn run(services: usize) -> anyhow::Result<bool> {
     let bars = bars::read()?;
     say(&format!("load of the machine before: {}", load()));
     let options = Options { kube_api_qps: Some(1000), ..Options::everything() };
+    let began = Instant::now();
     let plane = ControlPlane::start(&options).map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+    let up = Measured { name: "controlPlaneReady", unit: "s", value: began.elapsed().as_secs_f64() };
     let crowd = Crowd::gather(&plane, services)?;
     say(&format!("{services} services are there; the operator starts"));
     let mut operator = Operator::start(&plane)?;
-    let measured = measure(&plane, &crowd, &mut operator)?;
+    let mut measured = measure(&plane, &crowd, &mut operator)?;
+    measured.insert(0, up);
     say(&format!("load of the machine after: {}", load()));
     Ok(bars::compare(&bars, services, &measured))
 }

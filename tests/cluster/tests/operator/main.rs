@@ -18,6 +18,7 @@ mod references;
 mod rights;
 mod scene;
 mod stage;
+mod tables;
 mod telemetry;
 
 use anyhow::ensure;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         mutation::TESTS,
         neighbours::TESTS,
         rights::TESTS,
+        tables::TESTS,
         telemetry::TESTS,
     ]
     .concat();

@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
         "another_operator_leaves_a_service_alone_whose_pool_is_gone",
         another_operator_leaves_a_service_alone_whose_pool_is_gone,
     ),
+    ("what_others_change_is_set_back_and_what_they_add_stays", what_others_change_is_set_back_and_what_they_add_stays),
     ("what_is_paused_stays_while_others_are_planned_anew", what_is_paused_stays_while_others_are_planned_anew),
 ];
 
@@ -110,6 +111,51 @@ fn what_others_make_at_the_same_moment_is_given_back() -> anyhow::Result<()> {
         metadata["managedFields"].as_array().into_iter().flatten().filter_map(|one| one["manager"].as_str()).collect();
     ensure!(!managers.contains(&"eenn-operator"), "{managers:?}");
     Ok(())
+}
+
+/// Fields of children that the operator sets are its own; all others are for whoever wants them.
+fn what_others_change_is_set_back_and_what_they_add_stays() -> anyhow::Result<()> {
+    let scene = Scene::with_service()?;
+    let _operator = scene.operator("operator", &["--no-leader-election"])?;
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")?;
+    let labelled =
+        scene.kubectl(&["-n", NAMESPACE, "get", "deployments", "-l", "eenn.dev/role=fragment", "-o", "name"])?;
+    let policy =
+        scene.names("networkpolicies")?.first().map(|name| format!("networkpolicy/{name}")).unwrap_or_default();
+    let fragment = labelled.lines().next().unwrap_or_default();
+    let image =
+        r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example.com/other:1"}]"#;
+    let changes: [(&str, &str, &str); 6] = [
+        (fragment, "/spec/replicas", r#"[{"op": "replace", "path": "/spec/replicas", "value": 3}]"#),
+        (fragment, "/spec/template/spec/containers/0/image", image),
+        (
+            fragment,
+            "/metadata/labels/eenn.dev~1role",
+            r#"[{"op": "remove", "path": "/metadata/labels/eenn.dev~1role"}]"#,
+        ),
+        (&policy, "/spec/ingress", r#"[{"op": "replace", "path": "/spec/ingress", "value": []}]"#),
+        (
+            "service/camera",
+            "/spec/ports/0/targetPort",
+            r#"[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 1}]"#,
+        ),
+        (
+            "serviceaccount/camera",
+            "/automountServiceAccountToken",
+            r#"[{"op": "replace", "path": "/automountServiceAccountToken", "value": true}]"#,
+        ),
+    ];
+    for (object, field, patch) in changes {
+        let now = || Ok::<Value, anyhow::Error>(scene.get(object)?.pointer(field).cloned().unwrap_or_default());
+        let wanted = now()?;
+        ensure!(!wanted.is_null(), "{object} has no {field}");
+        scene.kubectl(&["-n", NAMESPACE, "annotate", "--overwrite", object, "example.com/note=theirs"])?;
+        scene.kubectl(&["-n", NAMESPACE, "patch", object, "--type=json", "-p", patch])?;
+        scene.until(&format!("{field} of {object} is {wanted} again"), || now().is_ok_and(|now| now == wanted))?;
+        let note = scene.get(object)?["metadata"]["annotations"]["example.com/note"].clone();
+        ensure!(note == "theirs", "an annotation of others is {note}");
+    }
+    scene.wait_for(SERVICE, "Placed", "True", "Placed")
 }
 
 fn what_is_paused_stays_while_others_are_planned_anew() -> anyhow::Result<()> {

@@ -19,13 +19,14 @@ const REFERENCES: [(&str, &str, &str, &str); 3] = [
 ];
 
 /// The manifest of a kind.
-fn document(kind: &str) -> anyhow::Result<String> {
+pub(crate) fn document(kind: &str) -> anyhow::Result<String> {
     let all = std::fs::read_to_string(manifest("two-tier.yaml"))?;
     let of_kind = |one: &&str| one.contains(&format!("kind: {kind}\n"));
     Ok(all.split("---\n").find(of_kind).with_context(|| format!("there is no {kind}"))?.to_owned())
 }
 
-fn apply(scene: &Scene, document: &str) -> anyhow::Result<()> {
+/// Applies one document, as users do.
+pub(crate) fn apply(scene: &Scene, document: &str) -> anyhow::Result<()> {
     scene.tools.kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], document)?.ok().map(drop)
 }
 
