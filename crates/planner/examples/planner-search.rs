@@ -10,16 +10,21 @@
 //! are compared by the means of several. `problems` leaves out all other problems, and `limits` (in milliseconds) takes the
 //! place of those of the document; plans are compared with those of the last one.
 //!
-//! Every plan is judged at last by a long simulation whose seed no search has seen.
+//! Every plan is judged at last by a long simulation whose seed no search has seen: once with the samples that its referee draws
+//! from, and once (the rows *unseen*) with others of the same law, many more, so that no plan is better by what it knows of its samples.
 
 #[path = "../tests/generated/mod.rs"]
 mod generated;
 
+use domain::problem::{Model, Samples};
 use domain::{EvaluationEffort, Evaluator, Plan, Policy, Problem, Score};
 use generated::Shape;
 use planner::{Budget, Method, Request, arrivals_for, plan, ratios, window, with_rate_table};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 use simulator::Simulation;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const LOADS: [f64; 5] = [0.7, 0.9, 1.2, 1.5, 2.0];
@@ -30,6 +35,8 @@ const OTHERS: [u64; 2] = [100, 1_000];
 const OTHERS_LARGE: [u64; 1] = [10_000];
 /// Seed of the last word, which no search may have.
 const JUDGED: u64 = 99;
+/// Samples that nobody has seen.
+const UNSEEN: usize = 200_000;
 /// By how much more targets may be missed and still be within 1 %, where they cannot be kept.
 const SAME_VIOLATION: f64 = 1.01;
 
@@ -66,6 +73,8 @@ fn processor_seconds() -> f64 {
 
 struct Found {
     score: Score,
+    /// With samples that nobody has seen.
+    unseen: Score,
     took: Duration,
     spent: String,
 }
@@ -83,7 +92,7 @@ struct Trial {
 }
 
 /// What the plan of a method is worth after so long, and how long it took.
-fn run(problem: &Problem, method: Method, limit: u64, seed: u64, by_processor: bool) -> Found {
+fn run((problem, unseen): (&Problem, &Problem), method: Method, limit: u64, seed: u64, by_processor: bool) -> Found {
     let budget = Duration::from_millis(limit);
     let clock = Clock::start(by_processor);
     let stop = || clock.passed() >= budget;
@@ -99,11 +108,26 @@ fn run(problem: &Problem, method: Method, limit: u64, seed: u64, by_processor: b
     });
     let took = clock.passed();
     let long = 4_000_000 * problem.services.len() as u64;
-    let judged = Simulation::default().evaluate(problem, &found.plan, &effort(JUDGED, long.min(20_000_000)));
-    let judged = judged.expect("it is simulated");
+    let judge = |problem: &Problem| {
+        let judged = Simulation::default().evaluate(problem, &found.plan, &effort(JUDGED, long.min(20_000_000)));
+        judged.expect("it is simulated")
+    };
+    let judged = judge(problem);
     let mut spent = found.spent.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>();
     spent.extend(problem.services.iter().enumerate().map(|(index, service)| usage(&service.targets, &judged, index)));
-    Found { score: Score::of(problem, &judged), took, spent: spent.join(", ") }
+    let unseen = Score::of(unseen, &judge(unseen));
+    Found { score: Score::of(problem, &judged), unseen, took, spent: spent.join(", ") }
+}
+
+/// The same problem with samples that nobody has seen.
+fn with_unseen_samples(problem: &Problem, shape: &Shape) -> Problem {
+    let table = generated::table(shape.exits, UNSEEN, &mut ChaCha8Rng::seed_from_u64(!shape.seed));
+    let judge = Arc::new(Samples::new(table));
+    // All services of a generated problem have one model.
+    let model = Arc::new(Model { judge, ..Model::clone(&problem.services[0].model) });
+    let mut problem = problem.clone();
+    problem.services.iter_mut().for_each(|service| service.model = model.clone());
+    problem
 }
 
 /// How much of its limits a service uses.
@@ -130,7 +154,7 @@ fn is_within(found: &Score, longest: &Score) -> [bool; 2] {
 }
 
 /// What plans come to in the mean, per limit; and how those of the aim compare with the last, seed by seed.
-fn summary(what: &str, trial: &Trial, all: &[Vec<Score>]) {
+fn summary(what: &str, trial: &Trial, all: &[&[Score]]) {
     let mean = |at: usize, value: fn(&Score) -> f64| {
         all.iter().map(|scores| value(&scores[at])).sum::<f64>() / all.len().max(1) as f64
     };
@@ -157,26 +181,29 @@ fn cell(found: &Score) -> String {
     format!("{:.2} %{missed}", 100.0 * found.accuracy)
 }
 
-/// Prints one row per method, and the details below; what prices have come to, per limit.
-fn measure(name: &str, problem: &Problem, trial: &Trial, seed: u64) -> Vec<Score> {
+/// Prints two rows per method, and the details below; what prices have come to, per limit: with samples of the referee, and with unseen ones.
+fn measure(name: &str, problems: (&Problem, &Problem), trial: &Trial, seed: u64) -> [Vec<Score>; 2] {
     let mut notes = vec![];
-    let mut scores = vec![];
+    let mut scores = [vec![], vec![]];
     for method in [Method::Prices, Method::Pattern, Method::Evolution] {
         let own = |limit: &u64| method == Method::Prices || (!asked("prices") && trial.others.contains(limit));
-        let run = |limit: &u64| own(limit).then(|| run(problem, method, *limit, seed, trial.by_processor));
+        let run = |limit: &u64| own(limit).then(|| run(problems, method, *limit, seed, trial.by_processor));
         let found: Vec<Option<Found>> = trial.limits.iter().map(run).collect();
-        let cells: Vec<String> =
-            found.iter().map(|one| one.as_ref().map_or("–".to_owned(), |one| cell(&one.score))).collect();
         if found.iter().all(Option::is_none) {
             continue;
         }
-        println!("| {name} | {method:?} | {} |", cells.join(" | "));
+        for (judged, of) in [("", (|one| one.score) as fn(&Found) -> Score), (", unseen", |one| one.unseen)] {
+            let cells: Vec<String> =
+                found.iter().map(|one| one.as_ref().map_or("–".to_owned(), |one| cell(&of(one)))).collect();
+            println!("| {name} | {method:?}{judged} | {} |", cells.join(" | "));
+        }
         for (limit, one) in trial.limits.iter().zip(&found) {
             let Some(one) = one else { continue };
             notes.push(format!("{name}, {method:?}, {limit} ms: took {:.0?}, {}", one.took, one.spent));
         }
         if method == Method::Prices {
-            scores = found.iter().flatten().map(|one| one.score).collect();
+            let of = |score: fn(&Found) -> Score| found.iter().flatten().map(score).collect();
+            scores = [of(|one| one.score), of(|one| one.unseen)];
         }
     }
     notes.iter().for_each(|note| eprintln!("{note}"));
@@ -190,13 +217,17 @@ fn compare(size: &str, shapes: impl Iterator<Item = Shape>, trial: &Trial) {
     let mut all = vec![];
     for shape in shapes.filter(|shape| wanted.as_ref().is_none_or(|wanted| wanted.contains(&shape.seed))) {
         let problem = generated::problem(&shape);
+        let unseen = with_unseen_samples(&problem, &shape);
         for seed in &trial.seeds {
             let of = if trial.seeds.len() > 1 { format!(", search {seed}") } else { String::new() };
             let name = format!("{size}, load {}, seed {}{of}", shape.load, shape.seed);
-            all.push(measure(&name, &problem, trial, *seed));
+            all.push(measure(&name, (&problem, &unseen), trial, *seed));
         }
     }
-    summary(size, trial, &all);
+    for (index, judged) in [(0, ""), (1, ", unseen samples")] {
+        let all: Vec<&[Score]> = all.iter().map(|scores| &scores[index][..]).collect();
+        summary(&format!("{size}{judged}"), trial, &all);
+    }
 }
 
 fn table(limits: &[u64]) {

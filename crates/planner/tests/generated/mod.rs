@@ -197,7 +197,7 @@ fn model(exits: usize, samples: usize, rng: &mut impl Rng) -> Model {
 
 /// Samples of different difficulty, and exits that get better: the confidence of an exit is a noisy guess of whether it is
 /// right.
-fn table(exits: usize, samples: usize, rng: &mut impl Rng) -> ExitTable {
+pub(crate) fn table(exits: usize, samples: usize, rng: &mut impl Rng) -> ExitTable {
     let (mut confidence, mut prediction, label) = (vec![], vec![], vec![0u16; samples]);
     for _ in 0..samples {
         let difficulty: f64 = rng.random::<f64>();
