@@ -11,6 +11,9 @@ pub(crate) struct Contender {
     pub(crate) drawn: bool,
 }
 
+/// Six exits: half of the jobs take the third one, half the last.
+const HALF_AND_HALF: [f64; 6] = [0.0, 0.0, 0.5, 0.0, 0.0, 0.5];
+
 /// All of them, ours first.
 pub(crate) fn all() -> Vec<Contender> {
     let contender = |name, scheduler, drawn| Contender { name, scheduler, drawn };
@@ -25,6 +28,7 @@ pub(crate) fn all() -> Vec<Contender> {
         contender("ExitLast", Scheduler::ExitLast, true),
         contender("ExitFirst", Scheduler::ExitFirst, true),
         contender("Random", Scheduler::Random, true),
+        contender("FixedDistribution", Scheduler::FixedDistribution(HALF_AND_HALF.to_vec()), false),
         contender("AdaEE, buffer-aware", Scheduler::AdaEE { buffer_aware: true }, true),
         contender(
             "QueueingLP, approximate",

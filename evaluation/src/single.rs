@@ -240,9 +240,20 @@ fn in_vain(loads: &[f64], curves: &[Curve], kept: &[usize]) -> String {
     }
     let more = lost.iter().map(|&index| ours.metrics[index].loss - first.metrics[index].loss).fold(0.0, f64::max);
     let named: Vec<String> = lost.iter().map(|&index| loads[index].to_string()).collect();
+    let mean = |curve: &Curve| lost.iter().map(|&index| curve.metrics[index].right()).sum::<f64>() / lost.len() as f64;
+    let most = curves.iter().max_by(|a, b| mean(a).total_cmp(&mean(b))).unwrap_or(ours);
+    let right = match most.contender.name == ours.contender.name {
+        true => "Nobody gives more right answers per arrival there. ".to_owned(),
+        false => format!(
+            "Whoever wants right answers whatever is lost is better off with {} there: {} of arrivals in the mean, against {} with Auto. ",
+            most.contender.name,
+            percent(mean(most)),
+            percent(mean(ours)),
+        ),
+    };
     format!(
         "At load {} nobody does, and all that is left is to lose little: Auto loses at most {:.2} points more than ExitFirst there, and is \
-         little more accurate than that. ",
+         little more accurate than that. {right}",
         named.join(", "),
         100.0 * more
     )

@@ -26,6 +26,8 @@ const LOADS: (f64, f64) = (1.0, 4.0);
 const DISTORTED_LOAD: f64 = 2.0;
 /// Share of jobs that are audited where somebody listens.
 const AUDITED: f64 = 0.02;
+/// Runs of it, at most.
+const AUDITED_RUNS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 /// Seconds that count as one for the loop that listens there: parts last half a minute, not hours.
 const AUDITED_UNIT: f64 = 0.2;
 /// Loads of the parts, over three tiers that can run the whole network at load 4.
@@ -87,7 +89,8 @@ fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyho
     out.say(format!(
         "CEED times, gateway with near and far edge; the load factor is {}, then {}, then {}. *Planned again*: the drift loop reads counters, \
          detects the change, and has Auto plan again; *table over rates*: the gateway's own table, planned around the first \
-         load, which reaches up to eight times that; *first plan*: the plan for the first load without its table. In {replications} runs {plans} new plans \
+         load, which reaches up to eight times that; *first plan*: the plan for the first load without its table. The loop counts a service of the whole network as a second, and \
+         takes every plan that differs, a thousand an hour if need be. In {replications} runs {plans} new plans \
          were made.",
         TIER_LOADS[0], TIER_LOADS[1], TIER_LOADS[2]
     ));
@@ -114,8 +117,8 @@ fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Ou
         network.sources[0].arrivals = pieces_of(&pieces);
         course_of(contender.name, &network, part, replications, size)
     };
-    let courses: Vec<Course> =
-        all().into_iter().filter(|contender| contender.drawn).map(course).collect::<anyhow::Result<_>>()?;
+    let contenders = all().into_iter().filter(|contender| contender.drawn || contender.name.contains("confidence"));
+    let courses: Vec<Course> = contenders.map(course).collect::<anyhow::Result<_>>()?;
     out.say("### A step in the load");
     out.say(format!(
         "Fashion-MNIST on one device, planned for load {}; for a third of the time the load is {}. Nobody plans again: the gateway \
@@ -124,8 +127,29 @@ fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Ou
     ));
     out.show("load-step", &figure("A step in the load", &courses), &numbers(&courses))?;
     out.say(words(&courses));
+    out.say(why_behind(models, size)?);
     out.say(parts_table(&courses).text());
     Ok(())
+}
+
+/// What Auto gives away during the step by knowing only the rows of its table, in words.
+fn why_behind(models: &Models, size: Size) -> anyhow::Result<String> {
+    let auto = all().into_iter().find(|contender| contender.name == "Auto").expect("it is one of them");
+    let planned_for = |load: f64| -> anyhow::Result<run::Metrics> {
+        let (policy, _) = run::plan(&auto, &one_device(&models.fashion, load, Arrivals::Poisson)?, size)?;
+        let there = one_device(&models.fashion, LOADS.1, Arrivals::Poisson)?;
+        run::simulate(&run::network(&auto, &there, Policy { rates: None, ..policy }), size)
+    };
+    let row = planner::ratios().into_iter().find(|ratio| LOADS.0 * ratio >= LOADS.1).expect("the table reaches so far");
+    let says = |metrics: run::Metrics| format!("{} / {}", percent(metrics.loss), percent(metrics.accuracy));
+    Ok(format!(
+        "Auto takes the row of its table for {row:.2} times the forecast then, the next one that is not too low. Planned for that load it comes to {} here, and planned \
+         for the load of the step itself to {}: the difference is what rows that are a factor of {:.2} apart give away, until there is a new plan. SMDP looks at jobs present \
+         as well, which tell it what the row does not.",
+        says(planned_for(LOADS.0 * row)?),
+        says(planned_for(LOADS.1)?),
+        row / planner::ratios().into_iter().rev().find(|ratio| *ratio < row).unwrap_or(row),
+    ))
 }
 
 /// The images are distorted for a while, at a load that does not change.
@@ -156,8 +180,13 @@ fn distorted(
     out.say(format!("### {title}"));
     out.say(format!(
         "The first 1,000 test images at load {DISTORTED_LOAD}; in the middle third they are {}. Thresholds were chosen on clean images. \
-         *Auto with audits* has a loop that sees how often exits agree with the last one and at which exits jobs leave, and plans again.",
-        distortion.name
+         *Auto with audits* has a loop that sees how often exits agree with the last one and at which exits jobs leave, and plans again: {} % of jobs go on to the last exit \
+         for it (1 % unless asked for), it counts {AUDITED_UNIT} s as one since parts last half a minute and not hours, takes every plan that differs, a thousand an hour if need be \
+         (by itself it takes what is worth the change, {} an hour at most), and its line is the mean of {} runs.",
+        distortion.name,
+        100.0 * AUDITED,
+        control::LoopOptions::default().max_changes_per_hour,
+        replications.min(AUDITED_RUNS),
     ));
     out.show(&format!("{}-input", distortion.name), &figure(&title, &courses), &numbers(&courses))?;
     out.say(words(&courses));
@@ -186,7 +215,7 @@ fn audited(
     network.sources[0].arrivals = pieces_of(&[(part, rate), (part, 0.0), (part, rate)]);
     network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
     follow(&mut network, &problem, &policy, Pace { part, unit: AUDITED_UNIT }, &blind, size);
-    course_of(NAME, &network, part, NonZeroU32::new(8).map_or(replications, |few| few.min(replications)), size)
+    course_of(NAME, &network, part, replications.min(AUDITED_RUNS), size)
 }
 
 fn capital(word: &str) -> String {

@@ -101,3 +101,24 @@ fn affordable(done: u64, took: Duration, budget: Duration) -> u64 {
     let pace = done as f64 / took.as_secs_f64().max(1e-3);
     (pace * budget.saturating_sub(took).as_secs_f64() * FOR_SCREEN) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::processes::{deployed, example};
+    use domain::{Measured, PerSecond, RateTable, Seconds};
+
+    #[test]
+    fn rows_are_lacking_where_a_policy_that_is_searched_for_knows_one_rate() {
+        let bare = deployed(&example()).services[0].resolved.initial_policy();
+        let (forecast, measured) = (PerSecond::new(1.0).unwrap(), Measured::Window(Seconds::new(1.0).unwrap()));
+        let table = RateTable { forecast, measured, rows: vec![] };
+        let tabled = Policy { rates: Some(table), ..bare.clone() };
+        let lacks = |policies: &[&Policy], fixed: &[Option<Policy>]| {
+            lacks_rows(&Plan { policies: policies.iter().map(|policy| (*policy).clone()).collect() }, fixed)
+        };
+        assert!(lacks(&[&tabled, &bare], &[]) && !lacks(&[&tabled, &tabled], &[]));
+        assert!(!lacks(&[&tabled, &bare], &[None, Some(bare.clone())]), "it keeps its own");
+        assert!(lacks(&[&bare, &tabled], &[None, Some(bare.clone())]));
+    }
+}

@@ -1,6 +1,6 @@
 use super::processes::{deployed, example, models};
 use crate::{
-    Ask, Decided, Deployment, Look, decide, predict, problem, read_back, spec, with_chains, with_forecast,
+    Ask, Decided, Deployment, Look, cluster, decide, predict, problem, read_back, spec, with_chains, with_forecast,
     without_nodes,
 };
 use api::EENNPlanSpec;
@@ -73,6 +73,34 @@ fn what_an_object_holds_is_planned_on_from() {
     assert_eq!(with_forecast(problem.clone(), &[&faster]).services[0].sources[0].rate.get(), 170.0);
     faster.policy = "{".to_owned();
     assert!(read_back(deployment, &[&faster]).is_err() && read_back(deployment, &[]).is_err());
+}
+
+#[test]
+fn a_model_without_a_table_stops_its_own_services_only() {
+    let mut manifests = example();
+    let mut other = manifests.services[0].clone();
+    other.name = "other".to_owned();
+    other.spec.model_ref.name = "untold".parse().unwrap();
+    let mut model = manifests.models[0].clone();
+    model.name = "untold".to_owned();
+    manifests.models.push(model);
+    let first = manifests.services[0].name.clone();
+    manifests.services.push(other);
+    let unplaced = manifests.unplaced().unwrap();
+    let served = || unplaced.services.iter().map(|service| &service.model);
+    let known = models(&example()).get(&manifests.models[0].name).judge.table.clone();
+    let tables = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), (*known).clone())).collect();
+    let model = manifests.models[0].name.clone();
+    let found = cluster::usable(manifests.clone(), served(), &tables(&[&model]));
+    assert_eq!(
+        found.wrong,
+        [("other".to_owned(), "the exit table of model \"untold\" cannot be read".to_owned())].into()
+    );
+    assert!(
+        found.manifests.services.iter().all(|service| service.name == first) && found.manifests.services.len() == 1
+    );
+    let found = cluster::usable(manifests, served(), &tables(&[&model, "untold"]));
+    assert_eq!((found.wrong.len(), found.manifests.services.len()), (0, 2));
 }
 
 /// Per chain its share of the jobs.

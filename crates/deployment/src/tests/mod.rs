@@ -2,4 +2,4 @@ mod decisions;
 mod left;
 mod outlines;
 mod places;
-mod processes;
+pub(crate) mod processes;

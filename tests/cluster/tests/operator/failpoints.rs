@@ -4,7 +4,7 @@ mod tales;
 
 use crate::kubelet::{self, Kubelet};
 use crate::scene::{Operator, Scene};
-use crate::stage::{Stage, whole};
+use crate::stage::{Props, Stage, whole};
 use anyhow::{Context as _, ensure};
 use cluster_tests::Test;
 use serde_json::Value;
@@ -33,12 +33,13 @@ const AT_A_TIME: usize = 4;
 fn every_write(tale: &Tale) -> anyhow::Result<()> {
     let scene = Scene::new()?;
     kubelet::add_node(&scene)?;
-    let wanted = undisturbed(&scene, tale)?;
+    let props = (tale.props)(&scene)?;
+    let wanted = undisturbed(&scene, &props, tale)?;
     let (next, done, over) = (AtomicU64::new(1), AtomicBool::new(false), AtomicBool::new(false));
     let worker = || -> anyhow::Result<u64> {
         loop {
             let writes = next.fetch_add(1, Ordering::SeqCst);
-            if done.load(Ordering::SeqCst) || !dies_after(&scene, tale, writes, &wanted)? {
+            if done.load(Ordering::SeqCst) || !dies_after(&scene, &props, tale, writes, &wanted)? {
                 done.store(true, Ordering::SeqCst);
                 return Ok(writes);
             }
@@ -69,8 +70,8 @@ fn every_write(tale: &Tale) -> anyhow::Result<()> {
 }
 
 /// How everything is at the end of the tale.
-fn undisturbed(scene: &Scene, tale: &Tale) -> anyhow::Result<Value> {
-    let stage = Stage::set(scene, "undisturbed", &(tale.props)(scene)?)?;
+fn undisturbed(scene: &Scene, props: &Props, tale: &Tale) -> anyhow::Result<Value> {
+    let stage = Stage::set(scene, "undisturbed", props)?;
     let wanted = with_kubelet(&stage, || {
         before(&stage, tale)?;
         let operator = operator(&stage, &[])?;
@@ -82,8 +83,8 @@ fn undisturbed(scene: &Scene, tale: &Tale) -> anyhow::Result<Value> {
 }
 
 /// Whether an operator that dies after so many writes makes so many. Where it does, another one takes over.
-fn dies_after(scene: &Scene, tale: &Tale, writes: u64, wanted: &Value) -> anyhow::Result<bool> {
-    let stage = Stage::set(scene, &format!("dies-after-{writes:03}"), &(tale.props)(scene)?)?;
+fn dies_after(scene: &Scene, props: &Props, tale: &Tale, writes: u64, wanted: &Value) -> anyhow::Result<bool> {
+    let stage = Stage::set(scene, &format!("dies-after-{writes:03}"), props)?;
     let died = with_kubelet(&stage, || {
         before(&stage, tale)?;
         let mut first = operator(&stage, &["--end-after-writes", &writes.to_string()])?;
