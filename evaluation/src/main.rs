@@ -75,6 +75,7 @@ fn exec(options: &Options) -> anyhow::Result<PathBuf> {
         (None, None) => root.join("docs"),
     };
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let began = std::time::Instant::now();
     let mut out = output::Output::new(&folder)?;
     introduce(&mut out);
     let models = models::Models::read(root)?;
@@ -90,6 +91,8 @@ fn exec(options: &Options) -> anyhow::Result<PathBuf> {
     if wanted(Part::Local) {
         local::run(root, options.short, &mut out)?;
     }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    out.say(format!("All of this took {:.0} s on {cores} cores.", began.elapsed().as_secs_f64()));
     out.finish()
 }
 

@@ -53,3 +53,48 @@ fn without_reoptimisation_the_first_plan_stays() {
     assert!(summary["loss_ratio"].as_f64().unwrap() > 0.2, "{}\n{log}", summary["loss_ratio"]);
     assert!(!log.contains("plan 2: "), "{log}");
 }
+
+/// Process of an emulated device, which gets little of the processor: what a device does that is hot.
+struct Throttled {
+    over: Arc<AtomicBool>,
+    throttling: Option<JoinHandle<()>>,
+}
+
+impl Throttled {
+    fn device(pid: u32) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let signal = move |name: &str| {
+            let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+        };
+        let throttling = std::thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                signal("STOP");
+                std::thread::sleep(STOPPED);
+                signal("CONT");
+                std::thread::sleep(RUNS);
+            }
+        });
+        Self { over, throttling: Some(throttling) }
+    }
+}
+
+impl Drop for Throttled {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.throttling.take().map(JoinHandle::join);
+    }
+}
+
+const STOPPED: Duration = Duration::from_millis(120);
+const RUNS: Duration = Duration::from_millis(40);
+
+/// The child of a process whose command line names the configuration of a device.
+fn child(parent: u32, device: &str) -> Option<u32> {
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let parent_is = read("stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1).map(str::to_owned));
+        parent_is == Some(parent.to_string()) && read("cmdline").contains(device)
+    })
+}

@@ -1,16 +1,21 @@
 //! What a policy update of one device costs, for each scheduler, with 24 exits and room for 100 jobs; the frontier at
 //! the size of a test set; searches for one vector.
 
+#[path = "../tests/generated/mod.rs"]
+mod generated;
 #[expect(dead_code, reason = "shared with tests")]
 #[path = "../tests/single_common/mod.rs"]
 mod single_common;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use domain::Bytes;
+use generated::Shape;
 use planner::single::bursts::{self, Bursts, Course, Phased};
 use planner::single::data_driven::{Objective, bayesian, direct};
 use planner::single::frontier::{self, Bend, frontier, monotone};
 use planner::single::modes::{self, Server, Worth};
 use planner::single::{Station, adaee, knapsack, mixture, published, smdp};
+use planner::{Scheduler, ThresholdSearch, schedule};
 use std::hint::black_box;
 
 fn updates(criterion: &mut Criterion) {
@@ -71,6 +76,31 @@ fn updates(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// All that a gateway is given: the choice at the forecast and the table over rates.
+fn policies(criterion: &mut Criterion) {
+    let shape = Shape { devices: 1, services: 1, chains: 1, exits: 24, load: 3.0, ..Shape::default() };
+    let mut problem = generated::problem(&shape);
+    let fragment = &mut problem.devices[0].fragments[0];
+    fragment.memory_budget = Bytes(100 * problem.services[0].model.held_bytes(fragment.range));
+    let schedulers = [
+        ("Knapsack", Scheduler::Knapsack { tracks_confidence: false }),
+        ("QueueingLP", Scheduler::QueueingLP { approximate: false, tracks_confidence: false }),
+        ("SMDP", Scheduler::SMDP),
+        ("DataDriven", Scheduler::DataDriven(ThresholdSearch::Direct)),
+        ("DataDriven, Bayesian", Scheduler::DataDriven(ThresholdSearch::Bayesian)),
+        ("AdaEE, buffer-aware", Scheduler::AdaEE { buffer_aware: true }),
+    ];
+    let mut group = criterion.benchmark_group("whole policy with its table, 24 exits, K = 100");
+    group.sample_size(10);
+    for (name, scheduler) in schedulers {
+        let rows = schedule(&scheduler, &problem, 0).expect("it can be planned").rates.map_or(0, |table| table.rows.len());
+        group.bench_function(format!("{name}, {rows} rows"), |bencher| {
+            bencher.iter(|| schedule(black_box(&scheduler), &problem, 0));
+        });
+    }
+    group.finish();
+}
+
 fn frontiers(criterion: &mut Criterion) {
     let model = single_common::published_model(5000);
     let server = Server::whole(&model, 1.0);
@@ -79,5 +109,5 @@ fn frontiers(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, updates, frontiers);
+criterion_group!(benches, updates, policies, frontiers);
 criterion_main!(benches);
