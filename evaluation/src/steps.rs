@@ -135,20 +135,20 @@ fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Ou
 /// What Auto gives away during the step by knowing only the rows of its table, in words.
 fn why_behind(models: &Models, size: Size) -> anyhow::Result<String> {
     let auto = all().into_iter().find(|contender| contender.name == "Auto").expect("it is one of them");
-    let planned_for = |load: f64| -> anyhow::Result<run::Metrics> {
+    let planned_for = |load: f64| -> anyhow::Result<String> {
         let (policy, _) = run::plan(&auto, &one_device(&models.fashion, load, Arrivals::Poisson)?, size)?;
+        let by_present = policy.default.choices().iter().any(|choice| !choice.by_present.is_empty());
+        let how = if by_present { "looking at jobs present" } else { "the same whoever is present" };
         let there = one_device(&models.fashion, LOADS.1, Arrivals::Poisson)?;
-        run::simulate(&run::network(&auto, &there, Policy { rates: None, ..policy }), size)
+        let found = run::simulate(&run::network(&auto, &there, Policy { rates: None, ..policy }), size)?;
+        Ok(format!("{} / {} ({how})", percent(found.loss), percent(found.accuracy)))
     };
     let row = planner::ratios().into_iter().find(|ratio| LOADS.0 * ratio >= LOADS.1).expect("the table reaches so far");
-    let says = |metrics: run::Metrics| format!("{} / {}", percent(metrics.loss), percent(metrics.accuracy));
     Ok(format!(
-        "Auto takes the row of its table for {row:.2} times the forecast then, the next one that is not too low. Planned for that load it comes to {} here, and planned \
-         for the load of the step itself to {}: the difference is what rows that are a factor of {:.2} apart give away, until there is a new plan. SMDP looks at jobs present \
-         as well, which tell it what the row does not.",
-        says(planned_for(LOADS.0 * row)?),
-        says(planned_for(LOADS.1)?),
-        row / planner::ratios().into_iter().rev().find(|ratio| *ratio < row).unwrap_or(row),
+        "Auto takes the row of its table for {row:.2} times the forecast then, the next one that is not too low, and rows that it makes itself are the same whoever is present. Planned \
+         for that load it comes to {} here, and planned for the load of the step itself to {}. That much it gives away until there is a new plan, which needs the drift loop.",
+        planned_for(LOADS.0 * row)?,
+        planned_for(LOADS.1)?,
     ))
 }
 

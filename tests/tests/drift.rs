@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use system_tests::{binary, build};
 
 const LOAD: &str = "rate=20/s for 12s, then 120/s for 15s";
@@ -97,4 +100,34 @@ fn child(parent: u32, device: &str) -> Option<u32> {
         let parent_is = read("stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1).map(str::to_owned));
         parent_is == Some(parent.to_string()) && read("cmdline").contains(device)
     })
+}
+
+/// Devices are what their processes say they do, not what their class promises.
+#[test]
+fn a_device_that_is_throttled_is_found_out_and_planned_with_as_it_is() {
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut eenn = Command::new(binary("eenn"))
+        .args(["up", "--load", "rate=60/s for 40s", "-o", "json", "-f"])
+        .arg(build::file("../examples/two-tier"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let throttled = loop {
+        if let Some(pid) = child(eenn.id(), "box") {
+            break Throttled::device(pid);
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30) && eenn.try_wait().unwrap().is_none(),
+            "no process of the box"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let output = eenn.wait_with_output().unwrap();
+    drop(throttled);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("box computes at"), "{log}");
 }

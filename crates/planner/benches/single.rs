@@ -93,7 +93,8 @@ fn policies(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole policy with its table, 24 exits, K = 100");
     group.sample_size(10);
     for (name, scheduler) in schedulers {
-        let rows = schedule(&scheduler, &problem, 0).expect("it can be planned").rates.map_or(0, |table| table.rows.len());
+        let rows =
+            schedule(&scheduler, &problem, 0).expect("it can be planned").rates.map_or(0, |table| table.rows.len());
         group.bench_function(format!("{name}, {rows} rows"), |bencher| {
             bencher.iter(|| schedule(black_box(&scheduler), &problem, 0));
         });
