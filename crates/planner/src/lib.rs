@@ -11,6 +11,7 @@
 pub mod checker;
 mod decomposition;
 mod joint;
+mod parallel;
 pub mod placement;
 mod schedule;
 mod scheduler;

@@ -9,6 +9,7 @@
 //! The loss target is the service's, or [`DEFAULT_LOSS`]; plans aim at [`MARGIN`] of it, because a loss is judged by
 //! the upper end of its interval and rates between rows are only rounded.
 
+use crate::parallel;
 use crate::single::adaee;
 use crate::single::bursts::{self, Bursts};
 use crate::single::modes::Worth;
@@ -330,12 +331,17 @@ impl<'a> Draft<'a> {
         Ok(solvers)
     }
 
-    fn rate_table(&self, at: impl Fn(f64) -> Result<Mixture, ArgumentError>) -> Result<RateTable, ArgumentError> {
+    fn rate_table(
+        &self,
+        at: impl Fn(f64) -> Result<Mixture, ArgumentError> + Sync,
+    ) -> Result<RateTable, ArgumentError> {
         // Of the whole service: who deploys the policy splits it over gateways.
         let forecast = self.rate();
         let (measured, ratios) = self.measured(forecast);
         let row = |up_to: f64| Ok(RateRow { up_to, default: at(up_to)?, sources: vec![] });
-        let rows = ratios.into_iter().map(row).collect::<Result<_, ArgumentError>>()?;
+        let count = ratios.len();
+        let rows = parallel::each(ratios, row).into_iter().collect::<Result<Vec<_>, ArgumentError>>()?;
+        assert_eq!(rows.len(), count, "a row could not be solved");
         Ok(RateTable { forecast: PerSecond::new(forecast).expect("a sum of rates is a rate"), measured, rows })
     }
 

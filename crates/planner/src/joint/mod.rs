@@ -31,7 +31,6 @@ mod explain;
 mod finals;
 mod fluid;
 mod gradient;
-mod parallel;
 mod pattern;
 mod planned;
 mod prices;

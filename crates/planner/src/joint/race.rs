@@ -12,7 +12,8 @@ use super::candidate::{Candidate, Workshop};
 use super::cma_es::{self, Evolution};
 use super::fluid::{self, Filling};
 use super::screen::{SHARP, Screen};
-use super::{climb, gradient, parallel, shift, starts};
+use super::{climb, gradient, shift, starts};
+use crate::parallel;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

@@ -22,7 +22,7 @@ pub(crate) struct Treatment {
 }
 
 /// The treatment at an arrival rate of the chain.
-pub(crate) type Solve<'a> = Box<dyn Fn(f64) -> Result<Treatment, ArgumentError> + 'a>;
+pub(crate) type Solve<'a> = Box<dyn Fn(f64) -> Result<Treatment, ArgumentError> + Sync + 'a>;
 
 /// Evaluations of a search for thresholds, per arrival rate: as many as published.
 pub(crate) const EVALUATIONS: usize = 105;

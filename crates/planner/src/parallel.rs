@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::thread;
 
 /// Does all of them; results are in their order. One that panics is as good as none.
-pub(super) fn each<Work: Send, Done: Send>(work: Vec<Work>, act: impl Fn(Work) -> Done + Sync) -> Vec<Done> {
+pub(crate) fn each<Work: Send, Done: Send>(work: Vec<Work>, act: impl Fn(Work) -> Done + Sync) -> Vec<Done> {
     let count = work.len();
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(count);
     let waiting = Mutex::new(work.into_iter().enumerate());
