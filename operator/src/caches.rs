@@ -325,13 +325,13 @@ impl Start<'_> {
     }
 }
 
-/// The pool that a service is on.
 /// Whether the exit table that a model is planned with is in a ConfigMap of this name.
 fn has_table_in(model: &EENNModel, name: &str) -> bool {
     let table = model.spec.exit_table.as_ref().and_then(api::Artifact::config_map);
     table.is_some_and(|(there, _)| there == name) || known::brought(model).is_some_and(|there| there == name)
 }
 
+/// The pool that a service is on.
 fn pool_of(service: &EENNService) -> Key {
     Key::new("", service.spec.device_pool_ref.name.as_str())
 }

@@ -157,9 +157,10 @@ impl PoolManifests {
         // Made of names, so they are names.
         let reference = |name: &str| Some(api::ObjectReference { name: name.parse().ok()? });
         added.spec.model_ref = reference(&model_name).unwrap_or(added.spec.model_ref);
+        // One that is missing is asked for nothing: what runs goes on all the same.
+        added.spec.qos_target_ref = target.and_then(|target| reference(&named(&target.name_any())));
         if let Some(target) = target {
             let name = named(&target.name_any());
-            added.spec.qos_target_ref = reference(&name);
             push(&mut self.manifests.targets, Object { name, ..object(*target, &target.spec) });
         }
         push(

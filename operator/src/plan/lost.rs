@@ -3,11 +3,12 @@
 use super::{Inputs, put};
 use crate::cache::Key;
 use crate::controller::Failure;
-use crate::service::{choice, is_paused};
+use crate::service::{choice, is_paused, references};
 use crate::{Context, clock};
-use api::{EENNModel, EENNPlan, EENNPlanSpec};
+use api::{EENNModel, EENNPlan, EENNPlanSpec, EENNService};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What such a plan was made for, in the place of a hash: nothing that there ever is, so that it is planned anew whatever comes back.
 const LOST: &str = "lost";
@@ -25,8 +26,7 @@ pub(super) struct Done {
 pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
     let serving = serving(inputs);
     let mut done = Done::default();
-    for key in served(inputs) {
-        let Some(service) = context.caches.services.get(key).filter(|service| !is_paused(service)) else { continue };
+    for (key, service) in served(context, inputs) {
         let plans = choice::own(&service, context.caches.plans.within(&key.namespace));
         let in_force = choice::choose(&service, &plans).in_force;
         let model = Key::new(&key.namespace, service.spec.model_ref.name.as_str());
@@ -48,16 +48,17 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
 
 /// Whether gateways of all services follow the plans in force, as far as they can be reached.
 pub(super) fn are_told(context: &Context, inputs: &Inputs) -> bool {
-    served(inputs).all(|key| {
-        let service = context.caches.services.get(key).filter(|service| !is_paused(service));
-        let plan = service.and_then(|service| super::in_force(context, &service));
+    served(context, inputs).all(|(key, service)| {
+        let plan = super::in_force(context, &service);
         plan.is_none_or(|plan| context.standings.are_told(key, plan.spec.generation.unsigned_abs(), clock::now()))
     })
 }
 
-/// All services that may send jobs to nodes of the pool.
-fn served(inputs: &Inputs) -> impl Iterator<Item = &Key> {
-    inputs.services.values().chain(inputs.kept.values().map(|kept| &kept.key))
+/// Services whose gateways are told what to do: not those that are paused, or that the pool does not take any more.
+fn served<'a>(context: &'a Context, inputs: &'a Inputs) -> impl Iterator<Item = (&'a Key, Arc<EENNService>)> {
+    let all = inputs.services.values().chain(inputs.kept.values().map(|kept| &kept.key));
+    let there = all.filter_map(|key| Some((key, context.caches.services.get(key)?)));
+    there.filter(|(_, service)| !is_paused(service) && references::served(context, service).is_some())
 }
 
 /// Nodes of the pool that are ready. Those that are cordoned go on serving.

@@ -28,13 +28,13 @@ use crate::service::references;
 use crate::service::{is_paused, labels, model_ready};
 use crate::{Context, clock};
 use api::status::RejectedDevice;
-use api::{DevicePool, EENNPlan, EENNPlanSpec, EENNService};
+use api::{DevicePool, EENNModel, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use same::says_the_same;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,10 +207,18 @@ fn candidates(context: &Context, pool: &DevicePool, held: &BTreeMap<Key, Arc<EEN
         }
         // Its pods go on as they are, also where something is missing that it names. Without a plan it serves nothing.
         let found = found.or_else(|| references::of_running(context, &service))?;
-        let kept = Some(held.or_else(|| in_force(context, &service))?);
-        Some(Candidate { service, found, kept })
+        let is_known = is_paused(&service) || held.is_some();
+        let kept = held.or_else(|| in_force(context, &service))?;
+        let is_known = is_known || fits(&kept, &found.model);
+        is_known.then_some(Candidate { service, found, kept: Some(kept) })
     });
     found.collect()
+}
+
+/// Whether a plan can be read with a model as it is now: where it has other exits, nobody knows what the plan does with them.
+fn fits(plan: &EENNPlan, model: &EENNModel) -> bool {
+    let (exits, segments) = (model.spec.exits.len(), model.spec.cuts.len() + 1);
+    deployment::without_nodes(&plan.spec, exits, segments, &BTreeSet::new()).is_ok()
 }
 
 fn in_force(context: &Context, service: &EENNService) -> Option<Arc<EENNPlan>> {

@@ -63,11 +63,12 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     };
     let certified = certify(context, &service, &plans).await.and(back);
     let found = references::find(context, &service);
-    let brought = match (&found, certified) {
-        // What runs goes on: a reference that is missing is seldom meant as "stop serving".
-        (Err(_), _) => Ok(None),
-        (Ok(_), Err(failure)) => Err(failure),
-        (Ok(found), Ok(())) => bring(context, &service, found, &choice, paused).await,
+    // What runs goes on: a reference that is missing is seldom meant as "stop serving".
+    let runs = || references::served(context, &service).filter(|_| choice.in_force.is_some());
+    let brought = match (found.as_ref().ok().cloned().or_else(runs), certified) {
+        (None, _) => Ok(None),
+        (Some(_), Err(failure)) => Err(failure),
+        (Some(found), Ok(())) => bring(context, &service, &found, &choice, paused).await,
     };
     let (standing, failure) = told(brought, is_new(&service))?;
     let following = context.standings.following(key, clock::now());

@@ -67,6 +67,12 @@ pub fn of_running(context: &Context, service: &EENNService) -> Option<References
     Some(References { model: Arc::new(known::model(&model)), pool, target })
 }
 
+/// As [`of_running`], where the pool takes services of its namespace: what runs on another is left as it is.
+pub fn served(context: &Context, service: &EENNService) -> Option<References> {
+    let namespace = service.namespace().unwrap_or_default();
+    of_running(context, service).filter(|found| found.pool.spec.allowed_namespaces.allows(&namespace))
+}
+
 /// Whether a service is for this operator: its pool is, or is not there yet.
 pub fn is_ours(context: &Context, service: &EENNService) -> bool {
     let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));

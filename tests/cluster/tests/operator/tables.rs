@@ -101,6 +101,17 @@ fn a_service_that_cannot_be_planned_does_without_a_lost_node() -> anyhow::Result
     scene.until("jobs take the other chains", || {
         newest(&scene).is_ok_and(|plan| plan["spec"]["reason"] == "box is gone: jobs take the other chains")
     })?;
+    let generation = newest(&scene)?["spec"]["generation"].clone();
+    scene.until("gateways that start follow it", || followed(&scene).is_ok_and(|followed| followed == generation))?;
     ensure!(scene.names("deployments")? == running, "what runs goes on");
-    Ok(())
+    scene.wait_for(SERVICE, "Accepted", "False", "QoSTargetNotFound")
+}
+
+/// The generation that the gateway of the service starts from.
+fn followed(scene: &Scene) -> anyhow::Result<Value> {
+    let label = ["-n", NAMESPACE, "get", "deployments", "-l", "eenn.dev/role=gateway"];
+    let gateway = scene.kubectl(&[&label[..], &["-o", "jsonpath={.items[*].metadata.name}"]].concat())?;
+    let config = scene.get(&format!("configmap/{}", gateway.trim()))?;
+    let config = config["data"]["config.json"].as_str().context("it has a configuration")?;
+    Ok(serde_json::from_str::<Value>(config)?["policy"]["version"]["generation"].clone())
 }

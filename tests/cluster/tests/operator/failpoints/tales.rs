@@ -143,6 +143,10 @@ fn measured(stage: &Stage<'_>) -> anyhow::Result<Value> {
         }
         if name.starts_with("eennplans/") {
             object["spec"]["predicted"].take();
+            object["spec"]["missed"].take();
+        }
+        if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
+            conditions.retain(|condition| condition["type"] != "QoSMet");
         }
         if name.starts_with("configmaps/") {
             object["data"].take();
