@@ -167,7 +167,7 @@ fn unusable(namespace: &str, operator: &str, why: &dyn std::fmt::Display) -> NoI
 }
 
 /// Reads the Secret and brings it to where it should be now. `known`: what it was; where somebody has deleted it, it is that again.
-async fn look(
+pub(crate) async fn look(
     cluster: &Cluster,
     namespace: &str,
     operator: &str,

@@ -5,7 +5,7 @@ use super::server::{CONFLICT, Fault, REFUSED, Server, Write};
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
 use crate::queue::Outcome;
-use crate::{Context, model, plan, pool, service, target};
+use crate::{Context, identity, model, plan, pool, service, target};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -203,6 +203,52 @@ async fn every_write_may_fail_in_every_way() {
                 check(case, &what, write, *fault, *users_must_know, &run, &good[..number]);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_guessed() {
+    let mut read = vec![];
+    for case in CASES {
+        let before = case.before().await;
+        for (fault, _) in FAULTS.iter().filter(|(fault, _)| *fault != Fault::Taken) {
+            let server = Server::new(None, scene::config_map());
+            let context = scene::context(&server);
+            server.hide(*fault);
+            let result = case.reconcile(&context, &before).await;
+            if server.reads() == 0 {
+                break;
+            }
+            read.push(case);
+            let (what, writes) = (format!("{case:?}: reads answered with {fault:?}"), server.writes());
+            // What is not there is no failure: there is nothing to plan with, and whoever waits for it is told.
+            let is_gone = *fault == Fault::Status(404, "NotFound");
+            assert_eq!(result.is_ok(), is_gone, "{what}: {result:?}");
+            let named = result.err().map(|failure| failure.to_string());
+            assert!(named.is_none_or(|named| named.contains("get ConfigMap edge/fashion-mnist")), "{what}");
+            let guessed: Vec<&Write> = writes.iter().filter(|write| !write.tells()).collect();
+            assert!(guessed.is_empty(), "{what}: {guessed:?}");
+        }
+    }
+    read.dedup();
+    assert_eq!(read, [Case::Model, Case::FirstPlan, Case::SamePlan], "these read something");
+}
+
+#[tokio::test]
+async fn authorities_that_cannot_be_read_are_not_made_anew() {
+    for (fault, _) in FAULTS.iter().filter(|(fault, _)| *fault != Fault::Taken) {
+        let server = Server::new(None, Value::Null);
+        let context = scene::context(&server);
+        server.hide(*fault);
+        let looked = identity::look(&context.cluster, "eenn-system", "eenn", None).await;
+        let is_gone = *fault == Fault::Status(404, "NotFound");
+        assert_eq!(looked.is_ok(), is_gone, "{fault:?}: {looked:?}");
+        assert_eq!(server.writes().len(), usize::from(is_gone), "{fault:?}: they are made where there are none");
+        let said = looked.err().map(|error| error.to_string());
+        assert!(
+            said.is_none_or(|said| said.contains("get Secret eenn-system/eenn-operator-eenn-authorities")),
+            "{fault:?}"
+        );
     }
 }
 

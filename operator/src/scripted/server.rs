@@ -54,6 +54,8 @@ pub(super) struct Server {
     refused: Mutex<Option<(&'static str, Fault)>>,
     /// Answers to reads: the one ConfigMap that is read.
     config_map: Value,
+    /// How many there were, and how they fail.
+    reads: Mutex<(usize, Option<Fault>)>,
     /// Where pods are reached.
     pub(super) book: Book,
 }
@@ -67,6 +69,16 @@ impl Server {
     /// From now on refuses writes whose paths hold `what`.
     pub(super) fn refuse(&self, what: &'static str, fault: Fault) {
         *self.refused.lock().expect("nothing panics while it holds it") = Some((what, fault));
+    }
+
+    /// From now on nothing can be read.
+    pub(super) fn hide(&self, fault: Fault) {
+        self.reads.lock().expect("nothing panics while it holds reads").1 = Some(fault);
+    }
+
+    /// Reads so far.
+    pub(super) fn reads(&self) -> usize {
+        self.reads.lock().expect("nothing panics while it holds reads").0
     }
 
     /// And from now on does not.
@@ -105,7 +117,9 @@ impl Server {
 
     fn answer(&self, method: &str, path: &str, body: Value) -> std::io::Result<Response<Body>> {
         if method == "GET" {
-            return Ok(said(200, &self.config_map.to_string()));
+            let mut reads = self.reads.lock().expect("nothing panics while it holds reads");
+            reads.0 += 1;
+            return reads.1.map_or_else(|| Ok(said(200, &self.config_map.to_string())), failing);
         }
         let number = {
             let mut writes = self.writes.lock().expect("nothing panics while it holds writes");
@@ -114,11 +128,17 @@ impl Server {
         };
         match self.fault(number, path) {
             None => Ok(said(200, &done(method, path, body).to_string())),
-            Some(Fault::Garbage) => Ok(said(200, "<html>a proxy speaks</html>")),
-            Some(Fault::TimedOut) => Err(std::io::ErrorKind::TimedOut.into()),
-            Some(Fault::Status(code, reason)) => Ok(refusal(code, reason, REFUSED)),
-            Some(Fault::Taken) => Ok(refusal(409, "Conflict", CONFLICT)),
+            Some(fault) => failing(fault),
         }
+    }
+}
+
+fn failing(fault: Fault) -> std::io::Result<Response<Body>> {
+    match fault {
+        Fault::Garbage => Ok(said(200, "<html>a proxy speaks</html>")),
+        Fault::TimedOut => Err(std::io::ErrorKind::TimedOut.into()),
+        Fault::Status(code, reason) => Ok(refusal(code, reason, REFUSED)),
+        Fault::Taken => Ok(refusal(409, "Conflict", CONFLICT)),
     }
 }
 
