@@ -55,7 +55,7 @@ const ARRIVALS: u64 = 100_000;
 const AFTER_LOSS: Duration = Duration::from_millis(250);
 
 /// Plans of services, by their names in the manifests: the newest ones, or those that gateways follow.
-type Newest = BTreeMap<String, Arc<EENNPlan>>;
+pub(crate) type Newest = BTreeMap<String, Arc<EENNPlan>>;
 
 /// Makes plans for the services of a pool that have none for what there is now. `waiting`: pools that wait for theirs meanwhile.
 pub async fn reconcile(
@@ -226,7 +226,7 @@ fn in_force(context: &Context, service: &EENNService) -> Option<Arc<EENNPlan>> {
     choice::choose(service, &plans).in_force
 }
 
-fn newest(context: &Context, inputs: &Inputs) -> Newest {
+pub(crate) fn newest(context: &Context, inputs: &Inputs) -> Newest {
     let newest = inputs.services.iter().filter_map(|(name, key)| {
         let service = context.caches.services.get(key)?;
         let plan = choice::own(&service, context.caches.plans.within(&key.namespace)).pop()?;
@@ -236,7 +236,7 @@ fn newest(context: &Context, inputs: &Inputs) -> Newest {
 }
 
 /// What services do now: where the newest plan waits for approval, the one before it is what another has to be worth more than.
-fn followed(context: &Context, inputs: &Inputs, newest: &Newest) -> Newest {
+pub(crate) fn followed(context: &Context, inputs: &Inputs, newest: &Newest) -> Newest {
     let of = |(name, plan): (&String, &Arc<EENNPlan>)| {
         let service = inputs.services.get(name).and_then(|key| context.caches.services.get(key));
         let in_force = service.and_then(|service| in_force(context, &service));

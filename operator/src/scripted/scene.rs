@@ -157,6 +157,14 @@ pub(super) fn spare_chain(context: &Context, generation: i64) {
     put::<EENNPlan>(&context.caches.plans, plan);
 }
 
+/// Placements of the service wait for approval, and the first one has it.
+pub(super) fn manual(context: &Context) {
+    let mut service = service();
+    service["spec"]["planning"] = "Manual".into();
+    service["spec"]["approvedPlan"] = "camera-1".into();
+    put::<api::EENNService>(&context.caches.services, service);
+}
+
 /// The object whose status is set at a path.
 pub(super) fn with_status(path: &str) -> Value {
     let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();

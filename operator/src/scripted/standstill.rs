@@ -2,9 +2,12 @@
 
 use super::gateways::Stage;
 use super::scene::{self, key};
+use super::server::Server;
+use crate::cache::Key;
 use crate::controller::Controller;
 use crate::gateways::standing::{Fragments, Wanted};
 use crate::{clock, plan};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Seconds after which a service is planned anew with far more load than it was planned for, at most.
@@ -63,4 +66,23 @@ async fn gateways_are_told_of_a_lost_node_before_anything_is_planned() {
     assert!(reconcile().await.is_some(), "gateways follow the plan of before");
     stage.context.standings.want(&key(), stage.wanted(), Fragments::Ready, clock::now());
     assert_eq!((reconcile().await, stage.server.writes().len() > writes.len()), (None, true));
+}
+
+#[tokio::test]
+async fn what_waits_for_approval_is_held_against_what_is_in_force() {
+    let server = Server::new(None, scene::config_map());
+    let context = scene::context(&server);
+    scene::plans(&context, 1);
+    scene::spare_chain(&context, 2);
+    let pool = context.caches.pools.get(&Key::new("", "edge")).expect("it is there");
+    let generations = async || {
+        let gathered = plan::gather(&context, &pool, &BTreeMap::new()).await.expect("nothing fails");
+        let inputs = gathered.expect("there is a service").inputs;
+        let newest = plan::newest(&context, &inputs);
+        let followed = plan::followed(&context, &inputs, &newest);
+        (newest["camera"].spec.generation, followed["camera"].spec.generation)
+    };
+    assert_eq!(generations().await, (2, 2));
+    scene::manual(&context);
+    assert_eq!(generations().await, (2, 1), "the second one waits");
 }
