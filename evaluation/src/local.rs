@@ -1,15 +1,19 @@
 //! The same experiment for real: processes on this machine, beside what the simulator says of them.
 
+use crate::models::Models;
 use crate::output::{Csv, Output, Table, percent};
+use crate::setting::saturation;
+use crate::{manifests, tiers};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
 /// One run of local mode.
-struct Case {
-    scheduler: &'static str,
-    rate: u32,
+struct Case<'a> {
+    beyond: usize,
+    load: f64,
+    scheduler: &'a str,
 }
 
 /// What both roads say.
@@ -36,96 +40,118 @@ impl Prediction {
     }
 }
 
-/// The example without new plans: its files, but for one line more in the manifest of the service.
-fn folder_without_drift_loop(example: &Path) -> anyhow::Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
-    for entry in std::fs::read_dir(example).with_context(|| format!("failed to list {}", example.display()))? {
-        let path = entry?.path();
-        let copy = folder.path().join(path.file_name().context("files have names")?);
-        if path.ends_with("service.yaml") {
-            let text = std::fs::read_to_string(&path)?;
-            std::fs::write(copy, format!("{}\n  reoptimization: {{ mode: Disabled }}\n", text.trim_end()))?;
-        } else {
-            std::os::unix::fs::symlink(&path, copy)?;
-        }
-    }
-    Ok(folder)
-}
-
-/// Runs the example at several loads under several schedulers.
-pub(crate) fn run(root: &Path, short: bool, out: &mut Output) -> anyhow::Result<()> {
+/// Runs three tiers at several loads under several schedulers.
+pub(crate) fn run(root: &Path, models: &Models, short: bool, out: &mut Output) -> anyhow::Result<()> {
     let eenn = std::env::current_exe()?.with_file_name("eenn");
     ensure!(eenn.exists(), "{} is not there; `cargo build --release --workspace` builds it", eenn.display());
-    let (rates, seconds): (&[u32], u32) = if short { (&[120], 5) } else { (&[60, 120, 240], 12) };
-    let schedulers: &[&str] =
-        if short { &["ExitLast", "Auto"] } else { &["ExitLast", "Knapsack", "SMDP", "QueueingLP", "AdaEE", "Auto"] };
-    let folder = folder_without_drift_loop(&root.join("examples/fashion-mnist"))?;
-    let place = Place { eenn: &eenn, folder: folder.path() };
-    let mut table =
-        Table::new(&["scheduler, jobs/s", "loss", "predicted", "accuracy", "predicted", "p95, ms", "predicted"]);
-    let mut numbers = Csv::new(&["scheduler", "source", "rate", "loss", "accuracy", "mean_ms", "p95_ms"]);
-    let (mut worst_loss, mut worst_accuracy) = (0f64, 0f64);
-    let (mut held, mut outside) = (0, vec![]);
-    for &scheduler in schedulers {
-        for &rate in rates {
-            let case = Case { scheduler, rate };
-            eprintln!("local mode: {scheduler} at {rate}/s for {seconds} s");
-            let measured = place.measure(&case, seconds)?;
-            let predicted = place.predict(&case, seconds)?;
-            let Prediction { of, within } = predicted;
-            worst_loss = worst_loss.max((measured.loss - of.loss).abs());
-            worst_accuracy = worst_accuracy.max((measured.accuracy - of.accuracy).abs());
-            for (what, holds) in ["loss", "accuracy", "p95"].into_iter().zip(predicted.holds(&measured)) {
-                held += usize::from(holds);
-                if !holds {
-                    outside.push(format!("{what} of {scheduler} at {rate}/s"));
-                }
+    let (loads, tiers, seconds): (&[f64], &[usize], u32) =
+        if short { (&[2.0], &[2], 5) } else { (&[1.0, 2.0, 3.0], &[0, 1, 2], 10) };
+    let schedulers: &[&str] = if short { &["ExitLast", "Auto"] } else { &tiers::CONTENDERS };
+    let saturated = saturation(&models.fashion) * manifests::GATEWAY_SPEED;
+    let mut found = Found::default();
+    for &beyond in tiers {
+        for &load in loads {
+            let rate = load * saturated;
+            let folder = manifests::folder(&root.join("examples/fashion-mnist"), beyond, rate)?;
+            let place = Place { eenn: &eenn, folder: folder.path(), rate, seconds };
+            for &scheduler in schedulers {
+                let case = Case { beyond, load, scheduler };
+                eprintln!("local mode: {} under {scheduler} at load {load} for {seconds} s", tiers::NAMES[beyond]);
+                found.add(&case, place.measure(scheduler)?, place.predict(scheduler)?);
             }
-            for (source, one) in [("measured", measured), ("predicted", of), ("within", within)] {
-                numbers.row(&[scheduler, source], &[f64::from(rate), one.loss, one.accuracy, one.mean, one.p95]);
-            }
-            table.row(&[
-                format!("{scheduler}, {rate}"),
-                percent(measured.loss),
-                format!("{} ± {:.2}", percent(of.loss), 100.0 * within.loss),
-                percent(measured.accuracy),
-                format!("{} ± {:.2}", percent(of.accuracy), 100.0 * within.accuracy),
-                format!("{:.1}", measured.p95),
-                format!("{:.1} ± {:.1}", of.p95, within.p95),
-            ]);
         }
     }
-    out.say("## For real: three emulated devices");
-    out.say(format!(
-        "`eenn up` serves the Fashion-MNIST example with real processes, real inference and emulated speeds and links, without \
-         the drift loop (`reoptimization: {{ mode: Disabled }}`); `eenn simulate` predicts the same load. {seconds} s per run, Poisson arrivals, the exit table of the very \
-         images that are sent. Loss differs by at most {:.1} points, accuracy by at most {:.1} points.",
-        100.0 * worst_loss,
-        100.0 * worst_accuracy,
-    ));
-    out.say(table.text());
-    out.say(
-        "Why they differ. A run of some seconds is one draw of arrivals; the prediction is the mean of many, and behind ± is how far from it 95 of 100 runs of that \
-         length are at most. All runs at a rate have the same arrivals: where they happen to be kind, every scheduler whose queue grows is below its prediction. Images are sent in their order, and some seconds at a low rate do not get to all of them: at 60/s to the first \
-         720 or so of 1,000, at 120/s to the first 440 twice. The last exit is right about 94.9 % of the former and 94.4 % of all, and \
-         predictions draw from all: hence the accuracy at low rates. A job takes about 0.6 ms between processes, which delays its answer and is not \
-         predicted; where the queue is held in the gateway it also takes capacity, and that is. And a bandit \
-         that learns during the run is still exploring in a short one.",
-    );
-    let named = if outside.is_empty() { String::new() } else { format!("; not {}", outside.join(", ")) };
-    out.say(format!("Within what one run may differ by: {held} of {} numbers{named}.", held + outside.len()));
-    out.list("local-mode", &numbers)
+    found.say(saturated, seconds, out);
+    out.list("local-mode", &found.numbers)
+}
+
+/// What was measured beside what was predicted.
+struct Found {
+    table: Table,
+    numbers: Csv,
+    worst_loss: f64,
+    worst_accuracy: f64,
+    held: usize,
+    outside: Vec<String>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        let heads = ["tiers, scheduler, load", "loss", "predicted", "accuracy", "predicted", "p95, ms", "predicted"];
+        let numbers = Csv::new(&["tiers", "scheduler", "source", "load", "loss", "accuracy", "mean_ms", "p95_ms"]);
+        Self { table: Table::new(&heads), numbers, worst_loss: 0.0, worst_accuracy: 0.0, held: 0, outside: vec![] }
+    }
+}
+
+impl Found {
+    fn add(&mut self, &Case { beyond, load, scheduler }: &Case<'_>, measured: Outcome, predicted: Prediction) {
+        let Prediction { of, within } = predicted;
+        let name = format!("{}, {scheduler}, {load}", tiers::NAMES[beyond]);
+        self.worst_loss = self.worst_loss.max((measured.loss - of.loss).abs());
+        self.worst_accuracy = self.worst_accuracy.max((measured.accuracy - of.accuracy).abs());
+        for (what, holds) in ["loss", "accuracy", "p95"].into_iter().zip(predicted.holds(&measured)) {
+            match holds {
+                true => self.held += 1,
+                false => self.outside.push(format!("{what} of {name}")),
+            }
+        }
+        for (source, one) in [("measured", measured), ("predicted", of), ("within", within)] {
+            let numbers = [load, one.loss, one.accuracy, one.mean, one.p95];
+            self.numbers.row(&[tiers::NAMES[beyond], scheduler, source], &numbers);
+        }
+        self.table.row(&[
+            name,
+            percent(measured.loss),
+            format!("{} ± {:.2}", percent(of.loss), 100.0 * within.loss),
+            percent(measured.accuracy),
+            format!("{} ± {:.2}", percent(of.accuracy), 100.0 * within.accuracy),
+            format!("{:.1}", measured.p95),
+            format!("{:.1} ± {:.1}", of.p95, within.p95),
+        ]);
+    }
+
+    fn say(&self, saturated: f64, seconds: u32, out: &mut Output) {
+        out.say("## For real: three emulated devices");
+        out.say(format!(
+            "`eenn up` serves the same three tiers with real processes and real inference of the Fashion-MNIST network, with speeds and links emulated: a \
+             gateway of {} times the speed of this machine, which load factor 1 saturates with {saturated:.1} jobs/s; chains on two devices are split \
+             in the middle. `eenn simulate` predicts the same load from the same manifests. Without the drift loop, planned for the load that is \
+             sent; {seconds} s per run, Poisson arrivals, the exit table of the very images that are sent. Loss differs by at most {:.1} points, \
+             accuracy by at most {:.1} points.",
+            manifests::GATEWAY_SPEED,
+            100.0 * self.worst_loss,
+            100.0 * self.worst_accuracy,
+        ));
+        out.say(self.table.text());
+        out.say(
+            "Why they differ. A run of some seconds is one draw of arrivals; the prediction is the mean of many, and behind ± is how far from it 95 of 100 runs of that \
+             length are at most. All runs at a rate have the same arrivals: where they happen to be kind, every scheduler whose queue grows is below its prediction. Images are sent in their order, and some seconds at a low rate do not get to all of them: at 60/s to the first \
+             720 or so of 1,000, at 120/s to the first 440 twice. The last exit is right about 94.9 % of the former and 94.4 % of all, and \
+             predictions draw from all: hence the accuracy at low rates. A job takes about 0.6 ms between processes (1.2 to 1.5 ms where two fragments work on it), which delays its answer and is not \
+             predicted; where the queue is held in the gateway it also takes capacity, and that is. And a bandit \
+             that learns during the run is still exploring in a short one.",
+        );
+        let named = if self.outside.is_empty() { String::new() } else { format!("; not {}", self.outside.join(", ")) };
+        out.say(format!(
+            "Within what one run may differ by: {} of {} numbers{named}.",
+            self.held,
+            self.held + self.outside.len()
+        ));
+    }
 }
 
 /// Where commands run.
 struct Place<'a> {
     eenn: &'a Path,
     folder: &'a Path,
+    /// Jobs per second.
+    rate: f64,
+    seconds: u32,
 }
 
 impl Place<'_> {
-    fn measure(&self, case: &Case, seconds: u32) -> anyhow::Result<Outcome> {
-        let document = self.output("up", case, seconds, &[])?;
+    fn measure(&self, scheduler: &str) -> anyhow::Result<Outcome> {
+        let document = self.output("up", scheduler, &[])?;
         let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
         let latency = &document["latency_milliseconds"];
         Ok(Outcome {
@@ -136,10 +162,10 @@ impl Place<'_> {
         })
     }
 
-    fn predict(&self, case: &Case, seconds: u32) -> anyhow::Result<Prediction> {
+    fn predict(&self, scheduler: &str) -> anyhow::Result<Prediction> {
         let table = self.folder.join("exit-table-load.safetensors");
         let table = table.to_str().context("the path is no text")?;
-        let document = self.output("simulate", case, seconds, &["--exit-table", table])?;
+        let document = self.output("simulate", scheduler, &["--exit-table", table])?;
         let case = &document["cases"][0];
         let (source, runs) = (&case["sources"][0], case["run"]["replications"].as_f64().unwrap_or(f64::NAN));
         let outcome = |of: &dyn Fn(&Value) -> f64| Outcome {
@@ -157,17 +183,17 @@ impl Place<'_> {
         })
     }
 
-    fn output(&self, command: &str, case: &Case, seconds: u32, more: &[&str]) -> anyhow::Result<Value> {
-        let load = format!("rate={}/s for {seconds}s", case.rate);
+    fn output(&self, command: &str, scheduler: &str, more: &[&str]) -> anyhow::Result<Value> {
+        let load = format!("rate={:.2}/s for {}s", self.rate, self.seconds);
         let result = Command::new(self.eenn)
-            .args([command, "--scheduler", case.scheduler, "--load", &load, "-o", "json"])
+            .args([command, "--scheduler", scheduler, "--load", &load, "-o", "json"])
             .args(more)
             .arg("-f")
             .arg(self.folder)
             .output()
             .with_context(|| format!("failed to start {}", self.eenn.display()))?;
         let errors = String::from_utf8_lossy(&result.stderr);
-        ensure!(result.status.success(), "eenn {command} with {} failed:\n{errors}", case.scheduler);
+        ensure!(result.status.success(), "eenn {command} with {} failed:\n{errors}", scheduler);
         serde_json::from_slice(&result.stdout).with_context(|| format!("eenn {command} did not print JSON"))
     }
 }

@@ -6,6 +6,7 @@ mod figure;
 mod follow;
 mod joint;
 mod local;
+mod manifests;
 mod models;
 mod output;
 mod run;
@@ -89,7 +90,7 @@ fn exec(options: &Options) -> anyhow::Result<PathBuf> {
         tiers::run(&models, options.short, size, &mut out)?;
     }
     if wanted(Part::Local) {
-        local::run(root, options.short, &mut out)?;
+        local::run(root, &models, options.short, &mut out)?;
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     out.say(format!("All of this took {:.0} s on {cores} cores.", began.elapsed().as_secs_f64()));

@@ -51,7 +51,7 @@ pub(crate) fn one_device(model: &Arc<Model>, load: f64, arrivals: Arrivals) -> a
 pub(crate) const SPEEDS: [f64; 3] = [1.0, 1.0, 2.0];
 const NAMES: [&str; 3] = ["gateway", "near edge", "far edge"];
 /// Bytes per second and latency to the near and the far edge: a wired network of 100 Mbit/s, and one further away.
-const LINKS: [(f64, f64); 2] = [(12.5e6, 0.001), (12.5e6, 0.010)];
+pub(crate) const LINKS: [(f64, f64); 2] = [(12.5e6, 0.001), (12.5e6, 0.010)];
 
 /// A gateway and the first `beyond` tiers behind it. Jobs arrive at the gateway. Chains: all on one device, or the first
 /// third of the segments on the gateway and the rest on one of the others.

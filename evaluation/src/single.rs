@@ -192,7 +192,8 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
             .max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)))
             .or_else(|| candidates().min_by(|a, b| loss(a).total_cmp(&loss(b))))
     };
-    let ours = |name: &str| name == "Auto" || name == "SMDP";
+    // SMDP is ours as well, but who has Auto does not have SMDP beside it.
+    let ours = |name: &str| name == "Auto";
     let mut text = String::new();
     let is_kept = |index: &usize| curves.iter().any(|curve| within(&curve.metrics[*index]));
     let kept: Vec<usize> = (0..loads.len()).filter(is_kept).collect();
@@ -209,7 +210,7 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         wins += usize::from(ahead > -WORTH_A_WORD && kept.contains(&index));
         if ahead < -WORTH_A_WORD {
             lines.push(format!(
-                "At load {load} {} does better: {} accuracy at a loss of {}, against {} at {} of our {}.",
+                "At load {load} {} does better: {} accuracy at a loss of {}, against {} at {} of {}.",
                 their.contender.name,
                 percent(b.accuracy),
                 percent(b.loss),
@@ -220,8 +221,8 @@ fn words(loads: &[f64], curves: &[Curve]) -> String {
         }
     }
     text.push_str(&format!(
-        "Somebody keeps the loss target at {} of {} loads; of those who do, one of ours (SMDP, Auto) is the most accurate, or within 0.1 points of \
-         it, at {wins} of them. ",
+        "Somebody keeps the loss target at {} of {} loads; of those who do, Auto is the most accurate, or within 0.1 points of it, at {wins} of \
+         them. ",
         kept.len(),
         loads.len()
     ));

@@ -7,8 +7,8 @@ use crate::output::{Csv, Output, Table, percent};
 use crate::run::{self, Metrics, Size};
 use crate::setting::{Arrivals, LOSS_TARGET, SPEEDS, tiers};
 
-const NAMES: [&str; 3] = ["gateway only", "gateway and near edge", "gateway, near and far edge"];
-const CONTENDERS: [&str; 4] = ["Auto", "Knapsack", "AdaEE", "ExitLast"];
+pub(crate) const NAMES: [&str; 3] = ["gateway only", "gateway and near edge", "gateway, near and far edge"];
+pub(crate) const CONTENDERS: [&str; 4] = ["Auto", "Knapsack", "AdaEE", "ExitLast"];
 
 /// What a contender does on so many tiers.
 struct Curve {

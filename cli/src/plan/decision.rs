@@ -43,7 +43,7 @@ impl Decision {
     /// Of what was found, with what evaluators predict of it.
     pub(super) fn new(problem: &Problem, found: Found, ask: &Ask) -> Self {
         let predictions = predict(problem, &found.plan, &Look { seed: ask.seed, ..Look::default() });
-        let search = SearchDocument::new(ask, found.took, found.plans);
+        let search = SearchDocument::new(ask, &found);
         let runner_up = found.runner_up.as_ref().map(RunnerUp::from);
         Self { plan: found.plan, predictions, runner_up, held_out: found.held_out, search }
     }
@@ -57,7 +57,7 @@ impl Decision {
 /// Asks the planner, and shows how far it is.
 pub(crate) fn decide(problem: &Problem, deployment: &Deployment, ask: &Ask) -> Outcome<Found> {
     let began = Instant::now();
-    let line = Line::new(began, ask.whole());
+    let line = Line::new(began, ask.budget);
     let clock = || {
         line.show();
         began.elapsed()

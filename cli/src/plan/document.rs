@@ -2,7 +2,7 @@
 
 use super::decision::Decision;
 use crate::placement::PlacementDocument;
-use deployment::{Ask, Prediction, misses};
+use deployment::{Ask, Found, Prediction, misses};
 use domain::plan::{Score, Target, Violation, upper_loss};
 use domain::{Choice, Epoch, Evaluation, Learning, Mixture, Policy, Probability, Problem, Seconds, ServiceMetrics};
 use schemars::JsonSchema;
@@ -243,11 +243,11 @@ pub(crate) struct SearchDocument {
     pub(crate) seed: u64,
     /// Milliseconds that it might take.
     pub(crate) budget_milliseconds: u64,
-    /// Milliseconds that it took.
+    /// Milliseconds that it took, with rows for other rates.
     pub(crate) milliseconds: u64,
     /// Plans that were looked at; 0 where there was nothing to search for.
     pub(crate) plans: u64,
-    /// Whether the budget ended it.
+    /// Whether the budget ended the search, of which it is three fifths.
     pub(crate) is_cut_short: bool,
 }
 
@@ -299,15 +299,15 @@ impl PlanDocument {
 }
 
 impl SearchDocument {
-    /// Of a search that took so long and looked at so many plans.
-    pub(crate) fn new(ask: &Ask, took: Duration, plans: u64) -> Self {
+    /// Of what was asked for and what came of it.
+    pub(crate) fn new(ask: &Ask, found: &Found) -> Self {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             seed: ask.seed,
             budget_milliseconds: milliseconds(ask.budget),
-            milliseconds: milliseconds(took),
-            plans,
-            is_cut_short: took >= ask.budget,
+            milliseconds: milliseconds(found.took),
+            plans: found.plans,
+            is_cut_short: found.is_cut_short,
         }
     }
 }

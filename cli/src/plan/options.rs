@@ -32,8 +32,8 @@ struct Common {
     #[arg(long, value_name = "[SOURCE:]RATE", allow_hyphen_values = true)]
     rate: Vec<Rate>,
 
-    /// Time for the search, such as 200ms or 5s: the best plan so far is what comes back. Rows for other rates, by which
-    /// gateways adapt on their own, take as long again
+    /// Time for everything, such as 200ms or 5s: the search, whose best plan so far is what comes back, and rows for other rates,
+    /// by which gateways adapt on their own
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     budget: Duration,
 

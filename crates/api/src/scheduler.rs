@@ -167,7 +167,7 @@ pub struct AdaEE {
 /// Forms of AdaEE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum AdaEEVariant {
-    /// As published: does not look at the queue.
+    /// Does not look at the queue, as published.
     #[default]
     Original,
     /// Going on costs more the less room is left at the first device.

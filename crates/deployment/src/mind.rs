@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use wire::document::PolicyVersion;
 
-/// Time for the search; its table over rates takes as much again. Together with what is simulated before: under a second.
-const BUDGET: Duration = Duration::from_millis(300);
+/// Time for a plan with its table over rates. Together with what is simulated before: under a second.
+const BUDGET: Duration = Duration::from_millis(500);
 /// How much is simulated to see what the plan in force would do.
 const ARRIVALS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");

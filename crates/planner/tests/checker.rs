@@ -58,6 +58,21 @@ fn defects_are_noted_with_their_place() {
     finds("gateway on \"device-0\": has 1 bytes, one sample needs 3136", |problem, _| {
         problem.services[0].gateways[0].memory_budget = Bytes(1);
     });
+    finds(
+        "error: service \"service-0\", gateway on \"device-0\": must name a link, or none, for each chain",
+        |problem, _| {
+            problem.services[0].gateways[0].links.pop();
+        },
+    );
+    finds("error: service \"service-0\", gateway on \"device-0\": takes a link that is not there", |problem, _| {
+        problem.services[0].gateways[0].links[0] = Some(99);
+    });
+    finds("error: service \"service-0\", chain \"chain-1\": takes a link that is not there", |problem, _| {
+        problem.services[0].chains[1].hops[1].link = Some(99);
+    });
+    finds("error: service \"service-0\", chain \"chain-0\": visits a fragment that is not there", |problem, _| {
+        problem.services[0].chains[0].hops[0].device = 99;
+    });
     finds("has 2 chains where the placement has 3", |_, plan| {
         plan.policies[0].chains.pop();
     });

@@ -260,6 +260,49 @@ fn a_rival_that_formulas_cannot_predict_wins_if_the_referee_says_so() {
     assert!(found.verdict.is_new() && found.score.expect("it was judged").accuracy > 0.8, "{:?}", found.score);
 }
 
+/// Says the same of all plans, but for one.
+struct Prefers {
+    plan: Plan,
+    metrics: [domain::ServiceMetrics; 2],
+}
+
+impl Evaluator for Prefers {
+    fn name(&self) -> &'static str {
+        "prefers"
+    }
+
+    fn evaluate(&self, _: &Problem, plan: &Plan, _: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
+        let metrics = self.metrics[usize::from(*plan == self.plan)].clone();
+        let replications = vec![vec![metrics.clone(), metrics]; 8];
+        Ok(Evaluation { replications, is_sampled: true, ..Evaluation::default() })
+    }
+}
+
+#[test]
+fn where_accuracy_does_not_tell_plans_apart_loss_and_latency_do() {
+    let problem = small();
+    let rival = same(&problem, &Thresholds::exit_first(6));
+    let of = |accuracy: f64, loss: f64, mean_latency: f64| domain::ServiceMetrics {
+        jobs: 1e6,
+        accuracy,
+        loss,
+        mean_latency,
+        p95_latency: 0.1,
+        ..Default::default()
+    };
+    let wins = |theirs: domain::ServiceMetrics, others: domain::ServiceMetrics| {
+        let referee = Prefers { plan: rival.clone(), metrics: [others, theirs] };
+        let rivals = [rival.clone()];
+        planned(&Request { rivals: &rivals, ..request(&problem, &referee, 300) }).plan == rival
+    };
+    assert!(wins(of(0.9001, 0.005, 0.08), of(0.9, 0.005, 0.08)), "it is more accurate");
+    assert!(wins(of(0.8996, 0.001, 0.08), of(0.9, 0.005, 0.08)), "as accurate, and fewer are lost");
+    assert!(wins(of(0.8996, 0.005, 0.05), of(0.9, 0.005, 0.08)), "as accurate, and sooner");
+    assert!(!wins(of(0.8996, 0.005, 0.08), of(0.9, 0.005, 0.08)), "only less accurate");
+    assert!(!wins(of(0.899, 0.0, 0.01), of(0.9, 0.005, 0.08)), "accuracy tells them apart");
+    assert!(!wins(of(0.9, 0.02, 0.01), of(0.9, 0.005, 0.08)), "it misses its target");
+}
+
 #[test]
 fn services_with_a_scheduler_of_their_own_keep_it() {
     let problem = small();
@@ -440,11 +483,12 @@ fn services_that_are_alike_have_the_policies_that_each_would_have_alone() {
     busier.sources[0].rate = domain::PerSecond::new(2.0 * busier.sources[0].rate.get()).expect("a rate");
     problem.services.extend([twin, busier]);
     let found = rivals(&problem, &[], true);
-    for (scheduler, plan) in [Scheduler::DataDriven(ThresholdSearch::Direct), Scheduler::SMDP].iter().zip(&found) {
+    let schedulers = [Scheduler::ExitLast, Scheduler::DataDriven(ThresholdSearch::Direct), Scheduler::SMDP];
+    for (scheduler, plan) in schedulers.iter().zip(&found) {
         for (service, policy) in plan.policies.iter().enumerate() {
             let alone = schedule(scheduler, &problem, service).expect("it can be computed");
             assert_eq!(*policy, alone, "{scheduler:?} of {}", problem.services[service].name);
         }
     }
-    assert_ne!(found[0].policies[0].rates, found[0].policies[problem.services.len() - 1].rates);
+    assert_ne!(found[1].policies[0].rates, found[1].policies[problem.services.len() - 1].rates);
 }

@@ -332,6 +332,23 @@ fn the_way_of_answers_counts_where_jobs_wait_in_the_gateway() {
 }
 
 #[test]
+fn audits_take_their_part_of_the_device() {
+    let mut problem = problem(exact_model(), 2.0 / 0.805, Burstiness::Poisson);
+    problem.services[0].audit = domain::Probability::new(0.1).expect("it is one");
+    let lp = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
+    for scheduler in [lp, Scheduler::DataDriven(ThresholdSearch::Direct), Scheduler::SMDP] {
+        let aware = schedule(&scheduler, &problem, 0).expect("what the test sets up is sound");
+        let mut without = problem.clone();
+        without.services[0].audit = domain::Probability::new(0.0).expect("it is one");
+        let unaware = schedule(&scheduler, &without, 0).expect("what the test sets up is sound");
+        let unaware = domain::Policy { audit: aware.audit, ..unaware };
+        let (loss, worse) = (simulated(&problem, aware).loss.value, simulated(&problem, unaware).loss.value);
+        assert!(loss < 0.011, "{scheduler:?} loses {loss}");
+        assert!(worse > 1.5 * loss, "{scheduler:?}: {worse} without knowing of them");
+    }
+}
+
+#[test]
 fn several_fragments_are_seen_as_their_slowest_one() {
     let mut problem = problem(exact_model(), 2.0, Burstiness::Poisson);
     let all = problem.devices[0].fragments[0].clone();
@@ -346,7 +363,7 @@ fn several_fragments_are_seen_as_their_slowest_one() {
     let policy = schedule(&lp, &problem, 0).expect("what the test sets up is sound");
     policy.check(9, 9).expect("what the test sets up is sound");
     let model = &problem.services[0].model;
-    let server = Server { range: FragmentRange { first: 7, last: 8 }, speed: 1.0, turnaround: 0.0 };
+    let server = Server { range: FragmentRange { first: 7, last: 8 }, speed: 1.0, turnaround: 0.0, audit: 0.0 };
     let station = Station {
         capacity: ROOM,
         modes: modes::exits(model, server, Worth::Accuracy).expect("what the test sets up is sound"),

@@ -2,16 +2,17 @@
 //!
 //! Problem: which threshold vector (arm) is worth most, when an answer's worth is not known but its confidence is.
 //!
-//! Formula: a job that leaves at the first exit evaluated for it has the reward 0. One that passed the evaluated exits
-//! i ∈ P before it left at e has
+//! Formula: a job that passed the evaluated exits i ∈ P before it left at e has
 //!
 //! ```text
-//! reward = 1/|P| · Σ_{i∈P} max(c_e − c_i, 0)  −  s · (o_e − o_f)
+//! reward = 1/|P| · Σ_{i∈P} max(c_e − c_i, 0)  −  s · o_e
 //! ```
 //!
-//! with confidences c, the costs o of the policy (in units of confidence), f the first exit in P, and s = 1, or, where the
-//! policy knows the room of the first fragment, s = room ÷ (room − others present). The arm of a job is the one with the
-//! largest `mean reward + c · √(ln t ÷ N)`, t jobs having been decided, N of them for that arm; each arm once first.
+//! with confidences c, the costs o of the policy (in units of confidence, rising from 0 at the first exit), and s = 1,
+//! or, where the policy knows the room of the first fragment, s = room ÷ (room − others present). Where P is empty the
+//! sum is 0: leaving at the first exit is worth 0, and an arm that closes exits on the way pays for the way without a
+//! gain to show. The arm of a job is the one with the largest `mean reward + c · √(ln t ÷ N)`, t jobs having been
+//! decided, N of them for that arm; each arm once first.
 //!
 //! The mean gain and the mean cost of an arm are kept apart, and s is that of the job to be decided. So one bandit serves all
 //! lengths of the queue: what was learnt at one is known at all others. (Samples do not depend on the queue, so the mean
@@ -22,12 +23,13 @@
 //! take thousands of jobs before anything is learnt. What other arms would have earned from a job is *not* learnt from it:
 //! it is known only for jobs that went deep enough, which are the doubtful ones, and would bias their means.
 //!
-//! Reference: Pacheco, Shifrin, Couto, Menasché, Hanawal and Campista, "AdaEE: adaptive early-exit DNN inference through
-//! multi-armed bandits", ICC 2023, with one branch; its extension to several exits as the mean over the exits passed is that of
-//! the evaluation of CEED (Chen, Niu, Roveri and Casale, INFOCOM 2025). Where we differ: the clip at zero is inside the sum
-//! and the cost outside of it; costs are in units of confidence; a longer queue makes going on dearer instead of adding a
-//! constant, and does not split the bandit. A job that is lost or fails has no confidence: its arm has been tried (N) and
-//! nothing is learnt; an arm without any answer counts as worth 0, like leaving at once.
+//! Reference: Pacheco, Shifrin, Couto, Menasché, Hanawal and Campista, "AdaEE: adaptive early-exit DNN inference
+//! through multi-armed bandits", ICC 2023, with one branch, where this is their reward with the cost o of offloading;
+//! its extension to several exits as the mean over the exits passed is that of the evaluation of CEED (Chen, Niu,
+//! Roveri and Casale, INFOCOM 2025). Where we differ: the clip at zero is inside the sum and the cost outside of it;
+//! costs are in units of confidence; a longer queue makes going on dearer instead of adding a constant, and does not
+//! split the bandit. A job that is lost or fails has no confidence: its arm has been tried (N) and nothing is learnt;
+//! an arm without any answer counts as worth 0, like leaving at once.
 
 use domain::{AdaEE, Thresholds};
 

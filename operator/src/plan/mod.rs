@@ -42,10 +42,10 @@ use think::{Effort, Thought};
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-/// Time for the search of a pool's policies; rows for other rates take as long again.
-const BUDGET: Duration = Duration::from_millis(300);
+/// Time for the policies of a pool.
+const BUDGET: Duration = Duration::from_millis(500);
 /// The least, where many pools wait: plans of 10 ms are nearly as good (docs/design/planner-search.md), and pools without any serve nothing.
-const LEAST_BUDGET: Duration = Duration::from_millis(50);
+const LEAST_BUDGET: Duration = Duration::from_millis(80);
 /// Placements that are looked at.
 const PLACEMENTS: u64 = 200;
 /// Arrivals by which the plan is looked at in the end.

@@ -10,10 +10,16 @@ use std::time::Duration;
 /// Arrivals by which rows at other rates are compared, which are many.
 const REFEREED_ROWS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
-/// Time for rows at other rates ÷ time for the plan. They come after it: a plan is worth having before they are there.
-pub(super) const FOR_ROWS: f64 = 1.0;
+/// Share of the budget for the plan, and share by which rows for other rates are made: what is left is for comparing the plan with
+/// its rows with what it would replace.
+const UNTIL_PLAN: f64 = 0.6;
+const UNTIL_ROWS: f64 = 0.85;
 /// Share of the time for rows that goes into formulas; the rest is simulation.
 const FOR_SCREEN: f64 = 0.4;
+/// As many plans are compared in the end, at most: that with rows, incumbent and rivals.
+const COMPARED: f64 = 6.0;
+/// Looks of the referee take this share of the budget that their arrivals are for.
+const PER_LOOK: f64 = 0.1;
 
 /// What came of a search.
 pub(super) struct Jointly {
@@ -21,27 +27,26 @@ pub(super) struct Jointly {
     pub(super) plan: Plan,
     /// What the planner says of it.
     pub(super) planned: Planned,
-    /// Time without rows for other rates.
-    pub(super) took: Duration,
+    /// Whether the time ended the search.
+    pub(super) is_cut_short: bool,
     /// Plans that were looked at.
     pub(super) plans: u64,
 }
 
-/// All services together, but for those that keep a policy of their own.
+/// All services together, but for those that keep a policy of their own. The budget began when the clock said `began`.
 pub(super) fn jointly(
     problem: &Problem,
     fixed: &[Option<Policy>],
     rivals: &[Plan],
     incumbent: Option<&Plan>,
     ask: &Ask,
-    clock: Clock<'_>,
+    (began, clock): (Duration, Clock<'_>),
 ) -> Jointly {
-    let began = clock();
-    let whole = ask.whole();
     let elapsed = || clock().saturating_sub(began);
-    let until = |end: Duration| move || elapsed() >= end;
-    let (for_plan, for_all) = (until(ask.budget), until(whole));
+    let until = |share: f64| move || elapsed() >= ask.budget.mul_f64(share);
+    let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
     let referee = Simulation { threads: ask.threads };
+    let arrivals = |budget: Duration| planner::arrivals_for(problem, budget);
     let request = Request {
         problem,
         incumbent,
@@ -51,7 +56,7 @@ pub(super) fn jointly(
         effort: EvaluationEffort {
             seed: ask.seed,
             replications: REPLICATIONS,
-            arrivals: planner::arrivals_for(problem, ask.budget),
+            arrivals: arrivals(ask.budget.mul_f64(UNTIL_PLAN)),
             stop: None,
         },
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
@@ -59,21 +64,23 @@ pub(super) fn jointly(
     };
     let mut planned = planner::plan(&request);
     let took = elapsed();
+    let is_cut_short = for_plan();
     let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
     let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
-    let evaluations = Some(affordable(plans, elapsed(), whole));
-    let budget = Budget { evaluations, stop: Some(&for_all) };
+    let evaluations = Some(affordable(plans, took, ask.budget.mul_f64(UNTIL_ROWS)));
+    let budget = Budget { evaluations, stop: Some(&for_rows) };
     let rest = Request { budget, effort, rivals: &[], ..request };
-    // Rivals have tables over rates already, or were compared without.
-    let is_rival = rivals.contains(&planned.plan);
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
-    let plan = match is_rival || !planned.verdict.is_new() {
-        // What stays may be of a scheduler that has no rows: they are all that it is given.
-        true if !is_rival && lacks_rows(&planned.plan, fixed) => tabled(),
-        true => planned.plan.clone(),
-        false => {
+    // Rivals have tables over rates already. What stays may be of a scheduler that has no rows: they are all that it is given.
+    let plan = match (lacks_rows(&planned.plan, fixed), planned.verdict.is_new()) {
+        (false, _) => planned.plan.clone(),
+        (true, false) => tabled(),
+        (true, true) => {
             let tabled = tabled();
-            match planner::settle(&request, &tabled) {
+            let each = ask.budget.saturating_sub(elapsed()).div_f64(COMPARED * PER_LOOK);
+            let effort = EvaluationEffort { arrivals: arrivals(each), ..request.effort };
+            let budget = Budget { evaluations: None, stop: Some(&for_all) };
+            match planner::settle(&Request { effort, budget, ..request }, &tabled) {
                 None => tabled,
                 Some((winner, loser)) => {
                     planned.runner_up = Some(loser);
@@ -86,7 +93,7 @@ pub(super) fn jointly(
             }
         }
     };
-    Jointly { plan, planned, took, plans }
+    Jointly { plan, planned, is_cut_short, plans }
 }
 
 /// Whether some policy that is searched for is the same at all rates, and does not learn either.

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ask {
-    /// Time for the search. Rows for other rates, by which gateways adapt on their own, take as long again.
+    /// Time for everything: the plan, rows for other rates by which gateways adapt on their own, and the comparison with what it
+    /// would replace. Where the plan is that of a scheduler with rows of its own it ends sooner.
     pub budget: Duration,
     /// Seed of everything random.
     pub seed: u64,
@@ -27,13 +28,6 @@ pub struct Ask {
 impl Default for Ask {
     fn default() -> Self {
         Self { budget: Duration::from_secs(1), seed: 1, threads: 0 }
-    }
-}
-
-impl Ask {
-    /// Time for everything.
-    pub fn whole(&self) -> Duration {
-        self.budget.mul_f64(1.0 + joint::FOR_ROWS)
     }
 }
 
@@ -50,8 +44,10 @@ pub struct Found {
     pub runner_up: Option<RunnerUp>,
     /// Accuracy per service on samples that chose and on those that judge; empty where nothing was chosen jointly.
     pub held_out: Vec<(f64, f64)>,
-    /// Time that the search took, without rows for other rates; none where there was nothing to search for.
+    /// Time that it took.
     pub took: Duration,
+    /// Whether the budget ended the search for the plan.
+    pub is_cut_short: bool,
     /// Plans that were looked at.
     pub plans: u64,
 }
@@ -79,23 +75,26 @@ pub fn decide(
     incumbent: Option<&Plan>,
     clock: Clock<'_>,
 ) -> Result<Found, Undecided> {
+    let began = clock();
     let services = deployment.services.iter().enumerate();
     let fixed = services.map(|(index, service)| single(problem, service, index, None));
     let fixed = fixed.collect::<Result<Vec<_>, Refused>>()?;
     let incumbent = incumbent.filter(|plan| is_as_asked(plan, deployment, &fixed));
     let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         Some(policies) => {
-            Found { plan: Plan { policies }, runner_up: None, held_out: vec![], took: Duration::ZERO, plans: 0 }
+            let plan = Plan { policies };
+            Found { plan, runner_up: None, held_out: vec![], took: Duration::ZERO, is_cut_short: false, plans: 0 }
         }
         None => {
             let rivals = rivals(problem, deployment, &fixed);
-            let Jointly { plan, planned, took, plans } = jointly(problem, &fixed, &rivals, incumbent, ask, clock);
+            let Jointly { plan, planned, is_cut_short, plans } =
+                jointly(problem, &fixed, &rivals, incumbent, ask, (began, clock));
             let held_out = planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect();
-            Found { plan, runner_up: planned.runner_up, held_out, took, plans }
+            Found { plan, runner_up: planned.runner_up, held_out, took: Duration::ZERO, is_cut_short, plans }
         }
     };
     let plan = checked(problem, found.plan)?;
-    Ok(Found { plan, ..found })
+    Ok(Found { plan, took: clock().saturating_sub(began), ..found })
 }
 
 /// Whether a plan does all that manifests say beside what is searched for.

@@ -39,6 +39,7 @@ pub fn replan(
     ask: &Ask,
     clock: Clock<'_>,
 ) -> Result<Replanned, Undecided> {
+    let began = clock();
     let of_service =
         |(index, (service, policy)): (usize, (&ServicePlan, &Policy))| match service.resolved.reoptimization {
             None => Ok(Some(policy.clone())),
@@ -51,7 +52,7 @@ pub fn replan(
         return Ok(compared(problem, plan, incumbent, ask));
     }
     let rivals = rivals(problem, deployment, &fixed);
-    let Jointly { plan, planned, .. } = jointly(problem, &fixed, &rivals, Some(incumbent), ask, clock);
+    let Jointly { plan, planned, .. } = jointly(problem, &fixed, &rivals, Some(incumbent), ask, (began, clock));
     if !planned.verdict.is_new() {
         return Ok(Replanned::Kept);
     }

@@ -7,11 +7,13 @@
 //! # How
 //! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a
 //! better region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again,
-//! so that luck does not stay. Incumbent and champion are judged first: when time is over before both are, the last
+//! so that luck does not stay. Of plans that accuracy does not tell apart the winner is the one that answers more jobs, and
+//! sooner ([`super::ties`]). Incumbent and champion are judged first: when time is over before both are, the last
 //! finals count.
 
 use super::Contender;
 use super::referee::{Look, Referee};
+use super::ties::prefer;
 use domain::Plan;
 
 /// Plans of short looks that take part in the first finals; later ones have the champion.
@@ -107,6 +109,7 @@ impl Board {
         }
         self.rounds += 1;
         referee.rank(&mut judged);
+        prefer(referee.problem, &mut judged);
         let is_new = |one: &Contender| judged.iter().all(|other| other.plan != one.plan);
         let mut before = std::mem::take(&mut self.finalists);
         before.append(&mut self.others);

@@ -45,6 +45,7 @@ mod search;
 mod shift;
 mod span;
 mod starts;
+mod ties;
 
 pub(crate) use estimate::{Estimate, pricers as pricers_of};
 pub use explain::{Limit, Limiting, explain};

@@ -6,6 +6,7 @@
 //! higher rate, by formulas, takes over that one: more load never brings a better plan.
 
 use super::planned::why_lost;
+use super::referee::{Look, Referee};
 use super::search::{level, plan};
 use super::span::spanning;
 use super::{Budget, Method, Request, RunnerUp, Verdict};
@@ -104,13 +105,15 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
 /// What takes the place of `tabled`, a plan with its tables over rates, if anything does, and what there is to say
 /// about the plan that loses: what gateways measure is rounded up to the next row, which costs accuracy that a plan
 /// without a table has not shown. The best rival of the request that beats it by the referee's word; and the incumbent,
-/// unless it is beaten by what would replace it.
+/// unless it is beaten by what would replace it. What there is no time to look at takes no part: `tabled` first, then the incumbent.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
     let problem = request.problem;
+    let effort = spanning(problem, request.effort);
     // On arrivals that no plan was chosen by.
-    let effort = EvaluationEffort { seed: request.effort.seed ^ 0x5E77_1E00, ..spanning(problem, request.effort) };
-    let judge = |plan: &Plan| {
-        let found = request.referee.evaluate(problem, plan, &effort).ok()?;
+    let look = Look { arrivals: effort.arrivals, seed: effort.seed ^ 0x5E77_1E00 };
+    let mut referee = Referee::new(request);
+    let mut judge = |plan: &Plan| {
+        let found = referee.judge(plan, look)?;
         Some((Score::of(problem, &found), found))
     };
     let loses = |plan: &Plan, (score, evaluation): (Score, Evaluation), winner: &Evaluation| {
@@ -118,10 +121,10 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> 
         RunnerUp { plan: plan.clone(), evaluation, score, is_incumbent: false, why }
     };
     let ours = judge(tabled)?;
+    let incumbent = request.incumbent.and_then(|plan| Some((plan, judge(plan)?)));
     let rivals = request.rivals.iter().filter_map(|plan| Some((plan, judge(plan)?)));
     let rival = rivals.max_by(|(_, one), (_, other)| one.0.order(&other.0));
     let rival = rival.filter(|(_, (_, found))| beats(problem, found, &ours.1));
-    let incumbent = request.incumbent.and_then(|plan| Some((plan, judge(plan)?)));
     let best = rival.as_ref().map_or(&ours.1, |(_, (_, found))| found);
     match (incumbent.filter(|(_, (_, found))| !beats(problem, best, found)), rival) {
         (Some((stays, (_, found))), Some((plan, judged))) => Some((stays.clone(), loses(plan, judged, &found))),

@@ -1,6 +1,6 @@
 //! Whose word counts: plans before a second evaluator, with common random numbers.
 
-use super::{Budget, Contender};
+use super::{Budget, Contender, Request};
 use domain::plan::mean_and_half_width;
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score, ServiceMetrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +40,14 @@ pub(crate) struct Referee<'a> {
     pub(crate) trouble: Option<String>,
     /// Whether it has said that it cannot judge such plans.
     pub(crate) is_unable: bool,
+}
+
+impl<'a> Referee<'a> {
+    /// The one that a request names; it has not looked at anything yet.
+    pub(crate) fn new(request: &Request<'a>) -> Self {
+        let &Request { referee, problem, effort, budget, .. } = request;
+        Self { evaluator: referee, problem, effort, budget, spent: 0, trouble: None, is_unable: false }
+    }
 }
 
 impl Referee<'_> {

@@ -8,15 +8,17 @@ use domain::{Plan, Policy, Probability, Problem};
 /// Share of the loss target that a second table aims at: what loses just less than it may is not told from what loses more.
 const CAREFUL: f64 = 0.8;
 
-/// Plans that treat every service without a fixed policy by one scheduler: the best threshold vector for each rate, and,
-/// where thresholds may be fixed at dispatch, the optimal table over jobs present, for the loss target and (unless jobs come
-/// in bursts, for which it is careful anyway) for a part of it. In bursts also the mixtures of each phase, and the first exit:
-/// a search by formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of.
-/// What cannot be made is left out.
+/// Plans that treat every service without a fixed policy by one scheduler: the last exit, whose jobs are shared among
+/// chains by what devices can do; the best threshold vector for each rate, and, where thresholds may be fixed at
+/// dispatch, the optimal table over jobs present, for the loss target and (unless jobs come in bursts, for which it is
+/// careful anyway) for a part of it. In bursts also the mixtures of each phase, and the first exit: a search by
+/// formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of. What
+/// cannot be made is left out.
 pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -> Vec<Plan> {
     let mut sources = problem.services.iter().flat_map(|service| &service.sources);
     let is_bursty = sources.any(|source| source.burstiness != Burstiness::Poisson);
     let mut found: Vec<Plan> = vec![];
+    found.extend(all_by(&Scheduler::ExitLast, problem, fixed));
     found.extend(all_by(&Scheduler::DataDriven(ThresholdSearch::Direct), problem, fixed));
     if is_bursty {
         let mixtures = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };

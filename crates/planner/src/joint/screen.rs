@@ -1,6 +1,6 @@
 //! What the search climbs: one number for a plan, from the decomposition.
 
-use super::Budget;
+use super::{Budget, ties};
 use crate::decomposition::{Layout, Solver, latency_p95, sum};
 use domain::problem::Targets;
 use std::cell::Cell;
@@ -10,6 +10,9 @@ const WEIGHT: f64 = 2.0;
 /// Smaller limits count as this, as in [`domain::plan`].
 const SMALLEST: f64 = 1e-4;
 
+/// How much of the merit of a plan is its worth, which loss and latency lower also within targets: where accuracy is as high as
+/// it gets, climbs would wander about otherwise.
+const LEAN: f64 = 0.1;
 /// Softness of targets in the end.
 pub(crate) const SHARP: f64 = 0.01;
 /// Evaluations before the clock is looked at first: fewer find nothing that is worth having.
@@ -88,7 +91,8 @@ impl<'p> Screen<'p> {
         let mut missed = 0.0;
         for (index, service) in services.iter().enumerate() {
             let Some(standing) = self.standing(index) else { continue };
-            merit += service.targets.priority * standing.accuracy;
+            let worth = ties::worth_of(standing.accuracy, 1.0 - standing.answered, standing.mean);
+            merit += service.targets.priority * ((1.0 - LEAN) * standing.accuracy + LEAN * worth);
             weights += service.targets.priority;
             missed += service.targets.priority * self.missed(&service.targets, self.margins[index], &standing);
         }

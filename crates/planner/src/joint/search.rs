@@ -133,17 +133,8 @@ impl<'a> Search<'a> {
     fn run(&self) -> Planned {
         let request = self.request;
         let (workshop, waiting) = self.workshop();
-        let referee = Referee {
-            evaluator: request.referee,
-            problem: request.problem,
-            effort: request.effort,
-            budget: request.budget,
-            spent: 0,
-            trouble: None,
-            is_unable: false,
-        };
         let screen = Screen::new(&self.layout, waiting, request.budget);
-        let mut desk = Desk { workshop: &workshop, screen, referee, contenders: vec![] };
+        let mut desk = Desk { workshop: &workshop, screen, referee: Referee::new(request), contenders: vec![] };
         let contenders = self.search(&mut desk);
         self.decide(contenders, &desk.screen, &mut desk.referee)
     }
@@ -183,8 +174,12 @@ impl<'a> Search<'a> {
 
     fn first(&self, desk: &mut Desk<'_, '_>) -> Vec<(f64, Candidate)> {
         let incumbent = self.request.incumbent.map(|plan| Start::Given(desk.workshop.read(plan)));
-        // What one chain at a time comes to; tables over jobs present are not what a search can go on from.
-        let can_start = |plan: &&domain::Plan| plan.policies.iter().all(|policy| policy.epoch == Epoch::Arrival);
+        // What one chain at a time comes to. Tables over jobs present are not what a search can go on from, and single exits are
+        // among the simple plans.
+        let can_start = |plan: &&domain::Plan| {
+            let mut policies = plan.policies.iter();
+            policies.clone().all(|one| one.epoch == Epoch::Arrival) && policies.any(|one| one.rates.is_some())
+        };
         let rivals = self.request.rivals.iter().filter(can_start);
         let rivals = rivals.map(|plan| Start::Given(desk.workshop.read(plan)));
         let starts: Vec<Start> = match (self.request.method, incumbent) {

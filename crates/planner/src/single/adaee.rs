@@ -14,8 +14,8 @@
 //! needs a new plan, or the buffer-aware form, which multiplies costs as memory fills.
 //!
 //! # Arms
-//! [`arms`]: points of the frontier, which are few and ordered. [`latin_hypercube`]: vectors spread over all of [0,
-//! 1]^(L−1), as published.
+//! [`arms`]: points of the frontier, which are few and ordered. Published code spreads thousands of vectors over
+//! all of [0, 1]^(L−1), of which a gateway would have to try each one first.
 //!
 //! # Reference
 //! AdaEE, IEEE ICC 2023, for one exit; the form for several exits of the code published with CEED, INFOCOM 2025.
@@ -26,9 +26,6 @@ use super::{Mode, Station};
 use domain::problem::Model;
 use domain::{AdaEE, Thresholds};
 use queueing::ArgumentError;
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// Weight of exploration. Rewards are gains in confidence, most of them below 0.2: a fifth of the √2 that rewards over
 /// all of [0, 1] would need, rounded.
@@ -74,19 +71,4 @@ pub fn costs(model: &Model, server: Server, price: f64) -> Vec<f64> {
     }
     let first = costs[0];
     costs.iter().map(|cost| cost - first).collect()
-}
-
-/// `count` vectors for `exits` exits such that every threshold takes a value from each of `count` equal parts of (0,
-/// 1).
-pub fn latin_hypercube(exits: usize, count: usize, seed: u64) -> Vec<Thresholds> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut column = || -> Vec<f32> {
-        let mut values: Vec<f32> =
-            (0..count).map(|part| ((part as f64 + rng.random::<f64>()) / count as f64) as f32).collect();
-        values.shuffle(&mut rng);
-        values
-    };
-    let columns: Vec<Vec<f32>> = (1..exits).map(|_| column()).collect();
-    let vector = |index: usize| columns.iter().map(|column| column[index].clamp(0.0, 1.0)).collect::<Vec<f32>>();
-    (0..count).map(|index| Thresholds::new(vector(index)).expect("clamped into the range")).collect()
 }

@@ -159,7 +159,8 @@ impl<'a> Resources<'a> {
                 let device = &self.problem.devices[hop.device];
                 let cores = (share * self.cores[hop.device]).min(cap(device, hop.fragment));
                 let turnaround = turnaround(self.problem, self.service, index, place, self.epoch);
-                Server { turnaround, ..server(self.problem, *hop, cores.max(LEAST_WORK)) }
+                let audit = self.service.audit.get();
+                Server { turnaround, audit, ..server(self.problem, *hop, cores.max(LEAST_WORK)) }
             };
             chain.hops.iter().enumerate().map(at).collect()
         };
@@ -168,7 +169,8 @@ impl<'a> Resources<'a> {
 }
 
 fn server(problem: &Problem, hop: Hop, cores: f64) -> Server {
-    Server { range: problem.fragment(hop).range, speed: problem.devices[hop.device].speed * cores, turnaround: 0.0 }
+    let (range, speed) = (problem.fragment(hop).range, problem.devices[hop.device].speed * cores);
+    Server { range, speed, turnaround: 0.0, audit: 0.0 }
 }
 
 /// Seconds from the end of a service at a first fragment to the start of the next, where the gateway sends a job only when

@@ -5,6 +5,8 @@
 //! vary): with two known moments any law is a guess, and the arrivals during a gamma time are cheap and exact. A mode
 //! mixes these laws by the shares in which its jobs leave.
 //!
+//! Jobs that are audited take the time of all segments and heads, wherever they are answered.
+//!
 //! Jobs that leave before they reach a later fragment of a chain pass its server in no time: counted as a millionth of
 //! the longest time, because a service takes some time.
 
@@ -22,6 +24,8 @@ pub struct Server {
     pub speed: f64,
     /// Seconds after each service in which it can do nothing, whatever the exit; they count as service.
     pub turnaround: f64,
+    /// Share of jobs that go on to the last exit after their answer, past all heads.
+    pub audit: f64,
 }
 
 /// By what answers are valued.
@@ -36,7 +40,7 @@ pub enum Worth {
 impl Server {
     /// The whole model on a machine of this speed.
     pub fn whole(model: &Model, speed: f64) -> Self {
-        Self { range: FragmentRange { first: 0, last: model.segments() - 1 }, speed, turnaround: 0.0 }
+        Self { range: FragmentRange { first: 0, last: model.segments() - 1 }, speed, turnaround: 0.0, audit: 0.0 }
     }
 
     /// Mean and variance, in seconds, of what happens here between `exit` (from 0) and the exit before: segments, and
@@ -75,7 +79,7 @@ impl Server {
         thresholds: &Thresholds,
         behaviour: &ExitBehaviour,
     ) -> Result<Service, ArgumentError> {
-        service(&self.steps(model), self.turnaround, thresholds, behaviour)
+        service(self, &self.steps(model), thresholds, behaviour)
     }
 }
 
@@ -92,23 +96,30 @@ const NOTHING: f64 = 1e-6;
 const NOBODY: f64 = 1e-12;
 
 fn service(
+    server: &Server,
     steps: &[Step],
-    turnaround: f64,
     thresholds: &Thresholds,
     behaviour: &ExitBehaviour,
 ) -> Result<Service, ArgumentError> {
-    let longest: f64 = steps.iter().map(|step| step.segments.0 + step.head.0).sum();
+    let all = steps.iter().flat_map(|step| [step.segments, step.head]);
+    let all = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let law = |(mean, variance): (f64, f64)| {
+        let time = f64::max(mean, NOTHING * all.0) + server.turnaround;
+        Law::gamma(time, variance / (time * time))
+    };
     let (mut mean, mut variance) = (0.0, 0.0);
     let mut laws = vec![];
-    let all: f64 = behaviour.share.iter().filter(|&&share| share > NOBODY).sum();
+    let jobs: f64 = behaviour.share.iter().filter(|&&share| share > NOBODY).sum();
     for (exit, (step, &share)) in steps.iter().zip(&behaviour.share).enumerate() {
         let open = if thresholds.is_open(exit) { step.head } else { (0.0, 0.0) };
         mean += step.segments.0 + open.0;
         variance += step.segments.1 + open.1;
         if share > NOBODY {
-            let time = f64::max(mean, NOTHING * longest) + turnaround;
-            laws.push((share / all, Law::gamma(time, variance / (time * time))?));
+            laws.push(((1.0 - server.audit) * share / jobs, law((mean, variance))?));
         }
+    }
+    if server.audit > 0.0 {
+        laws.push((server.audit, law(all)?));
     }
     Service::new(laws)
 }

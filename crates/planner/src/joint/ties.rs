@@ -1,0 +1,60 @@
+//! Which of several plans users would rather have where accuracy does not tell them apart.
+//!
+//! # Problem
+//! Targets that are kept count for nothing more, so a plan that loses as many jobs as it may is as good as one that loses
+//! none, and one that makes everybody wait as good as one that answers at once, if a hair more of its answers are right.
+//! Nobody who looks at both agrees.
+//!
+//! # How
+//! Of the plans that miss their targets no more than the best and are within [`ALIKE`] of its accuracy, the one is taken
+//! whose *worth* is highest: right answers per arrival, and for every halving of the mean latency [`HALVING`] more.
+//! Services count by their priority.
+
+use super::Contender;
+use domain::plan::WITHIN_VIOLATION;
+use domain::{Evaluation, Problem, Score};
+
+/// Accuracy that does not tell plans apart: exit tables of 2,500 samples know it to ten times that.
+const ALIKE: f64 = 5e-4;
+/// Share of right answers that half the latency is worth.
+const HALVING: f64 = 1e-3;
+/// Latencies below this are no better than this, in seconds.
+const SHORTEST: f64 = 1e-6;
+
+/// Moves the plan of highest worth among those that are as good as the first to the front. `ranked`: best first.
+pub(super) fn prefer(problem: &Problem, ranked: &mut [Contender]) {
+    let Some(best) = ranked.first().and_then(|first| first.evaluation.as_ref()) else { return };
+    let best = Score::of(problem, best);
+    let worth_of = |one: &Contender| {
+        let found = one.evaluation.as_ref()?;
+        let score = Score::of(problem, found);
+        let is_alike = score.violation <= best.violation + WITHIN_VIOLATION && score.accuracy >= best.accuracy - ALIKE;
+        is_alike.then(|| worth(problem, found)).filter(|worth| !worth.is_nan())
+    };
+    let worths = ranked.iter().enumerate().filter_map(|(index, one)| Some((index, worth_of(one)?)));
+    // The first of equals.
+    let preferred = worths.reduce(|best, other| if other.1 > best.1 { other } else { best });
+    if let Some((index, _)) = preferred {
+        ranked[..=index].rotate_right(1);
+    }
+}
+
+/// Of a service by the shares of right answers and of jobs without any, and by the mean latency in seconds.
+pub(super) fn worth_of(accuracy: f64, unanswered: f64, mean_latency: f64) -> f64 {
+    accuracy * (1.0 - unanswered) - HALVING * mean_latency.max(SHORTEST).log2()
+}
+
+fn worth(problem: &Problem, found: &Evaluation) -> f64 {
+    let of = |(index, service): (usize, &domain::problem::Service)| {
+        let metrics = found.service(index);
+        let worth = worth_of(metrics.accuracy, metrics.unanswered(), metrics.mean_latency);
+        (service.targets.priority, worth)
+    };
+    let (weights, worth) = problem
+        .services
+        .iter()
+        .enumerate()
+        .map(of)
+        .fold((0.0, 0.0), |sum, (weight, worth)| (sum.0 + weight, sum.1 + weight * worth));
+    worth / weights
+}
