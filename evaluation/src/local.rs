@@ -193,7 +193,7 @@ impl Place<'_> {
             .output()
             .with_context(|| format!("failed to start {}", self.eenn.display()))?;
         let errors = String::from_utf8_lossy(&result.stderr);
-        ensure!(result.status.success(), "eenn {command} with {} failed:\n{errors}", scheduler);
+        ensure!(result.status.success(), "eenn {command} with {scheduler} failed:\n{errors}");
         serde_json::from_slice(&result.stdout).with_context(|| format!("eenn {command} did not print JSON"))
     }
 }

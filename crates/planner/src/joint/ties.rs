@@ -14,8 +14,8 @@ use super::Contender;
 use domain::plan::WITHIN_VIOLATION;
 use domain::{Evaluation, Problem, Score};
 
-/// Accuracy that does not tell plans apart: exit tables of 2,500 samples know it to ten times that.
-const ALIKE: f64 = 5e-4;
+/// Accuracy that does not tell plans apart: exit tables of 2,500 samples know it to six times that.
+const ALIKE: f64 = 1e-3;
 /// Share of right answers that half the latency is worth.
 const HALVING: f64 = 1e-3;
 /// Latencies below this are no better than this, in seconds.
