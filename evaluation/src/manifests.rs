@@ -1,11 +1,10 @@
 //! The three tiers of [`crate::setting`] as manifests for local mode, with the network of an example.
 
+use crate::models::PI_SPEED;
 use crate::setting::{LINKS, LOSS_TARGET, SPEEDS};
 use anyhow::Context;
 use std::path::Path;
 
-/// Speed of the gateway relative to the machine of the profile: slow enough for two cores to emulate three devices.
-pub(crate) const GATEWAY_SPEED: f64 = 0.04;
 const NODES: [&str; 3] = ["gateway", "near-edge", "far-edge"];
 const TIERS: [&str; 3] = ["Gateway", "NearEdge", "FarEdge"];
 const SEGMENTS: usize = 6;
@@ -48,7 +47,7 @@ fn pool(beyond: usize) -> String {
         text.push_str(&format!(
             "    - name: {name}\n      matchLabels: {{ kubernetes.io/hostname: {name} }}\n      tier: {tier}\n      cores: \"1\"\n      \
              speedFactor: \"{:.3}\"\n      memoryBudget: 256Ki\n",
-            speed * GATEWAY_SPEED
+            speed * PI_SPEED
         ));
     }
     let links = TIERS[1..].iter().zip(LINKS).take(beyond);

@@ -22,7 +22,7 @@ const CEED_OVERHEAD: f64 = 747.0;
 const CEED_INPUT: u64 = 3 * 32 * 32 * 4;
 
 /// Speed of a Raspberry Pi relative to the machine on which the example was profiled, as in its pool.
-const PI_SPEED: f64 = 0.04;
+pub(crate) const PI_SPEED: f64 = 0.04;
 
 /// All that experiments run on.
 #[derive(Debug)]
