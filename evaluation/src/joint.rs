@@ -19,11 +19,11 @@ const ARRIVALS: u64 = 40_000;
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
     let plan = with(problem, size, |request| {
         let planned = plan_jointly(request).plan;
-        if request.rivals.contains(&planned) {
+        if planned.policies.iter().all(|policy| policy.rates.is_some()) {
             return planned;
         }
         let tabled = with_rate_table(request, &planned, &ratios(), window(problem)).plan;
-        settle(request, &tabled).map_or(tabled, |(rival, _)| rival)
+        settle(request, &tabled).plan
     });
     let mut policies = plan.policies;
     policies.swap_remove(0)

@@ -2,7 +2,7 @@
 
 use crate::models::{Models, PI_SPEED};
 use crate::output::{Csv, Output, Table, percent};
-use crate::setting::saturation;
+use crate::setting::{ROOM, saturation};
 use crate::{manifests, tiers};
 use anyhow::{Context, ensure};
 use api::exit_table;
@@ -120,8 +120,9 @@ impl Found {
         out.say("## For real: three emulated devices");
         out.say(format!(
             "`eenn up` serves the same three tiers with real processes and real inference of the Fashion-MNIST network, with speeds and links emulated: a \
-             gateway of {} times the speed of this machine, which load factor 1 saturates with {saturated:.1} jobs/s; chains on two devices are split \
-             in the middle. `eenn simulate` predicts the same load from the same manifests. Without the drift loop, planned for the load that is \
+             gateway of {} times the speed of the machine that was profiled, which load factor 1 saturates with {saturated:.1} jobs/s. As in the simulation \
+             fragments hold {ROOM} images; but chains on two devices are split in the middle (there they hold 3 jobs), and schedulers that keep \
+             the queue in the gateway have 16 MiB for it. `eenn simulate` predicts the same load from the same manifests. Without the drift loop, planned for the load that is \
              sent; {seconds} s per run, Poisson arrivals, the exit table of the very images that are sent. Loss differs by at most {:.1} points, \
              accuracy by at most {:.1} points.",
             PI_SPEED,

@@ -1,13 +1,14 @@
 //! The three tiers of [`crate::setting`] as manifests for local mode, with the network of an example.
 
 use crate::models::PI_SPEED;
-use crate::setting::{LINKS, LOSS_TARGET, SPEEDS};
+use crate::setting::{LINKS, LOSS_TARGET, ROOM, SPEEDS};
 use anyhow::Context;
 use std::path::Path;
 
 const NODES: [&str; 3] = ["gateway", "near-edge", "far-edge"];
 const TIERS: [&str; 3] = ["Gateway", "NearEdge", "FarEdge"];
 const SEGMENTS: usize = 6;
+const IMAGE_BYTES: u64 = 4 * 28 * 28;
 /// Segments of a split chain on the gateway.
 pub(crate) const FIRST: usize = 3;
 
@@ -91,7 +92,8 @@ fn service(beyond: usize, rate: f64) -> String {
         "apiVersion: eenn.dev/v1alpha1\nkind: EENNService\nmetadata:\n  name: tiers\nspec:\n  modelRef: {{ name: fashion-mnist }}\n  \
          devicePoolRef: {{ name: tiers }}\n  qosTargetRef: {{ name: little-loss }}\n  sources:\n    - {{ name: source, node: {}, expectedRate: \"{rate:.2}\" }}\n  \
          placement:\n    strategy: Pinned\n    pinned:\n{singles}{splits}  auditShare: \"0\"\n  reoptimization: {{ mode: Disabled }}\n  \
-         runtime:\n    workers: 1\n    memoryBudget: 64Ki\n    gatewayMemoryBudget: 128Ki\n",
-        NODES[0]
+         runtime:\n    workers: 1\n    memoryBudget: \"{}\"\n    gatewayMemoryBudget: 16Mi\n",
+        NODES[0],
+        ROOM * IMAGE_BYTES
     )
 }

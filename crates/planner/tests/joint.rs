@@ -404,16 +404,30 @@ fn a_plan_with_its_table_has_to_beat_rivals_and_the_incumbent() {
     let settled = |incumbent: Option<&Plan>, rivals: &[Plan], tabled: &Plan| {
         // As many arrivals as finals: with fewer a loss is not known to be below its limit.
         let request = Request { incumbent, rivals, effort: effort(400_000), ..request };
-        settle(&request, tabled).map(|(plan, loser)| (plan, loser.plan))
+        let settled = settle(&request, tabled);
+        assert!(settled.evaluation.is_some());
+        settled.loser.map(|loser| (settled.plan, loser.plan))
     };
     assert_eq!(settled(None, &[], &spoilt), None);
     assert_eq!(settled(Some(&poor), std::slice::from_ref(&poor), &tabled), None);
-    let rivals = std::slice::from_ref(&good);
-    assert_eq!(settled(None, rivals, &spoilt), Some((good.clone(), spoilt.clone())));
-    assert_eq!(settled(Some(&poor), rivals, &spoilt), Some((good.clone(), spoilt.clone())));
+    assert_eq!(settled(None, std::slice::from_ref(&good), &spoilt), None, "it knows one rate only");
+    let rivals = std::slice::from_ref(&tabled);
+    assert_eq!(settled(None, rivals, &spoilt), Some((tabled.clone(), spoilt.clone())));
+    assert_eq!(settled(Some(&poor), rivals, &spoilt), Some((tabled.clone(), spoilt.clone())));
     assert_eq!(settled(Some(&good), &[], &spoilt), Some((good.clone(), spoilt.clone())), "the incumbent stays");
     assert_eq!(settled(Some(&good), &[], &tabled), Some((good.clone(), tabled.clone())), "as good is not better");
-    assert_eq!(settled(Some(&tabled), rivals, &spoilt), Some((tabled.clone(), good.clone())), "nor is a rival");
+    assert_eq!(settled(Some(&good), rivals, &spoilt), Some((good.clone(), tabled.clone())), "nor is a rival");
+}
+
+#[test]
+fn nobody_wins_in_the_end_against_an_incumbent_that_could_not_be_judged() {
+    let problem = small();
+    let (tabled, incumbent) = (same(&problem, &Thresholds::exit_last(6)), same(&problem, &Thresholds::exit_first(6)));
+    let broken = Broken(|| panic!("a defect of a test"));
+    let alone = settle(&request(&problem, &broken, 0), &tabled);
+    assert_eq!((alone.plan, alone.evaluation), (tabled.clone(), None));
+    let kept = settle(&Request { incumbent: Some(&incumbent), ..request(&problem, &broken, 0) }, &tabled);
+    assert_eq!(kept.plan, incumbent);
 }
 
 #[test]

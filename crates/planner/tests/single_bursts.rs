@@ -199,7 +199,7 @@ fn auto(problem: &Problem) -> Policy {
     let ratios: Vec<f64> = (-7..=7).map(|row| 2f64.powf(3.0 * f64::from(row) * f64::from(row).abs() / 49.0)).collect();
     let window = Seconds::new((50.0 / rate).max(1.0)).expect("a time");
     let tabled = with_rate_table(&request, &found, &ratios, window).plan;
-    let settled = settle(&request, &tabled).map_or(tabled, |(rival, _)| rival);
+    let settled = settle(&request, &tabled).plan;
     settled.policies[0].clone()
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Ask, Clock};
 use domain::{EvaluationEffort, Plan, Policy, Problem};
-use planner::{Budget, Method, Planned, Request, Verdict};
+use planner::{Budget, Method, Planned, Request, Settled, Verdict};
 use simulator::Simulation;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -18,8 +18,12 @@ const UNTIL_ROWS: f64 = 0.85;
 const FOR_SCREEN: f64 = 0.4;
 /// As many plans are compared in the end, at most: that with rows, incumbent and rivals.
 const COMPARED: f64 = 6.0;
-/// Looks of the referee take this share of the budget that their arrivals are for.
-const PER_LOOK: f64 = 0.1;
+/// Arrivals that a core simulates in a second, at least (docs/design/simulation.md).
+const ARRIVALS_PER_SECOND: f64 = 2.5e6;
+/// By fewer arrivals nothing is compared in the end, whatever the time.
+const FEWEST_ARRIVALS: f64 = 8_000.0;
+/// The search gets its part of this share of the budget at least, however long rivals have taken.
+const LEFT_BY_RIVALS: f64 = 0.5;
 
 /// What came of a search.
 pub(super) struct Jointly {
@@ -33,7 +37,8 @@ pub(super) struct Jointly {
     pub(super) plans: u64,
 }
 
-/// All services together, but for those that keep a policy of their own. The budget began when the clock said `began`.
+/// All services together, but for those that keep a policy of their own. The budget began when the clock said `began`: rivals have had
+/// their part of it.
 pub(super) fn jointly(
     problem: &Problem,
     fixed: &[Option<Policy>],
@@ -42,11 +47,12 @@ pub(super) fn jointly(
     ask: &Ask,
     (began, clock): (Duration, Clock<'_>),
 ) -> Jointly {
-    let elapsed = || clock().saturating_sub(began);
-    let until = |share: f64| move || elapsed() >= ask.budget.mul_f64(share);
+    let starts = clock();
+    let left = ask.budget.saturating_sub(starts.saturating_sub(began)).max(ask.budget.mul_f64(LEFT_BY_RIVALS));
+    let elapsed = || clock().saturating_sub(starts);
+    let until = |share: f64| move || elapsed() >= left.mul_f64(share);
     let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
     let referee = Simulation { threads: ask.threads };
-    let arrivals = |budget: Duration| planner::arrivals_for(problem, budget);
     let request = Request {
         problem,
         incumbent,
@@ -56,7 +62,7 @@ pub(super) fn jointly(
         effort: EvaluationEffort {
             seed: ask.seed,
             replications: REPLICATIONS,
-            arrivals: arrivals(ask.budget.mul_f64(UNTIL_PLAN)),
+            arrivals: planner::arrivals_for(problem, left.mul_f64(UNTIL_PLAN)),
             stop: None,
         },
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
@@ -67,7 +73,7 @@ pub(super) fn jointly(
     let is_cut_short = for_plan();
     let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
     let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
-    let evaluations = Some(affordable(plans, took, ask.budget.mul_f64(UNTIL_ROWS)));
+    let evaluations = Some(affordable(plans, took, left.mul_f64(UNTIL_ROWS)));
     let budget = Budget { evaluations, stop: Some(&for_rows) };
     let rest = Request { budget, effort, rivals: &[], ..request };
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
@@ -77,23 +83,38 @@ pub(super) fn jointly(
         (true, false) => tabled(),
         (true, true) => {
             let tabled = tabled();
-            let each = ask.budget.saturating_sub(elapsed()).div_f64(COMPARED * PER_LOOK);
-            let effort = EvaluationEffort { arrivals: arrivals(each), ..request.effort };
+            let each = left.saturating_sub(elapsed()).div_f64(COMPARED);
+            let effort = EvaluationEffort { arrivals: arrivals_within(each, ask.threads), ..request.effort };
             let budget = Budget { evaluations: None, stop: Some(&for_all) };
-            match planner::settle(&Request { effort, budget, ..request }, &tabled) {
-                None => tabled,
-                Some((winner, loser)) => {
-                    planned.runner_up = Some(loser);
-                    if incumbent == Some(&winner) {
-                        let why = "with its table over rates the new plan does not beat it";
-                        planned.verdict = Verdict::Kept(why.to_owned());
-                    }
-                    winner
-                }
+            let settled = planner::settle(&Request { effort, budget, ..request }, &tabled);
+            is_told(problem, &mut planned, &settled, &effort);
+            if incumbent == Some(&settled.plan) {
+                planned.verdict = Verdict::Kept("with its table over rates the new plan does not beat it".to_owned());
             }
+            settled.plan
         }
     };
     Jointly { plan, planned, is_cut_short, plans }
+}
+
+/// Has what is said of the plan be what is said of the one that was settled on.
+fn is_told(problem: &Problem, planned: &mut Planned, settled: &Settled, effort: &EvaluationEffort<'_>) {
+    if let (Some(said), Some(found)) = (planned.evaluations.first_mut(), &settled.evaluation) {
+        said.1.clone_from(found);
+    }
+    if let Some(loser) = &settled.loser {
+        planned.runner_up = Some(loser.clone());
+        planned.held_out = planner::held_out(problem, &settled.plan, effort);
+    }
+}
+
+/// Arrivals that so many cores (0 for all) simulate in a time.
+fn arrivals_within(time: Duration, threads: usize) -> u64 {
+    let cores = match threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        some => some,
+    };
+    (ARRIVALS_PER_SECOND * cores as f64 * time.as_secs_f64()).max(FEWEST_ARRIVALS) as u64
 }
 
 /// Whether some policy that is searched for is the same at all rates, and does not learn either.

@@ -4,10 +4,11 @@ use super::planned::why_lost;
 use super::referee::Referee;
 use super::screen::Screen;
 use super::search::Search;
+use super::ties::preferred;
 use super::{Contender, HeldOut, Outcome, Planned, Request, RunnerUp, Verdict};
 use crate::Decomposition;
 use domain::plan::beats;
-use domain::{Evaluation, Evaluator, Plan, Problem, Score};
+use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score};
 
 /// The incumbent, or the plain plan where there is none.
 pub(super) fn keep(request: &Request<'_>, why: &str) -> Planned {
@@ -34,8 +35,24 @@ fn plain(problem: &Problem, request: &Request<'_>) -> Plan {
     Plan { policies: (0..problem.services.len()).map(policy).collect() }
 }
 
+/// Accuracy by formulas per service, on the samples that chose thresholds and on others; empty where formulas cannot tell.
+pub fn held_out(problem: &Problem, plan: &Plan, effort: &EvaluationEffort<'_>) -> Vec<HeldOut> {
+    let formula = |judges| Decomposition { judges }.evaluate(problem, plan, effort).ok();
+    let (Some(choosing), Some(judging)) = (formula(false), formula(true)) else { return vec![] };
+    let of =
+        |service| HeldOut { chosen: choosing.service(service).accuracy, judged: judging.service(service).accuracy };
+    (0..choosing.services()).map(of).collect()
+}
+
 impl Search<'_> {
-    pub(super) fn decide(&self, contenders: Vec<Contender>, screen: &Screen<'_>, referee: &mut Referee<'_>) -> Planned {
+    /// `contenders`: best first; the first `finalists` of them were judged on the same arrivals, or all by short looks.
+    pub(super) fn decide(
+        &self,
+        contenders: Vec<Contender>,
+        finalists: usize,
+        screen: &Screen<'_>,
+        referee: &mut Referee<'_>,
+    ) -> Planned {
         let request = self.request;
         let judged = contenders.iter().any(|contender| contender.evaluation.is_some());
         if let (false, Some(_), Some(trouble)) = (judged, request.incumbent, referee.trouble.as_deref()) {
@@ -46,11 +63,11 @@ impl Search<'_> {
         }
         let contenders = if judged { contenders } else { self.screened(contenders) };
         let by = if judged { request.referee.name() } else { Decomposition::default().name() };
-        let winner = contenders.iter().find(|contender| contender.evaluation.is_some());
-        let Some(winner) = winner else {
+        if contenders.iter().all(|contender| contender.evaluation.is_none()) {
             return keep(request, referee.trouble.as_deref().unwrap_or("nobody could tell what a plan would do"));
-        };
-        let (chosen, verdict) = self.verdict(&contenders, winner);
+        }
+        let field = if judged && finalists > 0 { &contenders[..finalists] } else { &contenders[..] };
+        let (chosen, verdict) = self.verdict(&contenders, field);
         let evaluation = chosen.evaluation.clone();
         let next = contenders.iter().find(|other| other.plan != chosen.plan && other.evaluation.is_some());
         let runner_up = next.and_then(|other| {
@@ -65,25 +82,22 @@ impl Search<'_> {
         });
         let mut evaluations: Vec<(&'static str, Evaluation)> =
             evaluation.iter().map(|found| (by, found.clone())).collect();
-        let formula = |judges| Decomposition { judges }.evaluate(request.problem, &chosen.plan, &request.effort).ok();
-        let (choosing, judging) = (formula(false), formula(true));
-        if let Some(judging) = judging.as_ref().filter(|_| judged) {
-            evaluations.push((Decomposition::default().name(), judging.clone()));
+        if judged {
+            let formulas = Decomposition::default();
+            evaluations.extend(
+                formulas
+                    .evaluate(request.problem, &chosen.plan, &request.effort)
+                    .ok()
+                    .map(|found| (formulas.name(), found)),
+            );
         }
-        let held_out = choosing.iter().zip(&judging).flat_map(|(chosen, judged)| {
-            let of = |service| HeldOut {
-                chosen: chosen.service(service).accuracy,
-                judged: judged.service(service).accuracy,
-            };
-            (0..chosen.services()).map(of).collect::<Vec<_>>()
-        });
         Planned {
             outcome: evaluation
                 .as_ref()
                 .map_or(Outcome::Infeasible(vec![]), |found| Outcome::of(request.problem, found)),
             score: evaluation.as_ref().map(|found| Score::of(request.problem, found)),
             verdict,
-            held_out: held_out.collect(),
+            held_out: held_out(request.problem, &chosen.plan, &request.effort),
             evaluations,
             runner_up,
             spent: vec![(Decomposition::default().name(), screen.spent), (request.referee.name(), referee.spent)],
@@ -91,19 +105,26 @@ impl Search<'_> {
         }
     }
 
-    /// What is followed, and why.
-    fn verdict<'c>(&self, contenders: &'c [Contender], winner: &'c Contender) -> (&'c Contender, Verdict) {
-        let Some(incumbent) = contenders.iter().find(|contender| contender.is_incumbent) else {
-            return (winner, Verdict::First);
+    /// What is followed, and why: of those who beat the incumbent the one that users would rather have.
+    fn verdict<'c>(&self, all: &'c [Contender], field: &'c [Contender]) -> (&'c Contender, Verdict) {
+        let problem = self.request.problem;
+        let first = field.iter().find(|one| one.evaluation.is_some()).expect("somebody was judged");
+        let Some(incumbent) = all.iter().find(|contender| contender.is_incumbent) else {
+            return (preferred(problem, field).unwrap_or(first), Verdict::First);
         };
         let kept = |why: &str| (incumbent, Verdict::Kept(why.to_owned()));
-        if winner.is_incumbent {
+        let Some(theirs) = &incumbent.evaluation else { return kept("the time did not suffice to compare") };
+        if first.is_incumbent {
             return kept("nothing better was found");
         }
-        match (&winner.evaluation, &incumbent.evaluation) {
-            (Some(ours), Some(theirs)) if beats(self.request.problem, ours, theirs) => (winner, Verdict::Beats),
-            (Some(_), Some(_)) => kept("the best other plan is better by no more than chance explains"),
-            _ => kept("the time did not suffice to compare"),
+        let beats = |one: &&Contender| one.evaluation.as_ref().is_some_and(|ours| beats(problem, ours, theirs));
+        let mut better = field.iter().filter(beats).peekable();
+        if better.peek().is_none() {
+            return kept("the best other plan is better by no more than chance explains");
+        }
+        match preferred(problem, better.chain([incumbent])) {
+            Some(winner) if !winner.is_incumbent => (winner, Verdict::Beats),
+            _ => kept("it is as accurate as any other, and loses less or answers sooner"),
         }
     }
 

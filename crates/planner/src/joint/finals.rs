@@ -7,13 +7,12 @@
 //! # How
 //! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a
 //! better region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again,
-//! so that luck does not stay. Of plans that accuracy does not tell apart the winner is the one that answers more jobs, and
-//! sooner ([`super::ties`]). Incumbent and champion are judged first: when time is over before both are, the last
+//! so that luck does not stay. Whom users would rather have than the champion ([`super::ties`]) takes part again, too. Incumbent and champion are judged first: when time is over before both are, the last
 //! finals count.
 
 use super::Contender;
 use super::referee::{Look, Referee};
-use super::ties::prefer;
+use super::ties::preferred;
 use domain::Plan;
 
 /// Plans of short looks that take part in the first finals; later ones have the champion.
@@ -37,6 +36,8 @@ pub(super) struct Board {
     doublings: u32,
     /// Arrivals of finals, at least.
     least: u64,
+    /// Of the last finals, which plan users would rather have than others that are as good.
+    preferred: Option<Plan>,
 }
 
 impl Board {
@@ -49,10 +50,11 @@ impl Board {
         self.others.extend(contenders);
     }
 
-    /// Best first, as far as it has been judged.
-    pub(super) fn all(mut self, referee: &Referee<'_>) -> Vec<Contender> {
+    /// Best first, as far as it has been judged, and how many of them were in the last finals.
+    pub(super) fn all(mut self, referee: &Referee<'_>) -> (Vec<Contender>, usize) {
         referee.rank(&mut self.others);
-        self.finalists.into_iter().chain(self.others).collect()
+        let finalists = self.finalists.len();
+        (self.finalists.into_iter().chain(self.others).collect(), finalists)
     }
 
     /// Finals held so far.
@@ -95,6 +97,9 @@ impl Board {
             // Nobody new.
             return;
         }
+        let preferred_before = self.preferred.iter().filter(|plan| field.iter().all(|(other, _)| other != *plan));
+        let preferred_before: Vec<(Plan, bool)> = preferred_before.map(|plan| (plan.clone(), false)).collect();
+        field.extend(preferred_before);
         let look = Look { arrivals: self.arrivals(referee), seed: fresh(referee.effort.seed, self.rounds) };
         let mut judged: Vec<Contender> = vec![];
         for (plan, is_incumbent) in &field {
@@ -109,7 +114,8 @@ impl Board {
         }
         self.rounds += 1;
         referee.rank(&mut judged);
-        prefer(referee.problem, &mut judged);
+        let others = judged.iter().filter(|one| !one.is_incumbent);
+        self.preferred = preferred(referee.problem, others).map(|one| one.plan.clone());
         let is_new = |one: &Contender| judged.iter().all(|other| other.plan != one.plan);
         let mut before = std::mem::take(&mut self.finalists);
         before.append(&mut self.others);

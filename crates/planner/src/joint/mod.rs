@@ -42,18 +42,21 @@ mod relaxation;
 mod rivals;
 mod screen;
 mod search;
+mod settle;
 mod shift;
 mod span;
 mod starts;
 mod ties;
 
+pub use decide::held_out;
 pub(crate) use estimate::{Estimate, pricers as pricers_of};
 pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
 pub(crate) use pricing::Pricer;
-pub use rate_table::{RatePlan, ratios, settle, window, with_rate_table};
+pub use rate_table::{RatePlan, ratios, window, with_rate_table};
 pub use referee::arrivals_for;
 pub use rivals::rivals;
+pub use settle::{Settled, settle};
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use std::fmt;

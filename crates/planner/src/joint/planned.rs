@@ -1,7 +1,7 @@
 //! What planning has come to, as data.
 
 use domain::plan::{Target, Violation, upper_loss, violations};
-use domain::{Evaluation, Plan, Problem, Score};
+use domain::{Evaluation, Plan, Problem, Score, ServiceMetrics};
 
 /// A plan with what is known about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,10 +121,20 @@ pub(crate) fn why_lost(problem: &Problem, loser: &Evaluation, winner: &Evaluatio
         return worst.map_or_else(String::new, |worst| worst.in_words());
     }
     let points = 100.0 * (won.accuracy - lost.accuracy);
-    if points >= 0.05 {
-        format!("{points:.1} points less accuracy")
-    } else {
-        "no better in accuracy, within what can be told apart".to_owned()
+    let of = |found: &Evaluation, metric: fn(&ServiceMetrics) -> f64| -> f64 {
+        (0..found.services()).map(|service| metric(&found.service(service))).sum()
+    };
+    let (loses, waits) =
+        (ServiceMetrics::unanswered as fn(&ServiceMetrics) -> f64, |one: &ServiceMetrics| one.mean_latency);
+    match points {
+        points if points >= 0.05 => format!("{points:.1} points less accuracy"),
+        _ if of(loser, loses) > of(winner, loses) + 1e-3 => {
+            "no more accuracy that could be told apart, and more jobs are lost".to_owned()
+        }
+        _ if of(loser, waits) > 1.1 * of(winner, waits) => {
+            "no more accuracy that could be told apart, and answers come later".to_owned()
+        }
+        _ => "no better in accuracy, within what can be told apart".to_owned(),
     }
 }
 

@@ -5,16 +5,12 @@
 //! are searched for outwards from the forecast, as far as there is time. A row that is worse at its own rate than the row of the next
 //! higher rate, by formulas, takes over that one: more load never brings a better plan.
 
-use super::planned::why_lost;
-use super::referee::{Look, Referee};
 use super::search::{level, plan};
-use super::span::spanning;
-use super::{Budget, Method, Request, RunnerUp, Verdict};
+use super::{Budget, Method, Request, Verdict};
 use crate::Decomposition;
-use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION, beats};
+use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION};
 use domain::{
-    Evaluation, EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score,
-    Seconds,
+    EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
 };
 use std::cmp::Ordering;
 use std::num::NonZeroU64;
@@ -99,38 +95,6 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     RatePlan {
         plan: Plan { policies: policies.map(with_table).collect() },
         rows: grid.iter().copied().zip(rows.iter().map(|row| row.1)).collect(),
-    }
-}
-
-/// What takes the place of `tabled`, a plan with its tables over rates, if anything does, and what there is to say
-/// about the plan that loses: what gateways measure is rounded up to the next row, which costs accuracy that a plan
-/// without a table has not shown. The best rival of the request that beats it by the referee's word; and the incumbent,
-/// unless it is beaten by what would replace it. What there is no time to look at takes no part: `tabled` first, then the incumbent.
-pub fn settle(request: &Request<'_>, tabled: &Plan) -> Option<(Plan, RunnerUp)> {
-    let problem = request.problem;
-    let effort = spanning(problem, request.effort);
-    // On arrivals that no plan was chosen by.
-    let look = Look { arrivals: effort.arrivals, seed: effort.seed ^ 0x5E77_1E00 };
-    let mut referee = Referee::new(request);
-    let mut judge = |plan: &Plan| {
-        let found = referee.judge(plan, look)?;
-        Some((Score::of(problem, &found), found))
-    };
-    let loses = |plan: &Plan, (score, evaluation): (Score, Evaluation), winner: &Evaluation| {
-        let why = why_lost(problem, &evaluation, winner);
-        RunnerUp { plan: plan.clone(), evaluation, score, is_incumbent: false, why }
-    };
-    let ours = judge(tabled)?;
-    let incumbent = request.incumbent.and_then(|plan| Some((plan, judge(plan)?)));
-    let rivals = request.rivals.iter().filter_map(|plan| Some((plan, judge(plan)?)));
-    let rival = rivals.max_by(|(_, one), (_, other)| one.0.order(&other.0));
-    let rival = rival.filter(|(_, (_, found))| beats(problem, found, &ours.1));
-    let best = rival.as_ref().map_or(&ours.1, |(_, (_, found))| found);
-    match (incumbent.filter(|(_, (_, found))| !beats(problem, best, found)), rival) {
-        (Some((stays, (_, found))), Some((plan, judged))) => Some((stays.clone(), loses(plan, judged, &found))),
-        (Some((stays, (_, found))), None) => Some((stays.clone(), loses(tabled, ours, &found))),
-        (None, Some((plan, (_, found)))) => Some((plan.clone(), loses(tabled, ours, &found))),
-        (None, None) => None,
     }
 }
 

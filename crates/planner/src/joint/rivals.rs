@@ -15,8 +15,7 @@ const CAREFUL: f64 = 0.8;
 /// formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of. What
 /// cannot be made is left out.
 pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -> Vec<Plan> {
-    let mut sources = problem.services.iter().flat_map(|service| &service.sources);
-    let is_bursty = sources.any(|source| source.burstiness != Burstiness::Poisson);
+    let is_bursty = is_bursty(problem);
     let mut found: Vec<Plan> = vec![];
     found.extend(all_by(&Scheduler::ExitLast, problem, fixed));
     found.extend(all_by(&Scheduler::DataDriven(ThresholdSearch::Direct), problem, fixed));
@@ -32,6 +31,11 @@ pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -
         }
     }
     found
+}
+
+pub(super) fn is_bursty(problem: &Problem) -> bool {
+    let mut sources = problem.services.iter().flat_map(|service| &service.sources);
+    sources.any(|source| source.burstiness != Burstiness::Poisson)
 }
 
 fn all_by(scheduler: &Scheduler, problem: &Problem, fixed: &[Option<Policy>]) -> Option<Plan> {

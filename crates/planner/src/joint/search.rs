@@ -135,12 +135,12 @@ impl<'a> Search<'a> {
         let (workshop, waiting) = self.workshop();
         let screen = Screen::new(&self.layout, waiting, request.budget);
         let mut desk = Desk { workshop: &workshop, screen, referee: Referee::new(request), contenders: vec![] };
-        let contenders = self.search(&mut desk);
-        self.decide(contenders, &desk.screen, &mut desk.referee)
+        let (contenders, finalists) = self.search(&mut desk);
+        self.decide(contenders, finalists, &desk.screen, &mut desk.referee)
     }
 
-    /// Plans, best first by the referee as far as it got.
-    fn search(&self, desk: &mut Desk<'_, '_>) -> Vec<Contender> {
+    /// Plans, best first by the referee as far as it got, and how many of them were in the last finals.
+    fn search(&self, desk: &mut Desk<'_, '_>) -> (Vec<Contender>, usize) {
         let request = self.request;
         let glance = self.glance();
         let mut board = Board::new(self.least);

@@ -11,6 +11,7 @@
 //! Services count by their priority.
 
 use super::Contender;
+use super::referee::cautious;
 use domain::plan::WITHIN_VIOLATION;
 use domain::{Evaluation, Problem, Score};
 
@@ -21,22 +22,26 @@ const HALVING: f64 = 1e-3;
 /// Latencies below this are no better than this, in seconds.
 const SHORTEST: f64 = 1e-6;
 
-/// Moves the plan of highest worth among those that are as good as the first to the front. `ranked`: best first.
-pub(super) fn prefer(problem: &Problem, ranked: &mut [Contender]) {
-    let Some(best) = ranked.first().and_then(|first| first.evaluation.as_ref()) else { return };
-    let best = Score::of(problem, best);
-    let worth_of = |one: &Contender| {
-        let found = one.evaluation.as_ref()?;
-        let score = Score::of(problem, found);
-        let is_alike = score.violation <= best.violation + WITHIN_VIOLATION && score.accuracy >= best.accuracy - ALIKE;
-        is_alike.then(|| worth(problem, found)).filter(|worth| !worth.is_nan())
+/// The plan of highest worth among those that are as good as the best; the best itself where others are worth no more. `None` where
+/// nothing has been judged. `ranked`: best first.
+pub(super) fn preferred<'c>(
+    problem: &Problem,
+    ranked: impl IntoIterator<Item = &'c Contender>,
+) -> Option<&'c Contender> {
+    let score = |found: &Evaluation| Score::of(problem, &cautious(found));
+    let mut judged = ranked.into_iter().filter_map(|one| Some((one, one.evaluation.as_ref()?)));
+    let first = judged.next()?;
+    let best = score(first.1);
+    let is_alike = |found: &Evaluation| {
+        let score = score(found);
+        score.violation <= best.violation + WITHIN_VIOLATION && score.accuracy >= best.accuracy - ALIKE
     };
-    let worths = ranked.iter().enumerate().filter_map(|(index, one)| Some((index, worth_of(one)?)));
-    // The first of equals.
-    let preferred = worths.reduce(|best, other| if other.1 > best.1 { other } else { best });
-    if let Some((index, _)) = preferred {
-        ranked[..=index].rotate_right(1);
-    }
+    let others = judged.filter(|(_, found)| is_alike(found)).map(|(one, found)| (one, worth(problem, found)));
+    let (preferred, _) = others.fold((first.0, worth(problem, first.1)), |best, other| {
+        // The first of equals, and never what is no number.
+        if other.1 > best.1 { other } else { best }
+    });
+    Some(preferred)
 }
 
 /// Of a service by the shares of right answers and of jobs without any, and by the mean latency in seconds.

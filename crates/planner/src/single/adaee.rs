@@ -67,7 +67,8 @@ pub fn costs(model: &Model, server: Server, price: f64) -> Vec<f64> {
     let mut costs = vec![];
     for step in &steps {
         time += step.segments.0 + step.head.0;
-        costs.push(price * time);
+        // The price is that of a second of the mean job, of which audits are a part whatever an arm does.
+        costs.push(price * (1.0 - server.audit) * time);
     }
     let first = costs[0];
     costs.iter().map(|cost| cost - first).collect()
