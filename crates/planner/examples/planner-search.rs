@@ -3,8 +3,8 @@
 //! [problems=103,108] [limits=1000,60000]`.
 //!
 //! `fresh` takes the problems of the document. Constants of the search were chosen on the problems that it takes
-//! without. `prices` leaves out other methods, `rows` looks at rows for other rates instead. `cpu` counts half of the processor's time instead of the time on the wall, for machines that others use as
-//! well.
+//! without. `prices` leaves out other methods, `rows` looks at rows for other rates instead. `cpu` counts half of the
+//! processor's time instead of the time on the wall, for machines that others use as well.
 //!
 //! `seeds` are those of the search (1 where none are given): what one seed finds is partly luck, so that two ways to search
 //! are compared by the means of several. `problems` leaves out all other problems, and `limits` (in milliseconds) takes the
@@ -31,7 +31,7 @@ const LOADS: [f64; 5] = [0.7, 0.9, 1.2, 1.5, 2.0];
 /// Limits in milliseconds: for all problems, and how long the others are looked at beside prices.
 const SMALL: [u64; 4] = [10, 100, 1_000, 60_000];
 const LARGE: [u64; 4] = [100, 1_000, 10_000, 60_000];
-const OTHERS: [u64; 2] = [100, 1_000];
+const OTHERS: [u64; 4] = [10, 100, 1_000, 10_000];
 const OTHERS_LARGE: [u64; 1] = [10_000];
 /// Seed of the last word, which no search may have.
 const JUDGED: u64 = 99;

@@ -4,9 +4,10 @@
 //! A plan that is wrong must not reach a gateway, whoever made it: an optimiser with a defect, a person, an old file.
 //!
 //! # How
-//! From the problem and the plan alone, by rules of its own: memory, probabilities, thresholds, chains, tables. That chains hold
-//! the whole model and can be reached (fragments and links are there, gateways name one for each chain) is what
-//! [`Problem::check`] says, with which it begins. It shares no code with what makes plans. Nothing is corrected; every finding is a note with its place.
+//! From the problem and the plan alone, by rules of its own: memory, probabilities, thresholds, chains, tables. That
+//! chains hold the whole model and can be reached (fragments and links are there, gateways name one for each chain) is
+//! what [`Problem::check`] says, with which it begins. It shares no code with what makes plans. Nothing is corrected;
+//! every finding is a note with its place.
 //!
 //! # Cost
 //! Linear in the size of problem and plan.

@@ -19,8 +19,8 @@ use domain::{Evaluation, Problem, Score};
 const ALIKE: f64 = 1e-3;
 /// Share of right answers that half the latency is worth.
 const HALVING: f64 = 1e-3;
-/// Latencies below this are no better than this, in seconds.
-const SHORTEST: f64 = 1e-6;
+/// Latencies beyond these count as these, in seconds.
+const LATENCIES: (f64, f64) = (1e-6, 1e6);
 
 /// The plan of highest worth among those that are as good as the best; the best itself where others are worth no more. `None` where
 /// nothing has been judged. `ranked`: best first.
@@ -46,7 +46,7 @@ pub(super) fn preferred<'c>(
 
 /// Of a service by the shares of right answers and of jobs without any, and by the mean latency in seconds.
 pub(super) fn worth_of(accuracy: f64, unanswered: f64, mean_latency: f64) -> f64 {
-    accuracy * (1.0 - unanswered) - HALVING * mean_latency.max(SHORTEST).log2()
+    accuracy * (1.0 - unanswered) - HALVING * mean_latency.clamp(LATENCIES.0, LATENCIES.1).log2()
 }
 
 fn worth(problem: &Problem, found: &Evaluation) -> f64 {
