@@ -2,7 +2,7 @@
 
 use crate::models::{Models, PI_SPEED};
 use crate::output::{Csv, Output, Table, percent};
-use crate::setting::{ROOM, saturation};
+use crate::setting::{LOSS_TARGET, ROOM, saturation};
 use crate::{manifests, tiers};
 use anyhow::{Context, ensure};
 use api::exit_table;
@@ -10,6 +10,9 @@ use domain::ExitTable;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+
+/// Accuracy that one run may differ by.
+const ONE_RUN: f64 = 0.02;
 
 /// One run of local mode.
 struct Case<'a> {
@@ -68,6 +71,7 @@ pub(crate) fn run(root: &Path, models: &Models, short: bool, out: &mut Output) -
     found.say(saturated, seconds, out);
     out.say(why(&sent, saturated, seconds));
     out.say(found.within());
+    out.say(found.behind());
     out.list("local-mode", &found.numbers)
 }
 
@@ -79,13 +83,23 @@ struct Found {
     worst_accuracy: f64,
     held: usize,
     outside: Vec<String>,
+    /// Tiers and load, scheduler, and what it came to.
+    measured: Vec<(String, String, Outcome)>,
 }
 
 impl Default for Found {
     fn default() -> Self {
         let heads = ["tiers, scheduler, load", "loss", "predicted", "accuracy", "predicted", "p95, ms", "predicted"];
         let numbers = Csv::new(&["tiers", "scheduler", "source", "load", "loss", "accuracy", "mean_ms", "p95_ms"]);
-        Self { table: Table::new(&heads), numbers, worst_loss: 0.0, worst_accuracy: 0.0, held: 0, outside: vec![] }
+        Self {
+            table: Table::new(&heads),
+            numbers,
+            worst_loss: 0.0,
+            worst_accuracy: 0.0,
+            held: 0,
+            outside: vec![],
+            measured: vec![],
+        }
     }
 }
 
@@ -93,6 +107,8 @@ impl Found {
     fn add(&mut self, &Case { beyond, load, scheduler }: &Case<'_>, measured: Outcome, predicted: Prediction) {
         let Prediction { of, within } = predicted;
         let name = format!("{}, {scheduler}, {load}", tiers::NAMES[beyond]);
+        let place = format!("{} at load {load}", tiers::NAMES[beyond]);
+        self.measured.push((place, scheduler.to_owned(), measured));
         self.worst_loss = self.worst_loss.max((measured.loss - of.loss).abs());
         self.worst_accuracy = self.worst_accuracy.max((measured.accuracy - of.accuracy).abs());
         for (what, holds) in ["loss", "accuracy", "p95"].into_iter().zip(predicted.holds(&measured)) {
@@ -130,6 +146,35 @@ impl Found {
             100.0 * self.worst_accuracy,
         ));
         out.say(self.table.text());
+    }
+
+    /// Where another scheduler that keeps the target was as accurate as ours and much sooner, or more accurate than a run may differ.
+    fn behind(&self) -> String {
+        let ours = self.measured.iter().filter(|(_, scheduler, _)| scheduler == "Auto");
+        let others_at = |place: &str| {
+            let place = place.to_owned();
+            self.measured.iter().filter(move |(other, scheduler, _)| *other == place && scheduler != "Auto")
+        };
+        let is_ahead = |their: &Outcome, our: &Outcome| {
+            let (more, sooner) = (their.accuracy - our.accuracy, their.p95 < our.p95 / 1.5);
+            their.loss <= LOSS_TARGET && (more > ONE_RUN || more > -ONE_RUN / 4.0 && sooner)
+        };
+        let lines = ours.flat_map(|(place, _, our)| {
+            others_at(place).filter(|(_, _, their)| is_ahead(their, our)).map(move |(_, scheduler, their)| {
+                format!(
+                    "{place}: {scheduler} with {} right and a p95 of {:.0} ms, against {} and {:.0} ms",
+                    percent(their.accuracy),
+                    their.p95,
+                    percent(our.accuracy),
+                    our.p95
+                )
+            })
+        });
+        let lines: Vec<String> = lines.collect();
+        match lines.is_empty() {
+            true => "Nobody else who kept the target was clearly better than Auto in these runs.".to_owned(),
+            false => format!("Others that kept the target were better than Auto in these runs, {}.", lines.join("; ")),
+        }
     }
 
     /// How many numbers are no further from predictions than one run may be.

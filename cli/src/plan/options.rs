@@ -32,8 +32,8 @@ struct Common {
     #[arg(long, value_name = "[SOURCE:]RATE", allow_hyphen_values = true)]
     rate: Vec<Rate>,
 
-    /// Time for everything, such as 200ms or 5s: the search, whose best plan so far is what comes back, and rows for other rates,
-    /// by which gateways adapt on their own
+    /// Time for everything, such as 200ms or 5s: the search, whose best plan so far is what comes back, rows for other rates, by
+    /// which gateways adapt on their own, and a last comparison
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     budget: Duration,
 

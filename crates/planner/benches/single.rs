@@ -9,6 +9,7 @@ mod single_common;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use domain::Bytes;
+use domain::problem::Burstiness;
 use generated::Shape;
 use planner::single::bursts::{self, Bursts, Course, Phased};
 use planner::single::data_driven::{Objective, bayesian, direct};
@@ -99,6 +100,11 @@ fn policies(criterion: &mut Criterion) {
             bencher.iter(|| schedule(black_box(&scheduler), &problem, 0));
         });
     }
+    let [low, high] = [1.0 / 2.8, 10.0 / 2.8];
+    problem.services[0].sources[0].burstiness = Burstiness::Phases { rates: [low, high], switch: [0.05, 0.2] };
+    group.bench_function("SMDP in bursts", |bencher| {
+        bencher.iter(|| schedule(black_box(&Scheduler::SMDP), &problem, 0));
+    });
     group.finish();
 }
 
