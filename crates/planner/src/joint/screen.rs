@@ -33,6 +33,8 @@ pub(crate) struct Screen<'p> {
     pub(crate) solver: Solver,
     pub(crate) waiting: Vec<f64>,
     pub(crate) margins: Vec<Margins>,
+    /// How much of merit is worth.
+    pub(crate) lean: f64,
     /// Over how much of a limit it turns from kept to missed: corners are hard to climb along.
     pub(crate) softness: f64,
     pub(crate) budget: Budget<'p>,
@@ -58,7 +60,18 @@ impl<'p> Screen<'p> {
     pub(crate) fn new(layout: &'p Layout<'p>, waiting: Vec<f64>, budget: Budget<'p>) -> Self {
         let margins = vec![Margins { loss: 1.0, latency: 1.0 }; layout.problem.services.len()];
         let (solver, polled) = (Solver::default(), Cell::new((0, false)));
-        Self { layout, solver, waiting, margins, softness: SHARP, budget, spent: 0, until: u64::MAX, polled }
+        Self {
+            layout,
+            solver,
+            waiting,
+            margins,
+            lean: LEAN,
+            softness: SHARP,
+            budget,
+            spent: 0,
+            until: u64::MAX,
+            polled,
+        }
     }
 
     /// Another one with the same limits that has spent nothing, and may spend what it is given.
@@ -92,7 +105,7 @@ impl<'p> Screen<'p> {
         for (index, service) in services.iter().enumerate() {
             let Some(standing) = self.standing(index) else { continue };
             let worth = ties::worth_of(standing.accuracy, 1.0 - standing.answered, standing.mean);
-            merit += service.targets.priority * ((1.0 - LEAN) * standing.accuracy + LEAN * worth);
+            merit += service.targets.priority * ((1.0 - self.lean) * standing.accuracy + self.lean * worth);
             weights += service.targets.priority;
             missed += service.targets.priority * self.missed(&service.targets, self.margins[index], &standing);
         }
