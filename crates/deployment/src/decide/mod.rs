@@ -17,8 +17,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ask {
     /// Time for everything: the plan, rows for other rates by which gateways adapt on their own, and the comparison with what it
-    /// would replace. Where the plan is that of a scheduler with rows of its own it ends sooner; where what schedulers of one device
-    /// make of a problem takes more than half of it (some tenths of a second in bursts with many exits), later by that.
+    /// would replace. Where the plan is that of a scheduler with rows of its own it ends sooner.
     pub budget: Duration,
     /// Seed of everything random.
     pub seed: u64,
@@ -80,7 +79,7 @@ pub fn decide(
     let services = deployment.services.iter().enumerate();
     let fixed = services.map(|(index, service)| single(problem, service, index, None));
     let fixed = fixed.collect::<Result<Vec<_>, Refused>>()?;
-    let incumbent = incumbent.and_then(|plan| as_asked(plan, deployment, &fixed));
+    let incumbent = incumbent.filter(|plan| is_as_asked(plan, deployment, &fixed));
     let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         Some(policies) => {
             let plan = Plan { policies };
@@ -89,7 +88,7 @@ pub fn decide(
         None => {
             let rivals = rivals(problem, deployment, &fixed);
             let Jointly { plan, planned, is_cut_short, plans } =
-                jointly(problem, &fixed, &rivals, incumbent.as_ref(), ask, (began, clock));
+                jointly(problem, &fixed, &rivals, incumbent, ask, (began, clock));
             let held_out = planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect();
             Found { plan, runner_up: planned.runner_up, held_out, took: Duration::ZERO, is_cut_short, plans }
         }
@@ -98,17 +97,17 @@ pub fn decide(
     Ok(Found { plan, took: clock().saturating_sub(began), ..found })
 }
 
-/// A plan with the policies of services that are planned by themselves; `None` where it does not do all that manifests say beside
-/// what is searched for.
-fn as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> Option<Plan> {
-    let policy = |((policy, service), fixed): ((&Policy, &ServicePlan), &Option<Policy>)| {
-        let asked = service.resolved.initial_policy();
-        let does = (policy.overflow, policy.audit, policy.deadline) == (asked.overflow, asked.audit, asked.deadline);
-        fixed.clone().or_else(|| does.then(|| policy.clone()))
-    };
+/// Whether a plan does all that manifests say beside what is searched for.
+fn is_as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> bool {
     let services = plan.policies.iter().zip(&deployment.services).zip(fixed);
-    let policies = services.map(policy).collect::<Option<Vec<Policy>>>()?;
-    (policies.len() == fixed.len()).then_some(Plan { policies })
+    plan.policies.len() == fixed.len()
+        && services.into_iter().all(|((policy, service), fixed)| match fixed {
+            Some(fixed) => policy == fixed,
+            None => {
+                let asked = service.resolved.initial_policy();
+                (policy.overflow, policy.audit, policy.deadline) == (asked.overflow, asked.audit, asked.deadline)
+            }
+        })
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.

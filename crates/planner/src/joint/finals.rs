@@ -97,10 +97,9 @@ impl Board {
             // Nobody new.
             return;
         }
-        let before = self.preferred.take().filter(|plan| field.iter().all(|(other, _)| other != plan));
-        if let Some(plan) = before {
-            field.insert(first.min(field.len()), (plan, false));
-        }
+        let preferred_before = self.preferred.iter().filter(|plan| field.iter().all(|(other, _)| other != *plan));
+        let preferred_before: Vec<(Plan, bool)> = preferred_before.map(|plan| (plan.clone(), false)).collect();
+        field.extend(preferred_before);
         let look = Look { arrivals: self.arrivals(referee), seed: fresh(referee.effort.seed, self.rounds) };
         let mut judged: Vec<Contender> = vec![];
         for (plan, is_incumbent) in &field {

@@ -4,7 +4,6 @@ use crate::schedule::schedule_each;
 use crate::{DEFAULT_LOSS, Scheduler, ThresholdSearch};
 use domain::problem::Burstiness;
 use domain::{Plan, Policy, Probability, Problem};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Share of the loss target that a second table aims at: what loses just less than it may is not told from what loses more.
 const CAREFUL: f64 = 0.8;
@@ -42,8 +41,7 @@ pub(super) fn is_bursty(problem: &Problem) -> bool {
 fn all_by(scheduler: &Scheduler, problem: &Problem, fixed: &[Option<Policy>]) -> Option<Plan> {
     let fixed = |service: usize| fixed.get(service).and_then(Option::as_ref);
     let free = (0..problem.services.len()).filter(|&service| fixed(service).is_none());
-    let found = catch_unwind(AssertUnwindSafe(|| schedule_each(scheduler, problem, free)));
-    let mut free = found.ok()?.into_iter();
+    let mut free = schedule_each(scheduler, problem, free).into_iter();
     let policy = |service: usize| fixed(service).cloned().or_else(|| free.next()?.ok());
     let policies: Option<Vec<Policy>> = (0..problem.services.len()).map(policy).collect();
     policies.map(|policies| Plan { policies })

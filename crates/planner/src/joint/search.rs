@@ -145,13 +145,13 @@ impl<'a> Search<'a> {
         let glance = self.glance();
         let mut board = Board::new(self.least);
         board.add(request.incumbent.map(|plan| desk.referee.look(plan, glance, true)));
+        for plan in request.rivals {
+            board.add([desk.referee.look(plan, glance, false)]);
+        }
         let found = self.first(desk);
         // Plans that have been looked at soon, then better ones: whenever time is over, there is something to show.
         let mut best = Region { candidate: found[0].1.clone(), margins: desk.screen.margins.clone(), promise: None };
         self.look_at(desk, found, &mut best, &mut board);
-        for plan in request.rivals {
-            board.add([desk.referee.look(plan, glance, false)]);
-        }
         if request.method == Method::Prices {
             self.races(desk, &mut best, &mut board);
         }

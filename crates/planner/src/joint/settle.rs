@@ -38,21 +38,16 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     referee.budget = request.budget;
     let adapts = |plan: &&Plan| plan.policies.iter().any(|one| one.rates.is_some() || one.learning.is_some());
     let rivals = request.rivals.iter().filter(|plan| is_bursty(problem) || adapts(plan));
-    let judged = rivals.map(|plan| referee.look(plan, look, false));
-    let mut field: Vec<Contender> =
-        judged.filter(|rival| does_beat(request, rival, &ours)).chain([ours.clone()]).collect();
+    let mut field: Vec<Contender> = rivals.map(|plan| referee.look(plan, look, false)).collect();
+    field.push(ours.clone());
     referee.rank(&mut field);
-    let best = preferred(problem, &field).unwrap_or(&ours);
+    let best = preferred(problem, &field).filter(|one| does_beat(request, one, &ours)).unwrap_or(&ours);
     let loser_is = |loser: &Contender, winner: &Evaluation| {
         let evaluation = loser.evaluation.clone()?;
         let (score, why) = (Score::of(problem, &evaluation), why_lost(problem, &evaluation, winner));
         Some(RunnerUp { plan: loser.plan.clone(), evaluation, score, is_incumbent: false, why })
     };
-    let stays = |incumbent: &Contender| {
-        !does_beat(request, best, incumbent)
-            || preferred(problem, [best, incumbent]).is_some_and(|one| one.is_incumbent)
-    };
-    match incumbent.filter(stays) {
+    match incumbent.filter(|incumbent| !does_beat(request, best, incumbent)) {
         Some(stays) => {
             let loser = stays.evaluation.as_ref().and_then(|found| loser_is(best, found));
             Settled { plan: stays.plan, evaluation: stays.evaluation, loser }
