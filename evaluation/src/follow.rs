@@ -140,7 +140,7 @@ impl Controller for Shell {
         let size = Size { evaluations: self.size.evaluations / 4, ..self.size };
         let policy = joint::plan_with_table(&problem, size);
         if policy == self.drift.plan().policies[0] {
-            return self.drift.reject(now, Held::DidNotBeat);
+            return self.drift.reject(now, Held::DidNotBeat(String::new()));
         }
         self.plans.fetch_add(1, Ordering::Relaxed);
         view.replace(0, (self.wrap)(Telling::boxed(&policy, now, &self.told)));

@@ -36,7 +36,7 @@ fn with<T>(problem: &Problem, size: Size, act: impl FnOnce(&Request<'_>) -> T) -
         arrivals: ARRIVALS,
         stop: None,
     };
-    let rivals = planner::rivals(problem, &[], true);
+    let rivals = planner::rivals(problem, &[], true, &|| false);
     act(&Request {
         problem,
         incumbent: None,

@@ -168,8 +168,8 @@ pub enum Held {
     GoodEnough,
     /// The last attempt was in vain; the next one is in so many seconds.
     Backoff(f64),
-    /// The new plan did not beat the one in force.
-    DidNotBeat,
+    /// The one in force was not beaten, and why.
+    DidNotBeat(String),
     /// There was no new plan.
     Failed(String),
 }
@@ -257,7 +257,7 @@ impl fmt::Display for Held {
             Self::ChangesPerHour => write!(f, "changed often enough for an hour"),
             Self::GoodEnough => write!(f, "it does as well as is needed"),
             Self::Backoff(seconds) => write!(f, "the last attempt was in vain, next one in {seconds:.0} s"),
-            Self::DidNotBeat => write!(f, "the new one does not beat it"),
+            Self::DidNotBeat(why) => f.write_str(why),
             Self::Failed(why) => write!(f, "no new one: {why}"),
         }
     }

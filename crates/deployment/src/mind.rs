@@ -113,8 +113,8 @@ impl Mind {
                 self.drift.accept(now, Accepted { problem: problem.clone(), plan, gain: gain.clone() });
                 Some(self.changed(problem, &before, reasons, gain))
             }
-            Ok(Replanned::Kept) => {
-                self.drift.reject(now, Held::DidNotBeat);
+            Ok(Replanned::Kept(why)) => {
+                self.drift.reject(now, Held::DidNotBeat(why));
                 None
             }
             Err(error) => {

@@ -496,7 +496,7 @@ fn services_that_are_alike_have_the_policies_that_each_would_have_alone() {
     busier.name = "busier".to_owned();
     busier.sources[0].rate = domain::PerSecond::new(2.0 * busier.sources[0].rate.get()).expect("a rate");
     problem.services.extend([twin, busier]);
-    let found = rivals(&problem, &[], true);
+    let found = rivals(&problem, &[], true, &|| false);
     let schedulers = [Scheduler::ExitLast, Scheduler::DataDriven(ThresholdSearch::Direct), Scheduler::SMDP];
     for (scheduler, plan) in schedulers.iter().zip(&found) {
         for (service, policy) in plan.policies.iter().enumerate() {

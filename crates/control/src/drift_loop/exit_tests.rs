@@ -204,7 +204,7 @@ fn shares_that_no_weights_bring_about_are_told_once() {
         events += world.tell_one(1, [80, 10, 10]).len();
         if let Decision::Replan { .. } = world.drift.decide(world.now, &Improvable, &effort()) {
             plans += 1;
-            world.drift.reject(world.now, Held::DidNotBeat);
+            world.drift.reject(world.now, Held::DidNotBeat(String::new()));
         }
     }
     assert!(events == 1 && plans <= 12, "{events} events, {plans} plans");

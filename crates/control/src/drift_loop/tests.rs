@@ -257,7 +257,7 @@ impl World {
         };
         let best = (0..3).max_by(better).unwrap();
         if best == exit_of(self.drift.plan()) {
-            return self.drift.reject(self.now, Held::DidNotBeat);
+            return self.drift.reject(self.now, Held::DidNotBeat(String::new()));
         }
         self.changes.push((self.now, best));
         let version = self.drift.accept(self.now, Accepted { problem, plan: plan(best), gain: "better".into() });

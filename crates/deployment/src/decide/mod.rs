@@ -13,6 +13,9 @@ use planner::checker::{self, Severity};
 use planner::{RunnerUp, Scheduler, ThresholdSearch};
 use std::time::Duration;
 
+/// Share of the budget after which no rival is begun.
+const FOR_RIVALS: f64 = 0.3;
+
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ask {
@@ -79,16 +82,16 @@ pub fn decide(
     let services = deployment.services.iter().enumerate();
     let fixed = services.map(|(index, service)| single(problem, service, index, None));
     let fixed = fixed.collect::<Result<Vec<_>, Refused>>()?;
-    let incumbent = incumbent.filter(|plan| is_as_asked(plan, deployment, &fixed));
+    let incumbent = incumbent.and_then(|plan| as_asked(plan, deployment, &fixed));
     let found = match fixed.iter().cloned().collect::<Option<Vec<Policy>>>() {
         Some(policies) => {
             let plan = Plan { policies };
             Found { plan, runner_up: None, held_out: vec![], took: Duration::ZERO, is_cut_short: false, plans: 0 }
         }
         None => {
-            let rivals = rivals(problem, deployment, &fixed);
+            let rivals = rivals(problem, deployment, &fixed, ask, (began, clock));
             let Jointly { plan, planned, is_cut_short, plans } =
-                jointly(problem, &fixed, &rivals, incumbent, ask, (began, clock));
+                jointly(problem, &fixed, &rivals, incumbent.as_ref(), ask, (began, clock));
             let held_out = planned.held_out.iter().map(|one| (one.chosen, one.judged)).collect();
             Found { plan, runner_up: planned.runner_up, held_out, took: Duration::ZERO, is_cut_short, plans }
         }
@@ -97,17 +100,17 @@ pub fn decide(
     Ok(Found { plan, took: clock().saturating_sub(began), ..found })
 }
 
-/// Whether a plan does all that manifests say beside what is searched for.
-fn is_as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> bool {
+/// A plan with the policies of services that are planned by themselves; `None` where it does not do all that manifests say beside
+/// what is searched for.
+fn as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> Option<Plan> {
+    let policy = |((policy, service), fixed): ((&Policy, &ServicePlan), &Option<Policy>)| {
+        let asked = service.resolved.initial_policy();
+        let does = (policy.overflow, policy.audit, policy.deadline) == (asked.overflow, asked.audit, asked.deadline);
+        fixed.clone().or_else(|| does.then(|| policy.clone()))
+    };
     let services = plan.policies.iter().zip(&deployment.services).zip(fixed);
-    plan.policies.len() == fixed.len()
-        && services.into_iter().all(|((policy, service), fixed)| match fixed {
-            Some(fixed) => policy == fixed,
-            None => {
-                let asked = service.resolved.initial_policy();
-                (policy.overflow, policy.audit, policy.deadline) == (asked.overflow, asked.audit, asked.deadline)
-            }
-        })
+    let policies = services.map(policy).collect::<Option<Vec<Policy>>>()?;
+    (policies.len() == fixed.len()).then_some(Plan { policies })
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.
@@ -156,14 +159,21 @@ pub fn tracks_confidence(service: &ServicePlan) -> bool {
 }
 
 /// What schedulers of one device make of it, for the referee.
-fn rivals(problem: &Problem, deployment: &Deployment, fixed: &[Option<Policy>]) -> Vec<Plan> {
+fn rivals(
+    problem: &Problem,
+    deployment: &Deployment,
+    fixed: &[Option<Policy>],
+    ask: &Ask,
+    (began, clock): (Duration, Clock<'_>),
+) -> Vec<Plan> {
+    let is_over = || clock().saturating_sub(began) >= ask.budget.mul_f64(FOR_RIVALS);
     let may_dispatch = |service: &ServicePlan| {
         !matches!(
             service.resolved.scheduler,
             ResolvedScheduler::Planned(PlannedScheduler::Auto { may_dispatch: false })
         )
     };
-    planner::rivals(problem, fixed, deployment.services.iter().all(may_dispatch))
+    planner::rivals(problem, fixed, deployment.services.iter().all(may_dispatch), &is_over)
 }
 
 /// An error and what caused it, on one line.
@@ -187,5 +197,27 @@ fn scheduler(planned: &PlannedScheduler) -> Scheduler {
         PlannedScheduler::DataDriven { bayesian: false } => Scheduler::DataDriven(ThresholdSearch::Direct),
         &PlannedScheduler::AdaEE { buffer_aware } => Scheduler::AdaEE { buffer_aware },
         PlannedScheduler::SMDP => Scheduler::SMDP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::processes::{deployed, example};
+    use domain::Probability;
+
+    #[test]
+    fn a_plan_in_force_goes_on_where_another_service_gets_a_policy_of_its_own() {
+        let mut deployment = deployed(&example());
+        deployment.services.push(deployment.services[0].clone());
+        let planned = deployment.services[0].resolved.initial_policy();
+        let own = Policy { epoch: domain::Epoch::Arrival, audit: Probability::new(0.5).unwrap(), ..planned.clone() };
+        let before = Plan { policies: vec![planned.clone(), planned.clone()] };
+        let asked = |fixed: &[Option<Policy>]| as_asked(&before, &deployment, fixed);
+        assert_eq!(asked(&[None, None]), Some(before.clone()));
+        let with_own = Plan { policies: vec![planned.clone(), own.clone()] };
+        assert_eq!(asked(&[None, Some(own.clone())]), Some(with_own.clone()));
+        assert_eq!(asked(&[None]), None, "of other services");
+        assert_eq!(as_asked(&with_own, &deployment, &[None, None]), None, "audits are not those of the manifest");
     }
 }

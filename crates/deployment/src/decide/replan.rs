@@ -5,6 +5,7 @@ use super::{Ask, Clock, Undecided, checked, rivals, single};
 use crate::{Deployment, Refused, ServicePlan};
 use domain::plan::beats;
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
+use planner::Verdict;
 use simulator::Simulation;
 use std::num::NonZeroU32;
 
@@ -22,8 +23,8 @@ pub enum Replanned {
         /// What it gains.
         gain: String,
     },
-    /// The plan in force is as good.
-    Kept,
+    /// The plan in force stays, and why, in words.
+    Kept(String),
 }
 
 /// Plans again for a problem that has changed. Services that want no new plans keep what `incumbent` gives them.
@@ -51,10 +52,10 @@ pub fn replan(
         let plan = checked(problem, Plan { policies })?;
         return Ok(compared(problem, plan, incumbent, ask));
     }
-    let rivals = rivals(problem, deployment, &fixed);
+    let rivals = rivals(problem, deployment, &fixed, ask, (began, clock));
     let Jointly { plan, planned, .. } = jointly(problem, &fixed, &rivals, Some(incumbent), ask, (began, clock));
-    if !planned.verdict.is_new() {
-        return Ok(Replanned::Kept);
+    if let Verdict::Kept(why) = planned.verdict {
+        return Ok(Replanned::Kept(why));
     }
     let gain = planned.evaluations.first().map_or_else(String::new, |(_, found)| expected(found));
     Ok(Replanned::Better { plan: checked(problem, plan)?, gain })
@@ -95,7 +96,8 @@ fn compared(problem: &Problem, plan: Plan, incumbent: &Plan, ask: &Ask) -> Repla
         (Some(ours), Some(theirs)) if beats(problem, &ours, &theirs) => {
             Replanned::Better { gain: expected(&ours), plan }
         }
-        _ => Replanned::Kept,
+        (Some(_), Some(_)) => Replanned::Kept("the new one does not beat it".to_owned()),
+        _ => Replanned::Kept("nobody could tell what the new one would do".to_owned()),
     }
 }
 

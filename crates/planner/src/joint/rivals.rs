@@ -4,6 +4,7 @@ use crate::schedule::schedule_each;
 use crate::{DEFAULT_LOSS, Scheduler, ThresholdSearch};
 use domain::problem::Burstiness;
 use domain::{Plan, Policy, Probability, Problem};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Share of the loss target that a second table aims at: what loses just less than it may is not told from what loses more.
 const CAREFUL: f64 = 0.8;
@@ -13,24 +14,26 @@ const CAREFUL: f64 = 0.8;
 /// dispatch, the optimal table over jobs present, for the loss target and (unless jobs come in bursts, for which it is
 /// careful anyway) for a part of it. In bursts also the mixtures of each phase, and the first exit: a search by
 /// formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of. What
-/// cannot be made is left out.
-pub fn rivals(problem: &Problem, fixed: &[Option<Policy>], may_dispatch: bool) -> Vec<Plan> {
+/// cannot be made is left out, and none is begun once `stop` says so.
+pub fn rivals(
+    problem: &Problem,
+    fixed: &[Option<Policy>],
+    may_dispatch: bool,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Vec<Plan> {
     let is_bursty = is_bursty(problem);
-    let mut found: Vec<Plan> = vec![];
-    found.extend(all_by(&Scheduler::ExitLast, problem, fixed));
-    found.extend(all_by(&Scheduler::DataDriven(ThresholdSearch::Direct), problem, fixed));
-    if is_bursty {
-        let mixtures = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
-        found.extend(all_by(&mixtures, &careful(problem), fixed));
-        found.extend(all_by(&Scheduler::ExitFirst, problem, fixed));
-    }
-    if may_dispatch {
-        found.extend(all_by(&Scheduler::SMDP, problem, fixed));
-        if !is_bursty {
-            found.extend(all_by(&Scheduler::SMDP, &careful(problem), fixed));
-        }
-    }
-    found
+    let careful = careful(problem);
+    let mixtures = Scheduler::QueueingLP { approximate: false, tracks_confidence: false };
+    let schedulers = [
+        (true, Scheduler::ExitLast, problem),
+        (true, Scheduler::DataDriven(ThresholdSearch::Direct), problem),
+        (is_bursty, mixtures, &careful),
+        (is_bursty, Scheduler::ExitFirst, problem),
+        (may_dispatch, Scheduler::SMDP, problem),
+        (may_dispatch && !is_bursty, Scheduler::SMDP, &careful),
+    ];
+    let asked = schedulers.iter().filter(|(is_asked, ..)| *is_asked).take_while(|_| !stop());
+    asked.filter_map(|(_, scheduler, problem)| all_by(scheduler, problem, fixed)).collect()
 }
 
 pub(super) fn is_bursty(problem: &Problem) -> bool {
@@ -41,7 +44,8 @@ pub(super) fn is_bursty(problem: &Problem) -> bool {
 fn all_by(scheduler: &Scheduler, problem: &Problem, fixed: &[Option<Policy>]) -> Option<Plan> {
     let fixed = |service: usize| fixed.get(service).and_then(Option::as_ref);
     let free = (0..problem.services.len()).filter(|&service| fixed(service).is_none());
-    let mut free = schedule_each(scheduler, problem, free).into_iter();
+    let found = catch_unwind(AssertUnwindSafe(|| schedule_each(scheduler, problem, free)));
+    let mut free = found.ok()?.into_iter();
     let policy = |service: usize| fixed(service).cloned().or_else(|| free.next()?.ok());
     let policies: Option<Vec<Policy>> = (0..problem.services.len()).map(policy).collect();
     policies.map(|policies| Plan { policies })
