@@ -115,13 +115,14 @@ impl Inputs {
     }
 }
 
-/// A service without what plans do not depend on: to approve one must not make another.
+/// A service without what plans do not depend on: to approve one must not make another, and gateways share what they are told.
 fn planned_with(spec: &api::EENNServiceSpec) -> api::EENNServiceSpec {
     api::EENNServiceSpec {
         approved_plan: None,
         planning: Default::default(),
         image_pull_secrets: vec![],
         reoptimization: Default::default(),
+        runtime: api::Runtime { gateway_replicas: 1, ..spec.runtime.clone() },
         ..spec.clone()
     }
 }

@@ -144,6 +144,24 @@ fn what_is_planned_with_differs_where_a_paused_service_does_something_else() {
 }
 
 #[test]
+fn what_plans_do_not_depend_on_makes_no_other() {
+    let hash = |at: &str, value: Value| {
+        let mut door = json!(*service("door", "8").service);
+        door["spec"][at] = value;
+        of(&[Candidate { service: read(door), ..service("door", "8") }]).hash(&BTreeMap::new())
+    };
+    let before = of(&[service("door", "8")]).hash(&BTreeMap::new());
+    let gateways = json!({ "memoryBudget": "64Ki", "gatewayReplicas": 3 });
+    let secrets = json!([{ "name": "registry" }]);
+    for (at, same) in [("runtime", gateways), ("imagePullSecrets", secrets), ("approvedPlan", json!("door-1"))] {
+        assert_eq!(hash(at, same), before, "{at}");
+    }
+    for (at, other) in [("runtime", json!({ "memoryBudget": "32Ki" })), ("overflow", json!("AnswerWithLastExit"))] {
+        assert_ne!(hash(at, other), before, "{at}");
+    }
+}
+
+#[test]
 fn what_moves_because_it_is_better_is_known_and_can_be_held() {
     let door = || {
         // Too much for the slow device, unless nearly all leave at the first exit.
