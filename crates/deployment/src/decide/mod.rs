@@ -110,7 +110,7 @@ fn as_asked(plan: &Plan, deployment: &Deployment, fixed: &[Option<Policy>]) -> O
     };
     let services = plan.policies.iter().zip(&deployment.services).zip(fixed);
     let policies = services.map(policy).collect::<Option<Vec<Policy>>>()?;
-    (policies.len() == fixed.len()).then_some(Plan { policies })
+    (plan.policies.len() == fixed.len()).then_some(Plan { policies })
 }
 
 /// Refuses a plan that gateways must not follow, whoever made it.
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(asked(&[None, None]), Some(before.clone()));
         let with_own = Plan { policies: vec![planned.clone(), own.clone()] };
         assert_eq!(asked(&[None, Some(own.clone())]), Some(with_own.clone()));
-        assert_eq!(asked(&[None]), None, "of other services");
+        assert_eq!(asked(&[None]), None, "it is of more services");
         assert_eq!(as_asked(&with_own, &deployment, &[None, None]), None, "audits are not those of the manifest");
     }
 }
