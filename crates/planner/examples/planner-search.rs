@@ -33,6 +33,8 @@ const SMALL: [u64; 4] = [10, 100, 1_000, 60_000];
 const LARGE: [u64; 4] = [100, 1_000, 10_000, 60_000];
 const OTHERS: [u64; 4] = [10, 100, 1_000, 10_000];
 const OTHERS_LARGE: [u64; 1] = [10_000];
+/// Cores that the document is about.
+const CORES: usize = 2;
 /// Seed of the last word, which no search may have.
 const JUDGED: u64 = 99;
 /// Samples that nobody has seen.
@@ -102,7 +104,7 @@ fn run((problem, unseen): (&Problem, &Problem), method: Method, limit: u64, seed
         rivals: &[],
         fixed: &[],
         referee: &Simulation::default(),
-        effort: effort(seed, arrivals_for(problem, budget)),
+        effort: effort(seed, arrivals_for(problem, budget, CORES)),
         budget: Budget { evaluations: None, stop: Some(&stop) },
         method,
     });
@@ -252,7 +254,7 @@ fn measure_rows(name: &str, shape: &Shape) {
         rivals: &[],
         fixed: &[],
         referee: &Simulation::default(),
-        effort: effort(1, arrivals_for(&problem, Duration::from_millis(FOR_PLAN))),
+        effort: effort(1, arrivals_for(&problem, Duration::from_millis(FOR_PLAN), CORES)),
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
         method: Method::Prices,
     };

@@ -4,7 +4,7 @@ use super::{Ask, Clock};
 use domain::{EvaluationEffort, Plan, Policy, Problem};
 use planner::{Budget, Method, Planned, Request, Settled, Verdict};
 use simulator::Simulation;
-use std::num::NonZeroU32;
+use std::num::{NonZero, NonZeroU32};
 use std::time::Duration;
 
 /// Arrivals by which rows at other rates are compared, which are many.
@@ -18,10 +18,6 @@ const UNTIL_ROWS: f64 = 0.85;
 const FOR_SCREEN: f64 = 0.4;
 /// As many plans are compared in the end, at most: that with rows, incumbent and rivals.
 const COMPARED: f64 = 6.0;
-/// Arrivals that a core simulates in a second, at least (docs/design/simulation.md).
-const ARRIVALS_PER_SECOND: f64 = 2.5e6;
-/// By fewer arrivals nothing is compared in the end, whatever the time.
-const FEWEST_ARRIVALS: f64 = 8_000.0;
 /// The search gets its part of this share of the budget at least, however long rivals have taken.
 const LEFT_BY_RIVALS: f64 = 0.5;
 
@@ -52,6 +48,10 @@ pub(super) fn jointly(
     let elapsed = || clock().saturating_sub(starts);
     let until = |share: f64| move || elapsed() >= left.mul_f64(share);
     let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
+    let cores = match ask.threads {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+        some => some,
+    };
     let referee = Simulation { threads: ask.threads };
     let request = Request {
         problem,
@@ -62,7 +62,7 @@ pub(super) fn jointly(
         effort: EvaluationEffort {
             seed: ask.seed,
             replications: REPLICATIONS,
-            arrivals: planner::arrivals_for(problem, left.mul_f64(UNTIL_PLAN)),
+            arrivals: planner::arrivals_for(problem, left.mul_f64(UNTIL_PLAN), cores),
             stop: None,
         },
         budget: Budget { evaluations: None, stop: Some(&for_plan) },
@@ -84,7 +84,8 @@ pub(super) fn jointly(
         (true, true) => {
             let tabled = tabled();
             let each = left.saturating_sub(elapsed()).div_f64(COMPARED);
-            let effort = EvaluationEffort { arrivals: arrivals_within(each, ask.threads), ..request.effort };
+            let effort =
+                EvaluationEffort { arrivals: planner::arrivals_within(problem, each, cores), ..request.effort };
             let budget = Budget { evaluations: None, stop: Some(&for_all) };
             let settled = planner::settle(&Request { effort, budget, ..request }, &tabled);
             is_told(problem, &mut planned, &settled, &effort);
@@ -106,15 +107,6 @@ fn is_told(problem: &Problem, planned: &mut Planned, settled: &Settled, effort: 
         planned.runner_up = Some(loser.clone());
         planned.held_out = planner::held_out(problem, &settled.plan, effort);
     }
-}
-
-/// Arrivals that so many cores (0 for all) simulate in a time.
-fn arrivals_within(time: Duration, threads: usize) -> u64 {
-    let cores = match threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        some => some,
-    };
-    (ARRIVALS_PER_SECOND * cores as f64 * time.as_secs_f64()).max(FEWEST_ARRIVALS) as u64
 }
 
 /// Whether some policy that is searched for is the same at all rates, and does not learn either.

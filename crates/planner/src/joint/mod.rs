@@ -54,9 +54,9 @@ pub use explain::{Limit, Limiting, explain};
 pub use planned::{HeldOut, Missed, Outcome, Planned, RunnerUp, Verdict};
 pub(crate) use pricing::Pricer;
 pub use rate_table::{RatePlan, ratios, window, with_rate_table};
-pub use referee::arrivals_for;
 pub use rivals::rivals;
 pub use settle::{Settled, settle};
+pub use span::{arrivals_for, arrivals_within};
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use std::fmt;

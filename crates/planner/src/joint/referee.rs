@@ -4,7 +4,6 @@ use super::{Budget, Contender, Request};
 use domain::plan::mean_and_half_width;
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score, ServiceMetrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 /// Share of the half width of the 95 % interval of a latency that counts on top of it: about its upper 90 % limit.
 const CAUTION: f64 = 0.7;
@@ -16,16 +15,6 @@ const PER_DOUBLING: f64 = 0.15;
 pub(crate) struct Look {
     pub(crate) arrivals: u64,
     pub(crate) seed: u64,
-}
-
-/// Arrivals by which a search of this length had better compare plans: losses near a limit that are known better need less
-/// of a margin, and a look should not take more than a tenth of the time. For [`Request::effort`](super::Request).
-pub fn arrivals_for(problem: &Problem, budget: Duration) -> u64 {
-    // A million jobs of one service take two cores some tenths of a second; those of more services are more work.
-    const PER_SECOND: f64 = 1.6e6;
-    const BOUNDS: (u64, u64) = (8_000, 800_000);
-    let wanted = PER_SECOND * budget.as_secs_f64() / problem.services.len().max(1) as f64;
-    (wanted as u64).clamp(BOUNDS.0, BOUNDS.1)
 }
 
 /// The second evaluator with what it may spend.

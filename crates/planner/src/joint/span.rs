@@ -1,4 +1,4 @@
-//! How much a referee must look at where jobs come in bursts.
+//! How much a referee looks at: as time allows, and more where jobs come in bursts.
 //!
 //! What is lost in bursts is lost in few of them: a look of so many arrivals says little when those are of a hundred bursts.
 //! Losses near one percent are known to about a tenth (95 %) after three thousand cycles of both phases: from the
@@ -6,11 +6,38 @@
 
 use domain::problem::{Burstiness, Source};
 use domain::{EvaluationEffort, Problem};
+use std::time::Duration;
 
 /// Cycles of both phases that the last word is about, at least.
 const CYCLES: f64 = 3000.0;
 /// Arrivals, at most, as a multiple of what was asked for: with very long phases there is no end otherwise.
 const MOST: f64 = 8.0;
+
+/// Arrivals that a core simulates in a second, at least (docs/design/simulation.md).
+const PER_CORE: f64 = 2.5e6;
+/// A look for the last word should not take more than this share of the time of a search.
+const SHARE: f64 = 1.0 / 6.0;
+/// Arrivals per second of a search beyond which more are not worth it, and in all.
+const PER_SECOND: f64 = 1.6e6;
+const PLENTY: f64 = 800_000.0;
+/// Arrivals per service, at least: in shorter runs queues that will overflow have not yet.
+const FEWEST: f64 = 10_000.0;
+
+/// Arrivals for [`Request::effort`](super::Request) by which a search of this length had better compare plans on so many cores:
+/// losses near a limit that are known better need less of a margin, and there must be time for several looks.
+pub fn arrivals_for(problem: &Problem, budget: Duration, cores: usize) -> u64 {
+    let services = problem.services.len().max(1) as f64;
+    let wanted = (PER_SECOND * budget.as_secs_f64() / services).min(PLENTY) as u64;
+    wanted.min(arrivals_within(problem, budget.mul_f64(SHARE), cores)).max((FEWEST * services) as u64)
+}
+
+/// Arrivals for [`Request::effort`](super::Request) of looks that take about so long on so many cores, with what bursts add.
+pub fn arrivals_within(problem: &Problem, look: Duration, cores: usize) -> u64 {
+    let affordable = PER_CORE * cores as f64 * look.as_secs_f64();
+    let is_enough = enough(problem, affordable as u64) as f64 <= affordable;
+    let arrivals = if is_enough { affordable } else { affordable / MOST };
+    arrivals.max(FEWEST * problem.services.len() as f64) as u64
+}
 
 /// The effort with arrivals enough for the bursts of every source.
 pub(super) fn spanning<'a>(problem: &Problem, effort: EvaluationEffort<'a>) -> EvaluationEffort<'a> {
