@@ -258,7 +258,7 @@ fn uses(workshop: &Workshop<'_>, flow: &Flow, block: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 #[path = "../../tests/generated/mod.rs"]
-mod generated;
+pub(super) mod generated;
 
 #[cfg(test)]
 mod tests {

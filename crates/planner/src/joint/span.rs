@@ -59,3 +59,22 @@ fn cycle(source: &Source) -> f64 {
         _ => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::joint::relaxation::generated::{self, Shape};
+
+    #[test]
+    fn looks_fit_into_their_share_of_the_time_however_long_bursts_are() {
+        let (mut problem, budget) = (generated::problem(&Shape::default()), Duration::from_millis(300));
+        problem.services.truncate(1);
+        let whole = |problem: &Problem, cores| enough(problem, arrivals_for(problem, budget, cores));
+        assert_eq!((whole(&problem, 1), whole(&problem, 2)), (125_000, 250_000));
+        let source = &mut problem.services[0].sources[0];
+        source.burstiness = Burstiness::Phases { rates: [0.5, 1.5], switch: [1e-3, 1e-3] };
+        assert_eq!((whole(&problem, 1), whole(&problem, 2)), (125_000, 250_000));
+        let short = |cores| arrivals_for(&problem, Duration::ZERO, cores);
+        assert_eq!((short(1), short(64)), (10_000, 10_000), "queues that will overflow have to");
+    }
+}
