@@ -1,9 +1,11 @@
 //! Writes to the API server: only while this process leads, only what has changed, and every one of them counted.
 
+use crate::conditions::{is_bad, is_news};
 use crate::controller::Failure;
 use crate::head::Head;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use api::status::Condition;
 use axum::http::Request as HttpRequest;
 use axum::http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
@@ -215,8 +217,8 @@ impl Cluster {
         let document = serde_json::json!({ "apiVersion": K::api_version(&()), "kind": kind, "metadata": metadata, "status": status });
         let params = PatchParams::apply(STATUS_MANAGER).force();
         match self.send::<K>(to(api).patch_subresource("status", &name, &params, &Patch::Apply(&document))).await {
-            // Deleted since: nobody is left to tell.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            // Nobody is left to tell.
+            Err(kube::Error::Api(status)) if is_gone(&status) => Ok(()),
             set => self.written(set, || format!("set status of {kind} {name}")).map(drop),
         }
     }
@@ -252,7 +254,7 @@ impl Cluster {
             Err(error) => Err(error),
         };
         match deleted {
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status)) if is_gone(&status) => Ok(()),
             deleted => self.written(deleted, || format!("delete {kind} {name}")).map(drop),
         }
     }
@@ -279,6 +281,14 @@ impl Cluster {
         match recorder.publish(&event, &reference).await {
             Ok(()) => self.fuse.burn(),
             Err(error) => tracing::debug!("event not published: {error}"),
+        }
+    }
+
+    /// Tells of every condition that has changed.
+    pub async fn tell_news<K: Resource<DynamicType = ()>>(&self, about: &K, before: &[Condition], now: &[Condition]) {
+        for condition in now.iter().filter(|condition| is_news(before, condition)) {
+            let type_ = if is_bad(condition) { EventType::Warning } else { EventType::Normal };
+            self.tell(about, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
         }
     }
 
@@ -331,6 +341,12 @@ impl Cluster {
 
 /// As the API server names objects without everything but their metadata.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Whether an object is not there any more, or another one is in its place.
+fn is_gone(status: &kube::core::Status) -> bool {
+    let is_other = status.message.contains("UID in precondition") || status.message.contains("uid mismatch");
+    status.code == 404 || status.code == 409 && is_other
+}
 
 /// Requests about objects that an API is for.
 fn to<K: Resource<DynamicType = ()>>(api: &Api<K>) -> Request {

@@ -50,6 +50,11 @@ pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
     !same && !expected
 }
 
+/// Whether a condition is bad news. That something is being measured is none.
+pub fn is_bad(condition: &Condition) -> bool {
+    condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
+}
+
 /// Those that an operator has said; others are defaults of the definition.
 pub fn said(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
     conditions.iter().filter(|condition| condition.observed_generation > 0)

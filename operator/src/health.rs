@@ -108,7 +108,7 @@ impl Health {
 
     fn trouble(&self, metrics: &Metrics) -> Option<String> {
         let now = clock::now();
-        let all = self.controllers.get().map(|c| [&c.pools, &c.models, &c.plans, &c.services]);
+        let all = self.controllers.get().map(|c| [&c.pools, &c.models, &c.targets, &c.plans, &c.services]);
         let signs = Signs {
             beat: self.beat.load(Ordering::Acquire) as f64 / 1e3,
             standstills: all.into_iter().flatten().map(|one| (one.name, one.standstill(now))).collect(),

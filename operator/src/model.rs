@@ -1,15 +1,14 @@
 //! Models: whether services can be planned with them, and what is known of them.
 
 use crate::cache::Key;
-use crate::conditions::{Finding, conditions, is_news};
+use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::measure::{self, Brought, NOT_APPLIED, Note, known};
 use crate::service::build::delivery;
 use crate::{Context, clock};
 use api::EENNModel;
-use api::status::{Condition, ConditionStatus, EENNModelStatus};
+use api::status::EENNModelStatus;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use std::time::Duration;
 
 /// What the watch has not brought yet is looked at again after so long.
@@ -44,7 +43,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let status = status(&now, accepted, brought.note, table, &clock::timestamp());
     if model.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.api::<EENNModel>(&key.namespace), &*model, &status).await?;
-        tell(context, &model, &status).await;
+        let before = model.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        context.cluster.tell_news(&*model, before, &status.conditions).await;
     }
     if let Some(failure) = failure {
         return Err(failure);
@@ -112,20 +112,6 @@ fn told(model: &EENNModel, brought: Result<Brought, Failure>) -> Result<(Brought
         }
         None => Err(failure),
     }
-}
-
-/// An event for every condition that has changed.
-async fn tell(context: &Context, model: &EENNModel, status: &EENNModelStatus) {
-    let before = model.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-    for condition in status.conditions.iter().filter(|condition| is_news(before, condition)) {
-        let type_ = if is_bad(condition) { EventType::Warning } else { EventType::Normal };
-        context.cluster.tell(model, type_, &condition.reason, "Reconcile", condition.message.clone()).await;
-    }
-}
-
-/// That something is being measured is no bad news.
-fn is_bad(condition: &Condition) -> bool {
-    condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
 }
 
 /// The status of a model. `note`: why something is not known that could be measured; `table`: how its exit table

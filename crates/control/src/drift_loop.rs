@@ -296,7 +296,9 @@ impl DriftLoop {
             }
             if *place != policy {
                 *place = policy;
-                self.planned.services[index] = problem.services[index].clone();
+                // Others that share its devices are still planned for the rates of before.
+                let sources = std::mem::take(&mut self.planned.services[index].sources);
+                self.planned.services[index] = domain::problem::Service { sources, ..problem.services[index].clone() };
                 track.loss.restart();
                 track.tables_changed = false;
                 is_new = true;

@@ -20,7 +20,7 @@ pub mod single;
 pub use decomposition::Decomposition;
 pub use joint::{
     Budget, HeldOut, Limit, Limiting, Method, Missed, Outcome, Planned, RatePlan, Request, RunnerUp, Settled, Verdict,
-    arrivals_for, arrivals_within, explain, held_out, plan, ratios, rivals, settle, window, with_rate_table,
+    arrivals_for, arrivals_within, enough, explain, held_out, plan, ratios, rivals, settle, window, with_rate_table,
 };
 pub use schedule::{DEFAULT_LOSS, MARGIN, ScheduleError, epoch_of, retuned, schedule};
 pub use scheduler::{Scheduler, ThresholdSearch};

@@ -159,10 +159,11 @@ impl Candidate {
 
     async fn renew(&mut self, now: f64) -> Result<Option<u64>, kube::Error> {
         let lease = self.api.get_opt(&self.name).await?;
-        let written = match (self.election.step(lease.as_ref().map(record), self.timing, now), lease) {
+        let step = self.election.step(lease.as_ref().map(record), self.timing, now);
+        let written = match (&step, lease) {
             (Step::Wait, _) => return Ok(None),
             (Step::Renew, Some(lease)) => self.write(lease, &self.me, None).await,
-            (Step::Take(transitions), Some(lease)) => self.write(lease, &self.me, Some(transitions)).await,
+            (Step::Take(transitions), Some(lease)) => self.write(lease, &self.me, Some(*transitions)).await,
             (_, _) => {
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
                 let lease = Lease { metadata, spec: Some(self.spec(LeaseSpec::default(), &self.me, Some(0))) };
@@ -171,8 +172,8 @@ impl Candidate {
         };
         match written {
             Ok(lease) => Ok(Some(u64::from(record(&lease).transitions.unsigned_abs()))),
-            // Another was faster.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            // Another was faster. Who holds it looks again: somebody may have but labelled it.
+            Err(kube::Error::Api(status)) if status.code == 409 && !matches!(step, Step::Renew) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -3,7 +3,7 @@
 use super::attempt::{self, Trouble};
 use super::known::{self, Missing};
 use super::numbers::{self, Numbers};
-use super::{ASK_EVERY, Brought, LOOK_EVERY, Note, being_measured, build, lock, node_of};
+use super::{ASK_EVERY, Brought, LOOK_EVERY, Note, being_measured, build, node_of, remember};
 use crate::cache::Key;
 use crate::controller::Failure;
 use crate::outline::Job;
@@ -59,7 +59,7 @@ pub(super) async fn look_at(context: &Context, model: &EENNModel, job: &Job) -> 
     let pods = pods_of(context, job);
     if let Some(Trouble { reason, message }) = pods.iter().find_map(|pod| attempt::trouble(pod)) {
         seen.note = Note { reason, message: format!("measuring on {} does not go on: {message}", node_of(job)) };
-        lock(&context.measuring.troubles).insert(Key::of(job), message);
+        remember(context, job, message);
     }
     let book = context.addresses.now();
     let Some(address) = pods.iter().find(|pod| pod.runs).and_then(|pod| book.control(pod)) else { return Ok(seen) };
@@ -83,7 +83,7 @@ pub(super) async fn look_at(context: &Context, model: &EENNModel, job: &Job) -> 
 
 /// A result that nothing can be done with is not acknowledged, so that the Job fails and another one is made.
 fn useless(context: &Context, job: &Job, why: &str) -> Note {
-    lock(&context.measuring.troubles).insert(Key::of(job), why.to_owned());
+    remember(context, job, why.to_owned());
     let message = format!("what was measured on {} cannot be used: {why}", node_of(job));
     Note { reason: "MeasurementFailed", message }
 }

@@ -93,10 +93,9 @@ impl Measuring {
         lock(&self.written).insert(key.clone(), (time.map(str::to_owned), now));
     }
 
-    /// A model is gone.
+    /// A model or a pool is gone.
     pub fn forget(&self, key: &Key) {
         lock(&self.written).remove(key);
-        lock(&self.troubles).retain(|job, _| job.namespace != key.namespace || !job.name.starts_with(&key.name));
     }
 }
 
@@ -201,6 +200,13 @@ fn being_measured(job: &impl ResourceExt) -> Note {
 
 fn node_of(job: &impl ResourceExt) -> &str {
     job.annotations().get(labels::NODE).map_or("?", String::as_str)
+}
+
+/// Remembers what is wrong with a Job for when its pods are gone, and forgets Jobs that are.
+fn remember(context: &Context, job: &Job, trouble: String) {
+    let mut troubles = lock(&context.measuring.troubles);
+    troubles.retain(|job, _| context.caches.jobs.get(job).is_some());
+    troubles.insert(Key::of(job), trouble);
 }
 
 /// Why a Job has failed: its pods know best, as long as they are there.

@@ -47,6 +47,8 @@ pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>
     let status = status(&known, &survey, calibrated.finding, using, &clock::timestamp());
     if pool.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.all::<DevicePool>(), &*pool, &status).await?;
+        let before = pool.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        context.cluster.tell_news(&*pool, before, &status.conditions).await;
     }
     if let Some(failure) = failure {
         return Err(failure);

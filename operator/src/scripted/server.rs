@@ -19,6 +19,8 @@ pub(super) enum Fault {
     TimedOut,
     /// Somebody else has set a field that was to be set.
     Taken,
+    /// Another object of that name is there now.
+    Replaced,
 }
 
 /// What is said then.
@@ -139,6 +141,9 @@ fn failing(fault: Fault) -> std::io::Result<Response<Body>> {
         Fault::TimedOut => Err(std::io::ErrorKind::TimedOut.into()),
         Fault::Status(code, reason) => Ok(refusal(code, reason, REFUSED)),
         Fault::Taken => Ok(refusal(409, "Conflict", CONFLICT)),
+        Fault::Replaced => {
+            Ok(refusal(409, "Conflict", "Precondition failed: UID in precondition: a, UID in object meta: b"))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Ask, Clock};
 use domain::{EvaluationEffort, Plan, Policy, Problem};
 use planner::{Budget, Method, Planned, Request, Settled, Verdict};
 use simulator::Simulation;
-use std::num::{NonZero, NonZeroU32};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Arrivals by which rows at other rates are compared, which are many.
@@ -48,10 +48,7 @@ pub(super) fn jointly(
     let elapsed = || clock().saturating_sub(starts);
     let until = |share: f64| move || elapsed() >= left.mul_f64(share);
     let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
-    let cores = match ask.threads {
-        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
-        some => some,
-    };
+    let cores = ask.cores();
     let referee = Simulation { threads: ask.threads };
     let request = Request {
         problem,

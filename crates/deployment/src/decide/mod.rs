@@ -28,6 +28,15 @@ pub struct Ask {
     pub threads: usize,
 }
 
+impl Ask {
+    fn cores(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            some => some,
+        }
+    }
+}
+
 impl Default for Ask {
     fn default() -> Self {
         Self { budget: Duration::from_secs(1), seed: 1, threads: 0 }

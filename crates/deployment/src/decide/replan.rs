@@ -9,8 +9,8 @@ use planner::Verdict;
 use simulator::Simulation;
 use std::num::NonZeroU32;
 
-/// How much is simulated to compare two plans.
-const ARRIVALS: u64 = 40_000;
+/// Share of the budget for simulating each of two plans.
+const PER_PLAN: f64 = 0.3;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 
 /// What came of planning again.
@@ -89,8 +89,13 @@ pub fn retune(
 
 /// Plans of schedulers that ask nobody else: the new one counts only if it beats the one in force.
 fn compared(problem: &Problem, plan: Plan, incumbent: &Plan, ask: &Ask) -> Replanned {
+    if plan == *incumbent {
+        return Replanned::Kept("its schedulers make the same of it".to_owned());
+    }
     let simulation = Simulation { threads: ask.threads };
-    let effort = EvaluationEffort { seed: ask.seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
+    let affordable = planner::arrivals_within(problem, ask.budget.mul_f64(PER_PLAN), ask.cores());
+    let arrivals = planner::enough(problem, affordable);
+    let effort = EvaluationEffort { seed: ask.seed, replications: REPLICATIONS, arrivals, stop: None };
     let judge = |plan: &Plan| simulation.evaluate(problem, plan, &effort).ok();
     match (judge(&plan), judge(incumbent)) {
         (Some(ours), Some(theirs)) if beats(problem, &ours, &theirs) => {

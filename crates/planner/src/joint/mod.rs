@@ -56,7 +56,7 @@ pub(crate) use pricing::Pricer;
 pub use rate_table::{RatePlan, ratios, window, with_rate_table};
 pub use rivals::rivals;
 pub use settle::{Settled, settle};
-pub use span::{arrivals_for, arrivals_within};
+pub use span::{arrivals_for, arrivals_within, enough};
 
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Policy, Problem};
 use std::fmt;

@@ -38,10 +38,10 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     referee.budget = request.budget;
     let adapts = |plan: &&Plan| plan.policies.iter().any(|one| one.rates.is_some() || one.learning.is_some());
     let rivals = request.rivals.iter().filter(|plan| is_bursty(problem) || adapts(plan));
-    let mut field: Vec<Contender> = rivals.map(|plan| referee.look(plan, look, false)).collect();
-    field.push(ours.clone());
+    let judged = rivals.map(|plan| referee.look(plan, look, false));
+    let mut field: Vec<Contender> = judged.filter(|rival| does_beat(request, rival, &ours)).collect();
     referee.rank(&mut field);
-    let best = preferred(problem, &field).filter(|one| does_beat(request, one, &ours)).unwrap_or(&ours);
+    let best = preferred(problem, &field).unwrap_or(&ours);
     let loser_is = |loser: &Contender, winner: &Evaluation| {
         let evaluation = loser.evaluation.clone()?;
         let (score, why) = (Score::of(problem, &evaluation), why_lost(problem, &evaluation, winner));

@@ -45,7 +45,7 @@ pub(super) fn spanning<'a>(problem: &Problem, effort: EvaluationEffort<'a>) -> E
 }
 
 /// Arrivals enough for the bursts of every source; not less than what was asked for.
-pub(super) fn enough(problem: &Problem, asked: u64) -> u64 {
+pub fn enough(problem: &Problem, asked: u64) -> u64 {
     let sources = || problem.services.iter().flat_map(|service| &service.sources);
     let total: f64 = sources().map(|source| source.rate.get()).sum();
     let wanted = sources().map(|source| CYCLES * total * cycle(source)).fold(0.0, f64::max);

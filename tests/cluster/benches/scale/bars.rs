@@ -54,5 +54,11 @@ pub(crate) fn compare(file: &Value, services: usize, measured: &[Measured]) -> b
         };
         say(&format!("{name:24} {value:10.2} {unit:3} {verdict}"));
     }
+    // A bar that nothing is held against is kept by nobody.
+    let is_measured = |bar: &&Value| bar["services"] != services || measured.iter().any(|one| bar["name"] == one.name);
+    for bar in all.iter().filter(|bar| !is_measured(bar)) {
+        kept = false;
+        say(&format!("{:24} was not measured", bar["name"].as_str().unwrap_or("?")));
+    }
     kept
 }
