@@ -172,11 +172,11 @@ async fn there_is_something_to_refuse() {
         // A Job and an event.
         (Case::Measurement, 1, 2, 0),
         (Case::NextMeasurement, 1, 2, 1),
-        // Certificate, wall, table, status.
+        // Certificate, wall, table, status; of calibrations there are events, too.
         (Case::Measured, 3, 1, 0),
         (Case::Calibration, 1, 2, 0),
         (Case::NextCalibration, 1, 2, 1),
-        (Case::Calibrated, 2, 1, 0),
+        (Case::Calibrated, 2, 2, 0),
         (Case::FirstPlan, 0, 1, 0),
         (Case::SamePlan, 1, 0, 0),
     ] {

@@ -31,8 +31,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const SERVICE: &str = "eennservice/camera";
-/// Everything that the operator makes or writes to.
-const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,secrets,serviceaccounts,networkpolicies";
+/// Everything of a namespace that the operator keeps.
+const ALL: &str = "eennservices,eennmodels,eennplans,qostargets,deployments,configmaps,services,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets";
 
 const TESTS: &[Test] = &[
     ("a_service_becomes_ready_and_shows_its_plan", a_service_becomes_ready_and_shows_its_plan),
@@ -126,7 +126,7 @@ fn the_commands_of_the_guide_end_in_pods() -> anyhow::Result<()> {
 
 /// Versions of all objects by kind and name.
 fn versions(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
-    let all = scene.get(ALL)?;
+    let all = scene.get(&format!("{ALL},devicepools,jobs"))?;
     let items = all["items"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let version = |one: &Value| {
