@@ -136,12 +136,11 @@ impl Controller for Shell {
         let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else {
             return;
         };
-        // The plan in force is no incumbent to beat here: it was made for other rates, and the table has taken over.
         let size = Size { evaluations: self.size.evaluations / 4, ..self.size };
-        let policy = joint::plan_with_table(&problem, size);
-        if policy == self.drift.plan().policies[0] {
-            return self.drift.reject(now, Held::DidNotBeat(String::new()));
-        }
+        let policy = match joint::plan_again(&problem, &self.drift.plan().policies[0], size) {
+            Ok(policy) => policy,
+            Err(why) => return self.drift.reject(now, Held::DidNotBeat(why)),
+        };
         self.plans.fetch_add(1, Ordering::Relaxed);
         view.replace(0, (self.wrap)(Telling::boxed(&policy, now, &self.told)));
         let plan = Plan { policies: vec![policy] };

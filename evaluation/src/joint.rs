@@ -2,10 +2,10 @@
 
 use crate::contenders::Contender;
 use crate::run::Size;
-use domain::{EvaluationEffort, Policy, Problem};
+use domain::{EvaluationEffort, Plan, Policy, Problem};
 use planner::single::tracking::{Tracker, Tracking, confidences};
 use planner::{
-    Budget, Method, Request, Scheduler, plan as plan_jointly, ratios, retuned, settle, window, with_rate_table,
+    Budget, Method, Request, Scheduler, Verdict, plan as plan_jointly, ratios, retuned, settle, window, with_rate_table,
 };
 use simulator::{Network, Simulation};
 use std::num::NonZeroU32;
@@ -15,21 +15,35 @@ use std::sync::Arc;
 const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
+
 /// The policy of Auto with its table over rates.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    let plan = with(problem, size, |request| {
-        let planned = plan_jointly(request).plan;
-        if planned.policies.iter().all(|policy| policy.rates.is_some()) {
-            return planned;
+    with(problem, None, size, |request| with_table(request, plan_jointly(request).plan))
+}
+
+/// The policy that takes the place of one in force; why there is none where it stays.
+pub(crate) fn plan_again(problem: &Problem, in_force: &Policy, size: Size) -> Result<Policy, String> {
+    let incumbent = Plan { policies: vec![in_force.clone()] };
+    with(problem, Some(&incumbent), size, |request| {
+        let planned = plan_jointly(request);
+        if let Verdict::Kept(why) = planned.verdict {
+            return Err(why);
         }
-        let tabled = with_rate_table(request, &planned, &ratios(), window(problem)).plan;
-        settle(request, &tabled).plan
-    });
+        let policy = with_table(request, planned.plan);
+        if policy == *in_force { Err("with its table over rates it does not beat it".to_owned()) } else { Ok(policy) }
+    })
+}
+
+fn with_table(request: &Request<'_>, planned: Plan) -> Policy {
+    let plan = match planned.policies.iter().all(|policy| policy.rates.is_some()) {
+        true => planned,
+        false => settle(request, &with_rate_table(request, &planned, &ratios(), window(request.problem)).plan).plan,
+    };
     let mut policies = plan.policies;
     policies.swap_remove(0)
 }
 
-fn with<T>(problem: &Problem, size: Size, act: impl FnOnce(&Request<'_>) -> T) -> T {
+fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl FnOnce(&Request<'_>) -> T) -> T {
     let effort = EvaluationEffort {
         seed: size.seed ^ 0x5EED,
         replications: NonZeroU32::new(REPLICATIONS).expect("it is not 0"),
@@ -39,7 +53,7 @@ fn with<T>(problem: &Problem, size: Size, act: impl FnOnce(&Request<'_>) -> T) -
     let rivals = planner::rivals(problem, &[], true, &|| false);
     act(&Request {
         problem,
-        incumbent: None,
+        incumbent,
         rivals: &rivals,
         fixed: &[],
         referee: &Simulation::default(),
