@@ -70,6 +70,8 @@ pub struct Context {
     pub operator_name: String,
     /// Its namespace.
     pub namespace: String,
+    /// Whether it serves one namespace only: in others it may not tell of anything.
+    pub serves_one_namespace: bool,
     /// The image of gateways and fragments.
     pub runtime_image: String,
     /// What was applied.

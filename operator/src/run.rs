@@ -114,6 +114,7 @@ async fn work(
         identity,
         certified: Default::default(),
         namespace: options.lease_namespace.clone(),
+        serves_one_namespace: options.namespace.is_some(),
         addresses: options.pod_addresses.clone().map_or_else(Default::default, Addresses::Mapped),
         standings: Default::default(),
         measuring: Default::default(),

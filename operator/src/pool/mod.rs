@@ -48,7 +48,9 @@ pub async fn reconcile(context: &Context, name: &str) -> Result<Option<Duration>
     if pool.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.all::<DevicePool>(), &*pool, &status).await?;
         let before = pool.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        context.cluster.tell_news(&*pool, before, &status.conditions).await;
+        if !context.serves_one_namespace {
+            context.cluster.tell_news(&*pool, before, &status.conditions).await;
+        }
     }
     if let Some(failure) = failure {
         return Err(failure);

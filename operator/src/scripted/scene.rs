@@ -29,6 +29,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         caches: Caches::default(),
         operator_name: "eenn".to_owned(),
         namespace: "eenn-system".to_owned(),
+        serves_one_namespace: false,
         identity: Identity::made(),
         certified: Default::default(),
         addresses: server.book.addresses(),
