@@ -741,7 +741,11 @@ fn retuning_waits_for_its_turn_and_a_policy_like_before_is_not_published() {
     let same = world.drift.plan().policies[0].clone();
     assert_eq!(world.drift.retuned(world.now, vec![(0, same.clone()), (7, same.clone())]), None);
     let other = Policy { rates: None, ..same };
+    let (as_it_was, rate) = (world.drift.planned.clone(), domain::PerSecond::new(123.0).unwrap());
+    world.drift.planned.services[0].sources[0].rate = rate;
     let version = world.drift.retuned(world.now, vec![(0, other)]);
+    assert_eq!(world.drift.planned.services[0].sources[0].rate, rate, "another rate remains a reason");
+    world.drift.planned = as_it_was;
     assert_eq!(version, Some(PolicyVersion { transitions: 0, generation: 1 }));
     let at = world.now;
     world.drift.services[0].running = Some(crate::running::RunningConfidences::new(vec![0.7, 0.95, 0.875]));
