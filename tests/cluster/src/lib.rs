@@ -27,7 +27,7 @@ pub fn run(what: &str, needed: &[Binary], tests: &[Test]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They wait for clusters most of the time.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(cores + 1);
+    arguments.test_threads.get_or_insert(cores + 2);
     libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
 }
 
