@@ -50,9 +50,13 @@ pub fn is_news(before: &[Condition], condition: &Condition) -> bool {
     !same && !expected
 }
 
-/// Whether a condition is bad news. That something is being measured is none.
+/// What is false in the ordinary course of things: something is being measured, nobody uses a class, and a plan comes before or after the
+/// one in force.
+const ORDINARY: [&str; 4] = ["BeingMeasured", "NotUsed", "WaitsForApproval", "Superseded"];
+
+/// Whether a condition is bad news.
 pub fn is_bad(condition: &Condition) -> bool {
-    condition.status == ConditionStatus::False && !["BeingMeasured", "NotUsed"].contains(&condition.reason.as_str())
+    condition.status == ConditionStatus::False && !ORDINARY.contains(&condition.reason.as_str())
 }
 
 /// Those that an operator has said; others are defaults of the definition.

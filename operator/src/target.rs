@@ -13,6 +13,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), Failure> {
     let status = status(&target, &clock::timestamp());
     if target.status.as_ref() != Some(&status) {
         context.cluster.set_status(&context.cluster.api::<QoSTarget>(&key.namespace), &*target, &status).await?;
+        let before = target.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        context.cluster.tell_news(&*target, before, &status.conditions).await;
     }
     Ok(())
 }

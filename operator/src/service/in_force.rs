@@ -17,6 +17,10 @@ pub(super) async fn report(context: &Context, plans: &[Arc<EENNPlan>], choice: &
         if plan.status.as_ref() != Some(&status) {
             let api = context.cluster.api::<EENNPlan>(&plan.namespace().unwrap_or_default());
             context.cluster.set_status(&api, &**plan, &status).await?;
+            // How it begins is told of its service.
+            if let Some(before) = &plan.status {
+                context.cluster.tell_news(&**plan, &before.conditions, &status.conditions).await;
+            }
         }
     }
     Ok(())
