@@ -256,6 +256,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_controller_counts() {
+        for index in 0..5 {
+            let metrics = Arc::new(Metrics::default());
+            let health = Arc::new(Health::with(Limits { standstill: 0.2, ..Limits::default() }));
+            let of = Controllers::new(&metrics);
+            health.follow(of.clone());
+            health.beat();
+            let stuck = [&of.pools, &of.models, &of.targets, &of.plans, &of.services][index];
+            let working = tokio::spawn(Arc::clone(stuck).run(1, |_| std::future::pending()));
+            stuck.add(Key::new("", "a"));
+            let told = until(|| asked(&health, &metrics), StatusCode::SERVICE_UNAVAILABLE).await;
+            assert!(told.starts_with(&format!("controller {} has", stuck.name)), "{told}");
+            working.abort();
+        }
+    }
+
+    #[tokio::test]
     async fn a_watch_that_is_silent_while_others_are_not_is_told() {
         let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
         health.beat();

@@ -129,7 +129,7 @@ pub fn violations(targets: &Targets, metrics: &ServiceMetrics, loss: f64) -> Vec
     .collect()
 }
 
-/// Upper end of the 95 % interval of the share of a service's jobs without an answer: from the spread over
+/// Upper 95 % limit (one-sided) of the share of a service's jobs without an answer: from the spread over
 /// replications, and never less than what so few jobs can show (3 ÷ n where none was lost).
 pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
     let losses: Vec<f64> = evaluation.replications.iter().map(|services| services[service].unanswered()).collect();
@@ -138,8 +138,8 @@ pub fn upper_loss(evaluation: &Evaluation, service: usize) -> f64 {
     // One-sided 95 % limit of a Poisson count, by the approximation of Wilson and Hilferty; 3.0 at a count of 0.
     let next = counted + 1.0;
     let count = next * (1.0 - 1.0 / (9.0 * next) + 1.645 / (3.0 * next.sqrt())).powi(3);
-    let (mean, half) = mean_and_half_width(&losses);
-    let spread = if losses.len() > 1 { mean + half } else { mean };
+    let (mean, error) = mean_and_error(&losses);
+    let spread = if losses.len() > 1 { mean + student_95(losses.len() - 1) * error } else { mean };
     if pooled.jobs > 0.0 { spread.max(count / pooled.jobs).min(1.0) } else { spread }
 }
 
@@ -171,22 +171,37 @@ pub fn beats(problem: &Problem, plan: &Evaluation, incumbent: &Evaluation) -> bo
 
 /// Mean, and half width of its 95 % confidence interval (Student); 0 for a single value.
 pub fn mean_and_half_width(values: &[f64]) -> (f64, f64) {
+    let (mean, error) = mean_and_error(values);
+    (mean, if values.len() < 2 { 0.0 } else { student_975(values.len() - 1) * error })
+}
+
+/// Mean, and its standard error; 0 for a single value.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     if values.len() < 2 {
         return (mean, 0.0);
     }
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    (mean, student_975(values.len() - 1) * (variance / count).sqrt())
+    (mean, (variance / count).sqrt())
 }
 
-/// 97.5 % quantile of Student's t: a table, and beyond it the first terms of its expansion around the normal.
+/// 97.5 % quantile of Student's t.
 fn student_975(freedom: usize) -> f64 {
     const TABLE: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-    TABLE.get(freedom - 1).copied().unwrap_or_else(|| {
-        let (z, n) = (1.959_964_f64, freedom as f64);
-        z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
-    })
+    TABLE.get(freedom - 1).copied().unwrap_or_else(|| student(1.959_964, freedom))
+}
+
+/// 95 % quantile of Student's t.
+fn student_95(freedom: usize) -> f64 {
+    const TABLE: [f64; 10] = [6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812];
+    TABLE.get(freedom - 1).copied().unwrap_or_else(|| student(1.644_854, freedom))
+}
+
+/// A quantile of Student's t from that of the normal: the first terms of the expansion around it.
+fn student(z: f64, freedom: usize) -> f64 {
+    let n = freedom as f64;
+    z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
 }
 
 #[cfg(test)]

@@ -206,3 +206,86 @@ fn record(lease: &Lease) -> Record {
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response, StatusCode};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use tower::service_fn;
+
+    /// A lease, and whether somebody else writes it between every look at it and the next write.
+    #[derive(Default)]
+    struct Server {
+        lease: Option<Value>,
+        somebody_writes: bool,
+    }
+
+    impl Server {
+        fn answer(&mut self, method: &str, mut body: Value) -> (StatusCode, Value) {
+            let refusal = |code: StatusCode, reason: &str| {
+                let code_number = code.as_u16();
+                let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason, "code": code_number });
+                (code, status)
+            };
+            match (method, &self.lease) {
+                ("GET", None) => refusal(StatusCode::NOT_FOUND, "NotFound"),
+                ("GET", Some(lease)) => (StatusCode::OK, lease.clone()),
+                _ if self.somebody_writes => refusal(StatusCode::CONFLICT, "Conflict"),
+                _ => {
+                    body["metadata"]["resourceVersion"] = "1".into();
+                    self.lease = Some(body.clone());
+                    (StatusCode::OK, body)
+                }
+            }
+        }
+    }
+
+    fn candidate(server: &Arc<Mutex<Server>>) -> Candidate {
+        let server = Arc::clone(server);
+        let service = service_fn(move |request: Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
+                let body = serde_json::from_slice(&body).unwrap_or_default();
+                let (code, answer) = server.lock().expect("nothing panics").answer(head.method.as_str(), body);
+                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+                *response.status_mut() = code;
+                Ok::<_, std::io::Error>(response)
+            }
+        });
+        let second = Duration::from_secs(1);
+        Candidate {
+            api: Api::namespaced(Client::new(service, "default"), "default"),
+            name: "operator".to_owned(),
+            me: "a".to_owned(),
+            timing: Timing { lasts: 15 * second, renew_within: 10 * second, retry: 2 * second },
+            election: Election::new("a".to_owned()),
+            leadership: Arc::default(),
+            metrics: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leads_goes_on_where_somebody_has_but_labelled_the_lease() {
+        let server = Arc::default();
+        let mut candidate = candidate(&server);
+        assert!(candidate.attempt().await && candidate.leadership.leads());
+        server.lock().expect("nothing panics").somebody_writes = true;
+        assert!(!candidate.attempt().await, "it is not renewed");
+        assert!(candidate.leadership.leads(), "until the time is over it was renewed for");
+        server.lock().expect("nothing panics").somebody_writes = false;
+        assert!(candidate.attempt().await);
+    }
+
+    #[tokio::test]
+    async fn who_wants_to_lead_does_not_where_another_was_faster() {
+        let server = Arc::new(Mutex::new(Server { somebody_writes: true, ..Server::default() }));
+        let mut candidate = candidate(&server);
+        assert!(!candidate.attempt().await && !candidate.leadership.leads());
+    }
+}

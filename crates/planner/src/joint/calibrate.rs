@@ -17,15 +17,22 @@ const BINDING: f64 = 0.7;
 const CAREFUL: f64 = 0.93;
 
 impl Search<'_> {
-    /// Moves limits by what the referee finds, and searches on from there.
-    pub(super) fn calibrate(&self, desk: &mut Desk<'_, '_>, best: &mut Candidate, look: Look, times: usize) {
+    /// Moves limits by what the referee finds, and searches on from there; `known`: what it has found already.
+    pub(super) fn calibrate(
+        &self,
+        desk: &mut Desk<'_, '_>,
+        best: &mut Candidate,
+        look: Look,
+        times: usize,
+        mut known: Option<Evaluation>,
+    ) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.request.effort.seed);
         for _ in 0..times {
             if desk.screen.budget.is_over(desk.screen.spent) {
                 return;
             }
             let plan = desk.workshop.plan(best);
-            let Some(found) = desk.referee.judge(&plan, look) else { return };
+            let Some(found) = known.take().or_else(|| desk.referee.judge(&plan, look)) else { return };
             desk.screen.merit(&desk.workshop.loads(best));
             let moved = self.set_margins(&mut desk.screen, &cautious(&found));
             desk.contenders.push(Contender { plan, evaluation: Some(found), is_incumbent: false });

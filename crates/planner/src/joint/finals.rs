@@ -13,10 +13,16 @@
 use super::Contender;
 use super::referee::{Look, Referee};
 use super::ties::preferred;
-use domain::Plan;
+use domain::{Evaluation, Plan, Score};
 
 /// Plans of short looks that take part in the first finals; later ones have the champion.
 const SEEDED: usize = 2;
+/// Of arrivals that have been searched on, losses count by this share of the half width of their 95 % interval more: the best
+/// of many plans is partly the luckiest.
+const SEARCHED_ON: f64 = 0.2;
+/// By how much a rival is behind the best in a short look, in accuracy or in targets missed, that need not be looked at longer.
+const HOPELESS_ACCURACY: f64 = 0.02;
+const HOPELESS_VIOLATION: f64 = 1.0;
 /// Services that the arrivals asked for are enough for, and by how much there are more of them at most for more
 /// services: in short runs queues that will overflow have not yet, and 20 services that were told feasible after 10,000
 /// jobs each missed targets in a long simulation.
@@ -30,6 +36,8 @@ const MOST_DOUBLINGS: u32 = 3;
 pub(super) struct Board {
     /// Judged in the last finals, best first; none before.
     finalists: Vec<Contender>,
+    /// How they were looked at.
+    look: Option<Look>,
     /// By short looks, at arrivals that the search has used.
     others: Vec<Contender>,
     rounds: u32,
@@ -52,7 +60,7 @@ impl Board {
 
     /// Best first, as far as it has been judged, and how many of them were in the last finals.
     pub(super) fn all(mut self, referee: &Referee<'_>) -> (Vec<Contender>, usize) {
-        referee.rank(&mut self.others);
+        referee.rank(&mut self.others, SEARCHED_ON);
         let finalists = self.finalists.len();
         (self.finalists.into_iter().chain(self.others).collect(), finalists)
     }
@@ -68,6 +76,12 @@ impl Board {
         Look { arrivals: self.arrivals(referee), seed }
     }
 
+    /// What the last finals have found about a plan, if they were about these arrivals.
+    pub(super) fn known(&self, plan: &Plan, look: Look) -> Option<Evaluation> {
+        let same = self.finalists.iter().filter(|_| self.look == Some(look)).find(|one| one.plan == *plan)?;
+        same.evaluation.clone()
+    }
+
     /// From now on finals are about twice as many arrivals.
     pub(super) fn look_longer(&mut self) {
         self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
@@ -79,18 +93,21 @@ impl Board {
         referee.effort.arrivals.saturating_mul(longer << self.doublings).max(self.least)
     }
 
-    /// Holds finals between the incumbent, the best so far, and these.
-    pub(super) fn finals(&mut self, referee: &mut Referee<'_>, plans: impl IntoIterator<Item = Plan>) {
-        referee.rank(&mut self.others);
+    /// Holds finals between the incumbent, the best so far, the `newest`, and rivals, unless a short look says that they are hopeless.
+    pub(super) fn finals(&mut self, referee: &mut Referee<'_>, newest: Plan, rivals: &[Plan]) {
+        referee.rank(&mut self.others, SEARCHED_ON);
         let known = || self.finalists.iter().chain(&self.others).filter(|one| one.evaluation.is_some());
         let mut field: Vec<(Plan, bool)> =
             known().filter(|one| one.is_incumbent).map(|one| (one.plan.clone(), true)).take(1).collect();
         let first = field.len() + 1;
-        let seeded = if self.finalists.is_empty() { SEEDED } else { 1 };
-        let best = known().filter(|one| !one.is_incumbent).map(|one| one.plan.clone()).take(seeded);
-        for plan in best.chain(plans) {
-            if field.iter().all(|(other, _)| *other != plan) {
-                field.push((plan, false));
+        let mut best = known().filter(|one| !one.is_incumbent).map(|one| &one.plan);
+        // The champion has to be there; before there is one, what long looks have led to is most likely to become it.
+        let champion = if self.finalists.is_empty() { None } else { best.next() };
+        let seeded = best.take(if self.finalists.is_empty() { SEEDED } else { 0 });
+        let hopeful = rivals.iter().filter(|plan| self.is_hopeful(referee, plan));
+        for plan in champion.into_iter().chain([&newest]).chain(seeded).chain(hopeful) {
+            if field.iter().all(|(other, _)| other != plan) {
+                field.push((plan.clone(), false));
             }
         }
         if field.len() <= first && !self.finalists.is_empty() {
@@ -113,14 +130,24 @@ impl Board {
             return;
         }
         self.rounds += 1;
-        referee.rank(&mut judged);
+        referee.rank(&mut judged, 0.0);
         let others = judged.iter().filter(|one| !one.is_incumbent);
         self.preferred = preferred(referee.problem, others).map(|one| one.plan.clone());
         let is_new = |one: &Contender| judged.iter().all(|other| other.plan != one.plan);
         let mut before = std::mem::take(&mut self.finalists);
         before.append(&mut self.others);
         self.others = before.into_iter().filter(is_new).collect();
-        self.finalists = judged;
+        (self.finalists, self.look) = (judged, Some(look));
+    }
+
+    /// Whether a rival may be the best for all that a short look says; who was not looked at may.
+    fn is_hopeful(&self, referee: &Referee<'_>, plan: &Plan) -> bool {
+        let score = |one: &Contender| Some(Score::of(referee.problem, one.evaluation.as_ref()?));
+        let own = self.others.iter().find(|one| one.plan == *plan).and_then(score);
+        let best = self.others.iter().find(|one| !one.is_incumbent).and_then(score);
+        own.zip(best).is_none_or(|(own, best)| {
+            own.accuracy > best.accuracy - HOPELESS_ACCURACY && own.violation < best.violation + HOPELESS_VIOLATION
+        })
     }
 
     /// The winner of the last finals.

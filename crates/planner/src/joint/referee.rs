@@ -11,7 +11,7 @@ const CAUTION: f64 = 0.7;
 const PER_DOUBLING: f64 = 0.15;
 
 /// How long to look, and at which arrivals.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Look {
     pub(crate) arrivals: u64,
     pub(crate) seed: u64,
@@ -84,10 +84,11 @@ impl Referee<'_> {
         self.is_unable |= other.is_unable;
     }
 
-    /// Best first; those that were not judged come last.
-    pub(crate) fn rank(&self, contenders: &mut [Contender]) {
+    /// Best first; those that were not judged come last. Losses count by `more` of the half widths of their 95 % intervals than
+    /// usual.
+    pub(crate) fn rank(&self, contenders: &mut [Contender], more: f64) {
         let score = |contender: &Contender| {
-            contender.evaluation.as_ref().map(|found| Score::of(self.problem, &cautious(found)))
+            contender.evaluation.as_ref().map(|found| Score::of(self.problem, &more_cautious(found, more)))
         };
         contenders.sort_by(|one, other| match (score(one), score(other)) {
             (Some(one), Some(other)) => other.order(&one),
@@ -99,10 +100,14 @@ impl Referee<'_> {
 /// Latencies at their upper limits, as losses are in scores: among many plans the one that is best by chance would win.
 /// The more services there are, the further: every one of them is to keep its targets.
 pub(crate) fn cautious(evaluation: &Evaluation) -> Evaluation {
+    more_cautious(evaluation, 0.0)
+}
+
+fn more_cautious(evaluation: &Evaluation, with_losses: f64) -> Evaluation {
     let mut cautious = evaluation.clone();
     let more = (evaluation.services() as f64 / 2.0).max(1.0).log2() * PER_DOUBLING;
     for service in 0..evaluation.services() {
-        let loss = upper_by(evaluation, |metrics| metrics.loss, service, more);
+        let loss = upper_by(evaluation, |metrics| metrics.loss, service, more + with_losses);
         let mean = upper_by(evaluation, |metrics| metrics.mean_latency, service, CAUTION + more);
         let p95 = upper_by(evaluation, |metrics| metrics.p95_latency, service, CAUTION + more);
         for replication in &mut cautious.replications {

@@ -60,3 +60,20 @@ fn careful(problem: &Problem) -> Problem {
     }
     careful
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::joint::relaxation::generated::{self, Shape};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn none_is_begun_when_time_is_over() {
+        let problem = generated::problem(&Shape::default());
+        let within = |looks: usize| {
+            let asked = AtomicUsize::new(0);
+            rivals(&problem, &[], true, &|| asked.fetch_add(1, Ordering::Relaxed) >= looks).len()
+        };
+        assert_eq!([within(0), within(1), within(2), within(100)], [0, 1, 2, 4]);
+    }
+}

@@ -219,17 +219,17 @@ impl<'a> Search<'a> {
     /// The last word on the best region: limits are moved by long looks, whether targets are missed or more is kept to
     /// than has to be, and the best plans are compared.
     fn finish(&self, desk: &mut Desk<'_, '_>, best: &mut Region, board: &mut Board) {
-        let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
-        let mut rivals = rivals.to_vec();
         for _ in 0..LAST_CORRECTIONS {
             let before = desk.workshop.plan(&best.candidate);
             // The last finals are over: their arrivals may be searched on.
             let look = board.look_before_finals(&desk.referee);
-            self.calibrate(desk, &mut best.candidate, look, 1);
+            let known = board.known(&before, look);
+            self.calibrate(desk, &mut best.candidate, look, 1, known);
             desk.contenders.clear();
             let after = desk.workshop.plan(&best.candidate);
             let is_settled = before == after;
-            board.finals(&mut desk.referee, std::iter::once(after.clone()).chain(rivals.drain(..)));
+            let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
+            board.finals(&mut desk.referee, after.clone(), rivals);
             // Where another plan has won, this one has missed a target, or keeps to more than it has to.
             let is_won = board.champion().is_some_and(|one| one.plan == after);
             if is_won || is_settled || desk.is_over() {
@@ -258,7 +258,7 @@ impl<'a> Search<'a> {
         let work: Vec<_> = found.into_iter().map(|one| (one, desk.alike(desks))).collect();
         let glance = self.glance();
         let looks = parallel::each(work, |((reached, mut candidate), mut desk)| {
-            self.calibrate(&mut desk, &mut candidate, glance, CALIBRATIONS);
+            self.calibrate(&mut desk, &mut candidate, glance, CALIBRATIONS, None);
             let plan = desk.workshop.plan(&candidate);
             if desk.contenders.iter().all(|contender| contender.plan != plan) {
                 let last = desk.referee.look(&plan, glance, false);

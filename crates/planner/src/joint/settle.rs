@@ -40,7 +40,7 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let rivals = request.rivals.iter().filter(|plan| is_bursty(problem) || adapts(plan));
     let judged = rivals.map(|plan| referee.look(plan, look, false));
     let mut field: Vec<Contender> = judged.filter(|rival| does_beat(request, rival, &ours)).collect();
-    referee.rank(&mut field);
+    referee.rank(&mut field, 0.0);
     let best = preferred(problem, &field).unwrap_or(&ours);
     let loser_is = |loser: &Contender, winner: &Evaluation| {
         let evaluation = loser.evaluation.clone()?;
