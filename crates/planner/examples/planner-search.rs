@@ -43,7 +43,7 @@ const UNSEEN: usize = 200_000;
 const SAME_VIOLATION: f64 = 1.01;
 
 fn effort(seed: u64, arrivals: u64) -> EvaluationEffort<'static> {
-    EvaluationEffort { seed, replications: NonZeroU32::new(32).expect("above 0"), arrivals, stop: None }
+    EvaluationEffort { seed, replications: NonZeroU32::new(8).expect("above 0"), arrivals, stop: None }
 }
 
 /// Time that has passed, by either clock.

@@ -138,8 +138,8 @@ fn an_incumbent_stays_unless_it_is_beaten() {
     }
 }
 
-/// Simulates, and keeps what it was asked: seed and arrivals, and by what the plan scored.
-struct Protocol(Mutex<Vec<(u64, u64, Plan)>>);
+/// Simulates, and keeps what it was asked: seed, arrivals and replications, and the plan.
+struct Protocol(Mutex<Vec<(u64, u64, NonZeroU32, Plan)>>);
 
 impl Evaluator for Protocol {
     fn name(&self) -> &'static str {
@@ -147,7 +147,7 @@ impl Evaluator for Protocol {
     }
 
     fn evaluate(&self, of: &Problem, plan: &Plan, effort: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
-        self.0.lock().expect("nobody panics").push((effort.seed, effort.arrivals, plan.clone()));
+        self.0.lock().expect("nobody panics").push((effort.seed, effort.arrivals, effort.replications, plan.clone()));
         SIMULATION.evaluate(of, plan, effort)
     }
 }
@@ -160,13 +160,13 @@ fn the_last_word_is_on_arrivals_that_no_limit_was_moved_by() {
     let asked = referee.0.into_inner().expect("nobody panics");
     let own = request(&problem, &SIMULATION, 0).effort;
     let (told, score) = (&found.evaluations[0].1, found.score.expect("it was judged"));
-    let judged = |one: &&(u64, u64, Plan)| {
-        let effort = EvaluationEffort { seed: one.0, arrivals: one.1, ..own };
+    let judged = |one: &&(u64, u64, NonZeroU32, Plan)| {
+        let effort = EvaluationEffort { seed: one.0, arrivals: one.1, replications: one.2, ..own };
         SIMULATION.evaluate(&problem, &found.plan, &effort).as_ref() == Ok(told)
     };
-    let last = asked.iter().filter(|one| one.2 == found.plan).find(judged).expect("it was judged by the referee");
+    let last = asked.iter().filter(|one| one.3 == found.plan).find(judged).expect("it was judged by the referee");
     assert!(last.0 != own.seed && last.1 >= own.arrivals, "seed {}, {} arrivals", last.0, last.1);
-    let others = asked.iter().filter(|one| one.0 == last.0 && one.1 == last.1 && one.2 != found.plan);
+    let others = asked.iter().filter(|one| one.0 == last.0 && one.1 == last.1 && one.3 != found.plan);
     assert!(others.count() > 0, "{score:?} on arrivals that nobody else was compared on");
 }
 

@@ -58,6 +58,16 @@ impl Board {
         self.others.extend(contenders);
     }
 
+    /// What longer looks say of plans takes the place of what was known.
+    pub(super) fn learn(&mut self, contenders: impl IntoIterator<Item = Contender>) {
+        for learned in contenders {
+            match self.others.iter_mut().find(|one| one.plan == learned.plan && !one.is_incumbent) {
+                Some(known) => *known = learned,
+                None => self.others.push(learned),
+            }
+        }
+    }
+
     /// Best first, as far as it has been judged, and how many of them were in the last finals.
     pub(super) fn all(mut self, referee: &Referee<'_>) -> (Vec<Contender>, usize) {
         referee.rank(&mut self.others, SEARCHED_ON);
@@ -148,11 +158,6 @@ impl Board {
         own.zip(best).is_none_or(|(own, best)| {
             own.accuracy > best.accuracy - HOPELESS_ACCURACY && own.violation < best.violation + HOPELESS_VIOLATION
         })
-    }
-
-    /// The winner of the last finals.
-    pub(super) fn champion(&self) -> Option<&Contender> {
-        self.finalists.iter().find(|one| !one.is_incumbent)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose word counts: plans before a second evaluator, with common random numbers.
 
-use super::{Budget, Contender, Request};
+use super::{Budget, Contender, Request, span};
 use domain::plan::mean_and_half_width;
 use domain::{Evaluation, EvaluationEffort, Evaluator, Plan, Problem, Score, ServiceMetrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,11 +47,13 @@ impl Referee<'_> {
             return None;
         }
         self.spent += 1;
-        let effort = EvaluationEffort { arrivals, seed, stop: self.budget.stop.or(self.effort.stop), ..self.effort };
+        let replications = span::replications(arrivals, self.effort.replications);
+        let stop = self.budget.stop.or(self.effort.stop);
+        let effort = EvaluationEffort { arrivals, seed, replications, stop };
         let call = || self.evaluator.evaluate(self.problem, plan, &effort);
         match catch_unwind(AssertUnwindSafe(call)) {
             // What was cut short says less than it seems to: it does not take part.
-            Ok(Ok(evaluation)) if !evaluation.replications.is_empty() && !self.is_cut_short(&evaluation) => {
+            Ok(Ok(evaluation)) if !evaluation.replications.is_empty() && !is_cut_short(&evaluation, &effort) => {
                 Some(evaluation)
             }
             Ok(Ok(_)) => None,
@@ -64,11 +66,6 @@ impl Referee<'_> {
                 None
             }
         }
-    }
-
-    fn is_cut_short(&self, evaluation: &Evaluation) -> bool {
-        let stop = self.budget.stop.or(self.effort.stop);
-        evaluation.replications.len() < self.effort.replications.get() as usize && stop.is_some_and(|stop| stop())
     }
 
     /// Has a look at a plan.
@@ -95,6 +92,11 @@ impl Referee<'_> {
             (one, other) => other.is_some().cmp(&one.is_some()),
         });
     }
+}
+
+fn is_cut_short(evaluation: &Evaluation, effort: &EvaluationEffort<'_>) -> bool {
+    let whole = effort.replications.get() as usize;
+    evaluation.replications.len() < whole && effort.stop.is_some_and(|stop| stop())
 }
 
 /// Latencies at their upper limits, as losses are in scores: among many plans the one that is best by chance would win.

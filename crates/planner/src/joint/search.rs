@@ -8,7 +8,7 @@ use super::pricing::Pricer;
 use super::race::{Start, race};
 use super::referee::{Look, Referee, cautious};
 use super::screen::{Margins, SHARP, Screen};
-use super::{Budget, Contender, Method, Planned, Request, cma_es, pattern};
+use super::{Budget, Contender, Method, Planned, Request, cma_es, pattern, span};
 use crate::decomposition::{Layout, Loads};
 use crate::parallel;
 use domain::{Epoch, Problem, Score};
@@ -35,6 +35,8 @@ const MAYBE_BETTER: f64 = 0.02;
 /// Arrivals per service of a short look of the referee, at least: in shorter runs queues that will overflow have not
 /// yet.
 const SHORTEST_LOOK: u64 = 10_000;
+/// Arrivals of a short look, at most, where they do not come in bursts.
+const LONG_ENOUGH: u64 = 130_000;
 /// Samples by which prices find thresholds, where there are few variables and where there are many.
 const MANY_SAMPLES: usize = 4000;
 pub(super) const FEW_SAMPLES: usize = 800;
@@ -42,7 +44,7 @@ const MANY_VARIABLES: usize = 150;
 /// Evaluations of a search that does not end by itself, where no budget says.
 const ENOUGH: u64 = 20_000;
 
-/// Plans; finals are about `least` arrivals or more, short looks about a sixth of that.
+/// Plans; finals are about `least` arrivals or more, short looks about a third of that.
 pub(super) fn plan(request: &Request<'_>, least: u64) -> Planned {
     let found = catch_unwind(AssertUnwindSafe(|| Search::new(request, least).run()));
     match found {
@@ -164,7 +166,8 @@ impl<'a> Search<'a> {
         let effort = &self.request.effort;
         let whole = effort.arrivals.max(self.least);
         let least = SHORTEST_LOOK * self.request.problem.services.len() as u64;
-        Look { arrivals: (whole / 6).max(least).min(whole), seed: effort.seed }
+        let enough = span::enough(self.request.problem, LONG_ENOUGH);
+        Look { arrivals: (whole / 3).min(enough).max(least).min(whole), seed: effort.seed }
     }
 
     /// Evaluations of a start in the first heat.
@@ -205,7 +208,8 @@ impl<'a> Search<'a> {
             let (one, other) = (2 * race_number + 1, 2 * race_number + 2);
             let again = if race_number == 0 { Start::Given(best.candidate.clone()) } else { Start::Random(other) };
             let starts = vec![again, self.wide(desk, one), self.wide(desk, other), Start::Tilted(one + 1)];
-            let quantum = self.quantum() << race_number.min(MOST_DOUBLINGS);
+            // The first one has the best found so far to start from.
+            let quantum = (self.quantum() << race_number.min(MOST_DOUBLINGS)) / 2;
             let found = race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, quantum);
             let gained = self.look_at(desk, found, best, board);
             vain = if gained { 0 } else { vain + 1 };
@@ -225,14 +229,12 @@ impl<'a> Search<'a> {
             let look = board.look_before_finals(&desk.referee);
             let known = board.known(&before, look);
             self.calibrate(desk, &mut best.candidate, look, 1, known);
-            desk.contenders.clear();
+            board.learn(desk.contenders.drain(..));
             let after = desk.workshop.plan(&best.candidate);
             let is_settled = before == after;
             let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
             board.finals(&mut desk.referee, after.clone(), rivals);
-            // Where another plan has won, this one has missed a target, or keeps to more than it has to.
-            let is_won = board.champion().is_some_and(|one| one.plan == after);
-            if is_won || is_settled || desk.is_over() {
+            if is_settled || desk.is_over() {
                 break;
             }
         }
