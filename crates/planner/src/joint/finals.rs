@@ -8,7 +8,8 @@
 //! All finals are on arrivals of their own, and on more of them the longer the search goes on: twice as many whenever a
 //! better region has been dealt with, up to [`MOST_DOUBLINGS`] times. Whoever has won the last finals has to win again,
 //! so that luck does not stay. Whom users would rather have than the champion ([`super::ties`]) takes part again, too.
-//! Incumbent and champion are judged first: when time is over before both are, the last finals count.
+//! Incumbent and champion are judged first, in the first finals what long looks have led to: when time is over before
+//! that, the last finals count, and where there are none, what other looks say of plans.
 
 use super::Contender;
 use super::referee::{Look, Referee};

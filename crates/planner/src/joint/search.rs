@@ -229,7 +229,11 @@ impl<'a> Search<'a> {
             let look = board.look_before_finals(&desk.referee);
             let known = board.known(&before, look);
             self.calibrate(desk, &mut best.candidate, look, 1, known);
-            board.learn(desk.contenders.drain(..));
+            let judged = desk.contenders.drain(..);
+            // With an incumbent only looks count that both had.
+            if self.request.incumbent.is_none() {
+                board.learn(judged);
+            }
             let after = desk.workshop.plan(&best.candidate);
             let is_settled = before == after;
             let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
