@@ -182,9 +182,14 @@ impl Failure {
     /// When it is to be tried again.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Api { .. } if self.refusal().is_none() => Outcome::Interrupted,
+            Self::Api { .. } if self.refusal().is_none() || self.is_internal() => Outcome::Interrupted,
             _ => Outcome::Failed,
         }
+    }
+
+    /// Whether it is the trouble of the API server itself, of its store or of a webhook: users have to know, and it may be over soon.
+    fn is_internal(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code >= 500))
     }
 
     /// Whether the API server has given this reason, such as `NotFound`.

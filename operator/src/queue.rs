@@ -99,7 +99,9 @@ impl<K: Ord + Clone> Queue<K> {
                 let failures = self.failures.entry(key.clone()).or_insert(0);
                 let wait = (FIRST_WAIT * 2f64.powi((*failures).min(20) as i32)).min(longest);
                 *failures = failures.saturating_add(1);
-                self.wait(key, now + wait * (0.5 + 0.5 * chance), now);
+                // News that came meanwhile are as good as those that come afterwards.
+                let wait = if again { FIRST_WAIT } else { wait * (0.5 + 0.5 * chance) };
+                self.wait(key, now + wait, now);
             }
             Outcome::Done(later) => {
                 self.failures.remove(&key);
@@ -231,5 +233,10 @@ mod tests {
         assert_eq!(queue.next(), Some(12.0));
         queue.add("a", 9.0);
         assert_eq!(queue.next(), Some(9.25));
+        // Also those that come while it is looked at, which may have been too late for that.
+        assert_eq!(popped(&mut queue, 10.0), Some("a"));
+        queue.add("a", 10.5);
+        queue.finish("a", Outcome::Failed, 11.0, 1.0);
+        assert_eq!(queue.next(), Some(11.25));
     }
 }

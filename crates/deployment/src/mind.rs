@@ -12,7 +12,7 @@ use wire::document::PolicyVersion;
 
 /// Time for a plan with its table over rates. Together with what is simulated before: under a second.
 const BUDGET: Duration = Duration::from_millis(500);
-/// How much is simulated to see what the plan in force would do.
+/// How much is simulated to see what the plan in force would do, where jobs do not come in bursts.
 const ARRIVALS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 
@@ -84,7 +84,8 @@ impl Mind {
     /// What is observed at `now`, and what follows from it. `clock`: time since this was called.
     pub fn think(&mut self, now: f64, observation: &Observation, clock: Clock<'_>) -> Conclusion {
         self.drift.observe(now, observation);
-        let effort = EvaluationEffort { seed: self.seed, replications: REPLICATIONS, arrivals: ARRIVALS, stop: None };
+        let arrivals = planner::enough(&self.drift.current(), ARRIVALS);
+        let effort = EvaluationEffort { seed: self.seed, replications: REPLICATIONS, arrivals, stop: None };
         let change = match self.drift.decide(now, &Simulation { threads: 1 }, &effort) {
             Decision::Keep => None,
             Decision::Replan { problem, reasons } => self.replan(now, *problem, &reasons, clock),

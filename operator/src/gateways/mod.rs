@@ -33,6 +33,7 @@ pub(crate) use thinking::Pace;
 use thinking::{learn, thought};
 use tokio::task::{Id, JoinSet};
 use tokio::time::MissedTickBehavior;
+use tokio::time::error::Elapsed;
 use tracing::Instrument as _;
 use wire::document::{DeviceTelemetry, GatewayTelemetry};
 
@@ -42,11 +43,14 @@ const MOST_DIALLED: usize = 8;
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A look that takes longer is given up: requests and searches end long before.
+const LONGEST_LOOK: Duration = Duration::from_secs(300);
+
 /// Looks after the gateways of all pools, for ever. Each pool has its own pace: one that thinks, or whose pods answer late, holds
 /// up no other.
 pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
     let mut at_home: BTreeMap<Key, Follower> = BTreeMap::new();
-    let mut out: JoinSet<Follower> = JoinSet::new();
+    let mut out: JoinSet<Result<Follower, Elapsed>> = JoinSet::new();
     let mut pools: BTreeMap<Id, Key> = BTreeMap::new();
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,12 +58,9 @@ pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
         tick.tick().await;
         while let Some(done) = out.try_join_next_with_id() {
             match done {
-                Ok((id, follower)) => at_home.extend(pools.remove(&id).map(|pool| (pool, follower))),
-                // It starts anew from what is stored.
-                Err(error) => {
-                    let pool = pools.remove(&error.id());
-                    pool.iter().for_each(|pool| context.metrics.unlinked(&pool.name));
-                }
+                Ok((id, Ok(follower))) => at_home.extend(pools.remove(&id).map(|pool| (pool, follower))),
+                Ok((id, Err(_))) => starts_anew(&context, pools.remove(&id), "took too long"),
+                Err(error) => starts_anew(&context, pools.remove(&error.id()), "panicked"),
             }
         }
         let book = Arc::new(context.addresses.now());
@@ -76,10 +77,18 @@ pub async fn follow(context: Arc<Context>, services: Arc<Controller<Key>>) {
         for pool in ours.into_iter().filter(|pool| !pools.values().any(|out| out == pool)).collect::<Vec<_>>() {
             let follower = at_home.remove(&pool).unwrap_or_default();
             let round = Round::of(&context, &pool, &mut targets, &book);
-            let handle = out.spawn(follower.look(Arc::clone(&context), Arc::clone(&services), round));
+            let look = follower.look(Arc::clone(&context), Arc::clone(&services), round);
+            let handle = out.spawn(tokio::time::timeout(LONGEST_LOOK, look));
             pools.insert(handle.id(), pool);
         }
     }
+}
+
+/// A look at a pool has not ended as it should: the next one begins with what is stored.
+fn starts_anew(context: &Context, pool: Option<Key>, why: &str) {
+    let Some(pool) = pool else { return };
+    tracing::warn!(%pool, "looking after its gateways {why}; it begins anew");
+    context.metrics.unlinked(&pool.name);
 }
 
 /// Pods to speak to, by service.
@@ -162,7 +171,7 @@ impl Follower {
         for service in round.wanted.keys() {
             let (heard, trouble) = self.standing(service);
             let mut news = context.standings.heard(service, heard, trouble, clock::now());
-            let said = gateways.iter().filter(|(key, _, _)| key == service).map(|(_, _, telemetry)| telemetry);
+            let said = gateways.iter().filter(|(key, ..)| key == service).map(|(_, pod, said)| (pod.as_str(), said));
             if let Some(observed) = self.observed.entry(service.clone()).or_default().take(now, said) {
                 news |= context.standings.observed(service, observed);
             }

@@ -9,10 +9,12 @@ use wire::document::GatewayTelemetry;
 const WINDOW: f64 = 300.0;
 /// The first time after so many.
 const FIRST: f64 = 60.0;
+/// What a pod said is forgotten when it has not been heard of for so long.
+const FORGOTTEN: f64 = 3600.0;
 /// Fewer jobs say nothing.
 const LEAST_JOBS: f64 = 100.0;
 
-/// What the gateways of a service have counted together since they started.
+/// What a gateway has counted since it started, or several of them within a time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Counted {
     arrived: f64,
@@ -22,50 +24,74 @@ struct Counted {
     latency: f64,
 }
 
-/// Follows the counters of a service.
+/// Follows the counters of a service, gateway by gateway: one that is not heard of for a while is behind, and has not stopped.
 #[derive(Debug, Default)]
 pub struct Observed {
-    since: Option<(f64, Counted)>,
+    /// Per pod when it was heard of last, and what it said.
+    last: BTreeMap<String, (f64, Counted)>,
+    /// What has been counted since this time.
+    since: Option<f64>,
+    counted: Counted,
     said: bool,
 }
 
 impl Observed {
-    /// Takes what gateways say at `now`, in seconds. What is to be said about the service, once in a while.
-    pub fn take<'a>(&mut self, now: f64, gateways: impl IntoIterator<Item = &'a GatewayTelemetry>) -> Option<Metrics> {
-        let counted = gateways.into_iter().flat_map(|one| one.sources.values()).fold(Counted::default(), |sum, one| {
-            let of = |lost: &BTreeMap<String, u64>| lost.values().map(|count| *count as f64).sum::<f64>();
-            let answered = one.answered as f64;
-            Counted {
-                arrived: sum.arrived + one.arrived as f64,
-                lost: sum.lost + of(&one.lost),
-                answered: sum.answered + answered,
-                latency: sum.latency + answered * one.latency_milliseconds.mean,
+    /// Takes what gateways say at `now`, in seconds, by the names of their pods. What is to be said about the service, once in a while.
+    pub fn take<'a>(
+        &mut self,
+        now: f64,
+        gateways: impl IntoIterator<Item = (&'a str, &'a GatewayTelemetry)>,
+    ) -> Option<Metrics> {
+        for (pod, telemetry) in gateways {
+            let counted = Counted::of(telemetry);
+            // One that is new, or was started anew, says nothing about the time before.
+            if let Some((_, before)) = self.last.get(pod).filter(|(_, before)| counted.follows(before)) {
+                self.counted.add(&counted, before);
             }
-        });
-        let Some((at, before)) = self.since else {
-            self.since = Some((now, counted));
-            return None;
-        };
-        // A gateway that is new, or was not heard of, says nothing about the time before.
-        if counted.arrived < before.arrived || counted.answered < before.answered {
-            self.since = Some((now, counted));
+            self.last.insert(pod.to_owned(), (now, counted));
+        }
+        self.last.retain(|_, (heard, _)| now - *heard < FORGOTTEN);
+        let since = *self.since.get_or_insert(now);
+        if now - since < if self.said { WINDOW } else { FIRST } {
             return None;
         }
-        if now - at < if self.said { WINDOW } else { FIRST } {
+        let counted = std::mem::take(&mut self.counted);
+        (self.since, self.said) = (Some(now), true);
+        if counted.arrived < LEAST_JOBS || counted.answered <= 0.0 {
             return None;
         }
-        (self.since, self.said) = (Some((now, counted)), true);
-        let arrived = counted.arrived - before.arrived;
-        let answered = counted.answered - before.answered;
-        if arrived < LEAST_JOBS || answered <= 0.0 {
-            return None;
-        }
-        let mean = (counted.latency - before.latency) / answered;
+        let mean = counted.latency / counted.answered;
         Some(Metrics {
-            loss_ratio: Ratio::rounded(two_digits((counted.lost - before.lost) / arrived).clamp(0.0, 1.0), 6),
+            loss_ratio: Ratio::rounded(two_digits(counted.lost / counted.arrived).clamp(0.0, 1.0), 6),
             mean_latency_milliseconds: (0.0..8.64e7).contains(&mean).then_some(two_digits(mean).round() as i64),
             ..Metrics::default()
         })
+    }
+}
+
+impl Counted {
+    fn of(telemetry: &GatewayTelemetry) -> Self {
+        telemetry.sources.values().fold(Self::default(), |sum, one| {
+            let answered = one.answered as f64;
+            Self {
+                arrived: sum.arrived + one.arrived as f64,
+                lost: sum.lost + one.lost.values().map(|count| *count as f64).sum::<f64>(),
+                answered: sum.answered + answered,
+                latency: sum.latency + answered * one.latency_milliseconds.mean,
+            }
+        })
+    }
+
+    /// Whether a gateway that has said `before` may say this: counters only rise.
+    fn follows(&self, before: &Self) -> bool {
+        self.arrived >= before.arrived && self.answered >= before.answered && self.lost >= before.lost
+    }
+
+    fn add(&mut self, now: &Self, before: &Self) {
+        self.arrived += now.arrived - before.arrived;
+        self.lost += now.lost - before.lost;
+        self.answered += now.answered - before.answered;
+        self.latency += now.latency - before.latency;
     }
 }
 
@@ -102,13 +128,31 @@ mod tests {
     #[test]
     fn what_was_counted_in_the_last_minutes_is_said_in_two_digits() {
         let mut observed = Observed::default();
-        assert_eq!(observed.take(0.0, [&said(1_000, 0, 50.0)]), None);
-        assert_eq!(observed.take(59.0, [&said(2_000, 5, 60.0)]), None);
-        assert_eq!(numbers(observed.take(60.0, [&said(2_000, 5, 75.0)])), Some(("0.005".to_owned(), 100)));
-        assert_eq!(observed.take(120.0, [&said(3_000, 5, 75.0)]), None, "not that often");
-        assert_eq!(numbers(observed.take(361.0, [&said(5_000, 5, 75.0)])), Some(("0".to_owned(), 75)));
-        assert_eq!(observed.take(800.0, [&said(5_050, 5, 75.0)]), None, "too few jobs");
-        assert_eq!(observed.take(1_500.0, [&said(10, 0, 75.0)]), None, "the gateway was started anew");
-        assert!(observed.take(1_800.0, [&said(1_010, 0, 75.0)]).is_some());
+        let mut take = |now, said: &GatewayTelemetry| observed.take(now, [("a", said)]);
+        assert_eq!(take(0.0, &said(1_000, 0, 50.0)), None);
+        assert_eq!(take(59.0, &said(2_000, 5, 60.0)), None);
+        assert_eq!(numbers(take(60.0, &said(2_000, 5, 75.0))), Some(("0.005".to_owned(), 100)));
+        assert_eq!(take(120.0, &said(3_000, 5, 75.0)), None, "not that often");
+        assert_eq!(numbers(take(361.0, &said(5_000, 5, 75.0))), Some(("0".to_owned(), 75)));
+        assert_eq!(take(800.0, &said(5_050, 5, 75.0)), None, "too few jobs");
+        assert_eq!(take(1_500.0, &said(10, 0, 75.0)), None, "the gateway was started anew");
+        assert!(take(1_800.0, &said(1_010, 0, 75.0)).is_some());
+    }
+
+    #[test]
+    fn a_gateway_that_is_away_for_a_while_counts_for_what_it_does_and_not_for_all_it_did() {
+        let mut observed = Observed::default();
+        let (old, young) = (said(1_000_000, 500_000, 900.0), said(1_000, 0, 50.0));
+        assert_eq!(observed.take(0.0, [("a", &old), ("b", &young)]), None);
+        // Not heard of, then back with some more jobs.
+        assert_eq!(observed.take(30.0, [("b", &said(2_000, 0, 50.0))]), None);
+        let (more, back) = (said(2_000, 0, 50.0), said(1_001_000, 500_000, 900.0));
+        let (loss, _) = numbers(observed.take(61.0, [("a", &back), ("b", &more)])).expect("2,000 jobs");
+        assert_eq!(loss, "0");
+        // One more pod says nothing about the time before either.
+        let third = said(5_000, 2_500, 10.0);
+        assert_eq!(observed.take(100.0, [("b", &said(3_000, 0, 50.0)), ("c", &third)]), None);
+        let found = observed.take(400.0, [("b", &said(4_000, 0, 50.0)), ("c", &third)]);
+        assert_eq!(numbers(found), Some(("0".to_owned(), 50)));
     }
 }

@@ -47,7 +47,7 @@ impl Referee<'_> {
             return None;
         }
         self.spent += 1;
-        let replications = span::replications(arrivals, self.effort.replications);
+        let replications = span::replications(arrivals, self.problem.services.len(), self.effort.replications);
         let stop = self.budget.stop.or(self.effort.stop);
         let effort = EvaluationEffort { arrivals, seed, replications, stop };
         let call = || self.evaluator.evaluate(self.problem, plan, &effort);

@@ -12,7 +12,7 @@ const CAREFUL: f64 = 0.8;
 /// Plans that treat every service without a fixed policy by one scheduler: the last exit, whose jobs are shared among
 /// chains by what devices can do; the best threshold vector for each rate, and, where thresholds may be fixed at
 /// dispatch, the optimal table over jobs present, for the loss target and (unless jobs come in bursts, for which it is
-/// careful anyway) for a part of it. In bursts also the mixtures of each phase, and the first exit: a search by
+/// careful anyway) for a part of it, and the knapsack's. In bursts also the mixtures of each phase, and the first exit: a search by
 /// formulas sees bursts as variability only. What formulas cannot predict only the referee can say the worth of. What
 /// cannot be made is left out, and none is begun once `stop` says so.
 pub fn rivals(
@@ -31,6 +31,7 @@ pub fn rivals(
         (is_bursty, Scheduler::ExitFirst, problem),
         (may_dispatch, Scheduler::SMDP, problem),
         (may_dispatch && !is_bursty, Scheduler::SMDP, &careful),
+        (may_dispatch && !is_bursty, Scheduler::Knapsack { tracks_confidence: false }, problem),
     ];
     let asked = schedulers.iter().filter(|(is_asked, ..)| *is_asked).take_while(|_| !stop());
     asked.filter_map(|(_, scheduler, problem)| all_by(scheduler, problem, fixed)).collect()
@@ -74,6 +75,6 @@ mod tests {
             let asked = AtomicUsize::new(0);
             rivals(&problem, &[], true, &|| asked.fetch_add(1, Ordering::Relaxed) >= looks).len()
         };
-        assert_eq!([within(0), within(1), within(2), within(100)], [0, 1, 2, 4]);
+        assert_eq!([within(0), within(1), within(2), within(100)], [0, 1, 2, 5]);
     }
 }

@@ -229,11 +229,7 @@ impl<'a> Search<'a> {
             let look = board.look_before_finals(&desk.referee);
             let known = board.known(&before, look);
             self.calibrate(desk, &mut best.candidate, look, 1, known);
-            let judged = desk.contenders.drain(..);
-            // With an incumbent only looks count that both had.
-            if self.request.incumbent.is_none() {
-                board.learn(judged);
-            }
+            board.learn(self.request.problem, desk.contenders.drain(..));
             let after = desk.workshop.plan(&best.candidate);
             let is_settled = before == after;
             let rivals = if board.rounds() == 0 { self.request.rivals } else { &[] };
@@ -274,9 +270,9 @@ impl<'a> Search<'a> {
         });
         let mut gained = false;
         for (reached, candidate, own) in looks {
-            let scores = own.contenders.iter().filter_map(|one| one.evaluation.as_ref());
-            let promises = scores.map(|found| promise(&Score::of(self.request.problem, &cautious(found))));
-            let score = promises.max_by(f64::total_cmp);
+            let plan = desk.workshop.plan(&candidate);
+            let last = own.contenders.iter().rfind(|one| one.plan == plan).and_then(|one| one.evaluation.as_ref());
+            let score = last.map(|found| promise(&Score::of(self.request.problem, &cautious(found))));
             let is_better = match (score, best.promise) {
                 (Some(ours), Some(theirs)) => ours > theirs,
                 (None, None) => reached > merit + WORTH_A_LOOK,

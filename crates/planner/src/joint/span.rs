@@ -24,8 +24,11 @@ const PLENTY: f64 = 800_000.0;
 /// Arrivals per service, at least: in shorter runs queues that will overflow have not yet.
 const FEWEST: f64 = 10_000.0;
 
-/// Arrivals of a replication, at least, where there are more replications than were asked for; and how many of these there are at most.
-const PER_REPLICATION: u64 = 4_000;
+/// Arrivals of a replication, at least, where there are more replications than were asked for, for as many services as this: each begins with
+/// empty queues, and warms up for no longer than it measures.
+const PER_REPLICATION: u64 = 20_000;
+const SERVICES: u64 = 4;
+/// Replications, at most.
 const MOST_REPLICATIONS: u64 = 32;
 
 /// Arrivals for [`Request::effort`](super::Request) by which a search of this length had better compare plans on so many cores:
@@ -51,8 +54,9 @@ pub(super) fn spanning<'a>(problem: &Problem, effort: EvaluationEffort<'a>) -> E
 
 /// Replications of a look; not fewer than were asked for. Of the same arrivals in more replications the spread is known better:
 /// the upper 95 % limit of a mean is 1.70 standard errors above it with 32 of them, 1.90 with eight.
-pub(super) fn replications(arrivals: u64, asked: NonZeroU32) -> NonZeroU32 {
-    let more = (arrivals / PER_REPLICATION).min(MOST_REPLICATIONS);
+pub(super) fn replications(arrivals: u64, services: usize, asked: NonZeroU32) -> NonZeroU32 {
+    let least = PER_REPLICATION * (services as u64).div_ceil(SERVICES).max(1);
+    let more = (arrivals / least).min(MOST_REPLICATIONS);
     u32::try_from(more).ok().and_then(NonZeroU32::new).map_or(asked, |more| more.max(asked))
 }
 
@@ -92,7 +96,8 @@ mod tests {
 
     #[test]
     fn long_looks_have_more_replications_and_short_ones_as_many_as_were_asked_for() {
-        let of = |arrivals| replications(arrivals, NonZeroU32::new(8).expect("above 0")).get();
-        assert_eq!([of(0), of(20_000), of(100_000), of(800_000), of(u64::MAX)], [8, 8, 25, 32, 32]);
+        let of = |arrivals, services| replications(arrivals, services, NonZeroU32::new(8).expect("above 0")).get();
+        assert_eq!([of(0, 2), of(130_000, 2), of(400_000, 2), of(800_000, 2), of(u64::MAX, 2)], [8, 8, 20, 32, 32]);
+        assert_eq!([of(800_000, 20), of(3_200_000, 20)], [8, 32], "many services have few of them each");
     }
 }
