@@ -82,6 +82,8 @@ pub struct Context {
     pub tables: Tables,
     /// What pools were last planned with.
     pub tried: Arc<Tried>,
+    /// Held by whoever makes a plan, which takes all cores.
+    pub planning: Arc<tokio::sync::Mutex<()>>,
     /// Pools that have lost nodes.
     pub losses: Losses,
     /// Why services have no new plan.

@@ -133,6 +133,7 @@ async fn work(
         tables: Default::default(),
         tried: Arc::clone(&controllers.tried),
         losses: Default::default(),
+        planning: Default::default(),
     });
     let scope = options.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
     let mut watches = context.caches.watch(&client, &scope, &controllers, metrics);

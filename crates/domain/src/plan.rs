@@ -27,7 +27,7 @@ pub const WITHIN_ACCURACY: f64 = 0.003;
 pub const WITHIN_VIOLATION: f64 = 1e-9;
 
 impl Score {
-    /// Of what was predicted. Loss counts at the upper end of its 95 % interval where it was sampled.
+    /// Of what was predicted. Loss counts at its upper 95 % limit where it was sampled.
     pub fn of(problem: &Problem, evaluation: &Evaluation) -> Self {
         if evaluation.replications.is_empty() {
             return Self { violation: f64::INFINITY, accuracy: 0.0 };

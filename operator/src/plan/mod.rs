@@ -273,13 +273,13 @@ async fn settled(
     reason: String,
     budget: Duration,
 ) -> (Thought, Inputs) {
-    let (mut found, inputs) = thought(inputs, tables.clone(), followed, reason.clone(), budget).await;
+    let (mut found, inputs) = thought(context, inputs, tables.clone(), followed, reason.clone(), budget).await;
     let mut crowded = transition::crowded(context, &inputs, &found);
     let before = |name: &str| followed.get(name).map(|plan| plan.spec.chains.clone());
     let held = transition::held(&found, &crowded, before);
     if !held.is_empty() {
         let (first, short) = (found, crowded);
-        (found, _) = thought(inputs.holding(&held), tables, followed, reason, budget).await;
+        (found, _) = thought(context, inputs.holding(&held), tables, followed, reason, budget).await;
         transition::stays(&mut found, first, &short, &held);
         crowded = transition::crowded(context, &inputs, &found);
     }
@@ -291,6 +291,7 @@ async fn settled(
 
 /// Thinks on a thread of its own. A panic there costs the plan, not the operator: what is in force stays.
 async fn thought(
+    context: &Context,
     inputs: Inputs,
     tables: BTreeMap<String, domain::ExitTable>,
     followed: &Newest,
@@ -298,7 +299,10 @@ async fn thought(
     budget: Duration,
 ) -> (Thought, Inputs) {
     let incumbent = followed.iter().map(|(name, plan)| (name.clone(), plan.spec.clone())).collect();
+    // One that was given up goes on thinking: until it has ended another one would but slow both down.
+    let alone = Arc::clone(&context.planning).lock_owned().await;
     let thinking = tokio::task::spawn_blocking(move || {
+        let _alone = alone;
         let effort = Effort {
             ask: Ask { budget, ..Ask::default() },
             placements: PLACEMENTS,

@@ -43,6 +43,7 @@ pub(super) fn context(server: &Arc<Server>) -> Context {
         tables: Default::default(),
         tried: Default::default(),
         losses: Default::default(),
+        planning: Default::default(),
         plan_notes: Default::default(),
         steps: Default::default(),
     };

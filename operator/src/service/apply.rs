@@ -107,7 +107,10 @@ pub async fn clear(context: &Context, service: &EENNService, children: &Children
     // Whoever has once done without them, and takes another policy now, still does.
     let sends = !fragments.is_empty() && (of_before || (!context.drains.drain(&key, &fragments) && lags()));
     let leaving = if sends { gateways.clone() } else { &gateways | &fragments };
-    let (drained, next) = context.drains.drained(&key, &leaving, clock::now());
+    // A gateway answers what it has after it was told to stop; a fragment is told when it has no job any more.
+    let longest = Duration::from_millis(service.spec.deadline_milliseconds.map_or(0, i64::unsigned_abs));
+    let jobs_take = |name: &str| if gateways.contains(name) { Duration::ZERO } else { longest };
+    let (drained, next) = context.drains.drained(&key, &leaving, jobs_take, clock::now());
     let again = (sends && gateways.is_subset(&drained)).then_some(STILL_SENT);
     for deployment in old.iter().filter(|one| drained.contains(&one.key.name)) {
         delete(context, deployment).await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What is not needed any more may finish the jobs that it has: the longest deadline that a request is given by default.
+/// What is not needed any more may finish the jobs that it has: for so long at least, and for as long as jobs of the service may take where it says so.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// What gateways of before may need stays for so long where one that takes requests cannot be asked: that it cannot be reached from here does not mean
@@ -59,17 +59,24 @@ impl Drains {
         }
     }
 
-    /// Those of `old` that have been drained, and when the next one will have.
-    pub fn drained(&self, service: &Key, old: &BTreeSet<String>, now: f64) -> (BTreeSet<String>, Option<Duration>) {
+    /// Those of `old` that have been drained, and when the next one will have. `jobs_take`: what the jobs of one may take.
+    pub fn drained(
+        &self,
+        service: &Key,
+        old: &BTreeSet<String>,
+        jobs_take: impl Fn(&str) -> Duration,
+        now: f64,
+    ) -> (BTreeSet<String>, Option<Duration>) {
         let mut all = self.since.lock().expect("nothing panics while it holds times");
         let since = all.entry(service.clone()).or_default();
         since.retain(|name, _| old.contains(name));
         old.iter().for_each(|name| {
             since.entry(name.clone()).or_insert(now);
         });
-        let left = |since: &f64| since + self.lasts.as_secs_f64() - now;
-        let done = since.iter().filter(|(_, since)| left(since) <= 0.0).map(|(name, _)| name.clone()).collect();
-        let next = since.values().map(left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
+        let left = |name: &str, since: f64| since + self.lasts.max(jobs_take(name)).as_secs_f64() - now;
+        let left: Vec<(&String, f64)> = since.iter().map(|(name, since)| (name, left(name, *since))).collect();
+        let done = left.iter().filter(|(_, left)| *left <= 0.0).map(|(name, _)| (*name).clone()).collect();
+        let next = left.iter().map(|(_, left)| *left).filter(|left| *left > 0.0).min_by(f64::total_cmp);
         (done, next.map(Duration::from_secs_f64))
     }
 }
@@ -81,15 +88,27 @@ mod tests {
     #[test]
     fn old_deployments_are_drained_for_half_a_minute_each() {
         let (drains, key) = (Drains::default(), Key::new("a", "camera"));
+        let drained = |old: &BTreeSet<String>, now| drains.drained(&key, old, |_| Duration::ZERO, now);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(drains.drained(&key, &names(&["x"]), 0.0), (names(&[]), Some(DRAIN)));
-        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 20.0), (names(&[]), Some(Duration::from_secs(10))));
-        assert_eq!(drains.drained(&key, &names(&["x", "y"]), 30.0), (names(&["x"]), Some(Duration::from_secs(20))));
+        assert_eq!(drained(&names(&["x"]), 0.0), (names(&[]), Some(DRAIN)));
+        assert_eq!(drained(&names(&["x", "y"]), 20.0), (names(&[]), Some(Duration::from_secs(10))));
+        assert_eq!(drained(&names(&["x", "y"]), 30.0), (names(&["x"]), Some(Duration::from_secs(20))));
         // Needed again, and then not.
-        assert_eq!(drains.drained(&key, &names(&[]), 31.0), (names(&[]), None));
-        assert_eq!(drains.drained(&key, &names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
+        assert_eq!(drained(&names(&[]), 31.0), (names(&[]), None));
+        assert_eq!(drained(&names(&["y"]), 60.0), (names(&[]), Some(DRAIN)));
         assert!(drains.drain(&key, &names(&["y"])) && !drains.drain(&key, &names(&["x", "y"])));
         drains.needed(&key, &names(&["y", "z"]));
-        assert_eq!(drains.drained(&key, &names(&["y"]), 90.0), (names(&[]), Some(DRAIN)));
+        assert_eq!(drained(&names(&["y"]), 90.0), (names(&[]), Some(DRAIN)));
+    }
+
+    #[test]
+    fn where_jobs_may_take_longer_they_are_waited_for() {
+        let (drains, key) = (Drains::default(), Key::new("a", "camera"));
+        let old: BTreeSet<String> = ["slow", "quick"].map(str::to_owned).into();
+        let minutes = |name: &str| Duration::from_secs(if name == "slow" { 120 } else { 1 });
+        let drained = |now| drains.drained(&key, &old, minutes, now);
+        assert_eq!(drained(0.0), (BTreeSet::new(), Some(DRAIN)));
+        assert_eq!(drained(30.0), (["quick".to_owned()].into(), Some(Duration::from_secs(90))));
+        assert_eq!(drained(120.0), (old.clone(), None));
     }
 }

@@ -81,7 +81,8 @@ pub struct Request<'a> {
     /// How much the referee looks at for the final word (more where there are many services or the search goes on), and
     /// the seed of the search, from which those of the finals follow. Some 10,000 arrivals per service are the least
     /// that tells plans apart: in shorter runs queues that will overflow have not yet. Where jobs come in bursts it is
-    /// raised, eight times at most, to some thousand bursts. Its `stop` is asked by the referee only.
+    /// raised, eight times at most, to some thousand bursts. Long looks have up to 32 replications. Its `stop` is asked by
+    /// the referee only.
     pub effort: EvaluationEffort<'a>,
     /// When to end.
     pub budget: Budget<'a>,

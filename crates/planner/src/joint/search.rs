@@ -270,9 +270,9 @@ impl<'a> Search<'a> {
         });
         let mut gained = false;
         for (reached, candidate, own) in looks {
-            let plan = desk.workshop.plan(&candidate);
-            let last = own.contenders.iter().rfind(|one| one.plan == plan).and_then(|one| one.evaluation.as_ref());
-            let score = last.map(|found| promise(&Score::of(self.request.problem, &cautious(found))));
+            let scores = own.contenders.iter().filter_map(|one| one.evaluation.as_ref());
+            let promises = scores.map(|found| promise(&Score::of(self.request.problem, &cautious(found))));
+            let score = promises.max_by(f64::total_cmp);
             let is_better = match (score, best.promise) {
                 (Some(ours), Some(theirs)) => ours > theirs,
                 (None, None) => reached > merit + WORTH_A_LOOK,

@@ -80,6 +80,16 @@ fn memory(pod: &Pod) -> u64 {
     each.saturating_mul(pod.replicas.unsigned_abs().into())
 }
 
+/// Last requests are taken, and jobs in flight answered, before a process ends: in so many seconds at least, and where jobs may take longer gateways
+/// get that. Fragments have no jobs any more by then.
+fn grace(blueprint: &Blueprint<'_>, pod: &Pod) -> i64 {
+    const LEAST: i64 = 40;
+    /// Of these, requests are still taken for five.
+    const BESIDE_JOBS: i64 = 10;
+    let deadline = blueprint.service.spec.deadline_milliseconds.filter(|_| pod.role == "gateway");
+    deadline.map_or(LEAST, |milliseconds| LEAST.max(milliseconds.div_euclid(1000) + 1 + BESIDE_JOBS))
+}
+
 fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
     let secrets = &blueprint.service.spec.image_pull_secrets;
     let secrets = secrets.iter().map(|secret| LocalObjectReference { name: secret.name.to_string() });
@@ -92,8 +102,7 @@ fn spec(blueprint: &Blueprint<'_>, pod: &Pod) -> PodSpec {
         init_containers: pod.init.clone().map(|init| vec![init]),
         security_context: Some(nobody()),
         service_account_name: Some(blueprint.name()),
-        // Last requests are taken, and jobs in flight answered, before the process ends.
-        termination_grace_period_seconds: Some(40),
+        termination_grace_period_seconds: Some(grace(blueprint, pod)),
         tolerations: Some(tolerations(blueprint)),
         volumes: Some(pod.volumes.clone()).filter(|volumes| !volumes.is_empty()),
         ..PodSpec::default()

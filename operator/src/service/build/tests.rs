@@ -123,6 +123,22 @@ fn another_size_is_another_deployment() {
 }
 
 #[test]
+fn gateways_get_the_time_that_jobs_may_take_to_end() {
+    let grace = |milliseconds: Option<u64>| {
+        let deadline = |it: &mut Value| it["spec"]["deadlineMilliseconds"] = json!(milliseconds);
+        let children = built(&service(deadline), https(), &plan(0.7));
+        let of = |one: &Deployment| {
+            let pod = one.spec.as_ref().and_then(|spec| spec.template.spec.clone());
+            pod.and_then(|pod| pod.termination_grace_period_seconds)
+        };
+        (of(&children.gateways[0]), of(&children.fragments[0]))
+    };
+    assert_eq!(grace(None), (Some(40), Some(40)));
+    assert_eq!(grace(Some(500)), (Some(40), Some(40)));
+    assert_eq!(grace(Some(90_000)), (Some(101), Some(40)));
+}
+
+#[test]
 fn a_gateway_knows_where_fragments_are_and_its_share_of_the_forecast() {
     let children = usual();
     let config = children.config_maps.iter().find(|one| one.name_any() == children.gateways[1].name_any());

@@ -152,7 +152,7 @@ fn nothing_is_written_when_nothing_changes() -> anyhow::Result<()> {
     let (before, written) = (versions(&scene)?, scene.writes_of("operator")?.len());
     std::thread::sleep(idle()?);
     let since = scene.writes_of("operator")?;
-    // Certificates are given again after one minute, two more, four more and so on, which changes nothing: nobody may see whether
+    // Certificates are given again after two minutes, four more and so on, which changes nothing: nobody may see whether
     // they are there.
     let (again, others): (Vec<&String>, Vec<_>) =
         since[written..].iter().partition(|write| write.contains("/secrets/"));
