@@ -127,10 +127,7 @@ fn gateways_get_the_time_that_jobs_may_take_to_end() {
     let grace = |milliseconds: Option<u64>| {
         let deadline = |it: &mut Value| it["spec"]["deadlineMilliseconds"] = json!(milliseconds);
         let children = built(&service(deadline), https(), &plan(0.7));
-        let of = |one: &Deployment| {
-            let pod = one.spec.as_ref().and_then(|spec| spec.template.spec.clone());
-            pod.and_then(|pod| pod.termination_grace_period_seconds)
-        };
+        let of = |one: &Deployment| one.spec.template.spec.clone()?.termination_grace_period_seconds;
         (of(&children.gateways[0]), of(&children.fragments[0]))
     };
     assert_eq!(grace(None), (Some(40), Some(40)));
