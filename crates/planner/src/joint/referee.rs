@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Share of the half width of the 95 % interval of a latency that counts on top of it: about its upper 90 % limit.
 const CAUTION: f64 = 0.7;
 /// More of it, and of that of losses, whenever there are twice as many services as two.
-const PER_DOUBLING: f64 = 0.15;
+const PER_DOUBLING: f64 = 0.22;
 
 /// How long to look, and at which arrivals.
 #[derive(Debug, Clone, Copy, PartialEq)]
