@@ -102,6 +102,8 @@ pub struct Rollout {
     pub available: i32,
     /// Pods of the template in force.
     pub updated: i32,
+    /// Whether all its pods took work at a time: its controller notes that for good, as its template never changes.
+    pub has_served: bool,
     /// What it says is wrong.
     pub trouble: Option<Box<str>>,
     /// Its node, and the memory that its pods ask for, in bytes.
@@ -113,12 +115,13 @@ impl Rollout {
     pub fn of(deployment: &outline::Deployment) -> Self {
         let takes = taken(&deployment.metadata);
         let Some(status) = &deployment.status else { return Self { takes, ..Self::default() } };
-        let conditions = status.conditions.iter().flatten();
+        let conditions = || status.conditions.iter().flatten();
         Self {
             is_seen: status.observed_generation >= deployment.metadata.generation,
             available: status.available_replicas.unwrap_or(0),
             updated: status.updated_replicas.unwrap_or(0),
-            trouble: conditions.filter(|one| is_trouble(one)).find_map(|one| one.message.as_deref().map(Box::from)),
+            has_served: status.available_replicas > Some(0) || conditions().any(is_done),
+            trouble: conditions().filter(|one| is_trouble(one)).find_map(|one| one.message.as_deref().map(Box::from)),
             takes,
         }
     }
@@ -135,6 +138,11 @@ fn is_trouble(one: &DeploymentCondition) -> bool {
     // Optional in newer versions of Kubernetes.
     let (type_, status) = (as_text(&one.type_), as_text(&one.status));
     (type_ == "ReplicaFailure" && status == "True") || (type_ == "Progressing" && status == "False")
+}
+
+/// Whether a condition of a Deployment tells that its pods were all there once, whatever has become of them since.
+fn is_done(one: &DeploymentCondition) -> bool {
+    as_text(&one.type_) == "Progressing" && as_text(&one.reason) == "NewReplicaSetAvailable"
 }
 
 fn as_text(text: &Option<String>) -> &str {
@@ -168,11 +176,22 @@ mod tests {
     #[test]
     fn a_deployment_tells_how_far_it_is_and_what_is_wrong() {
         let done = json!({ "observedGeneration": 2, "availableReplicas": 1, "updatedReplicas": 1 });
-        assert_eq!(rollout(done), Rollout { is_seen: true, available: 1, updated: 1, ..Rollout::default() });
+        let want = Rollout { is_seen: true, available: 1, updated: 1, has_served: true, ..Rollout::default() };
+        assert_eq!(rollout(done), want);
         assert!(!rollout(json!({ "observedGeneration": 1 })).is_seen);
         let with = |type_: &str, status: &str| json!({ "conditions": [{ "type": type_, "status": status, "message": "no quota" }] });
         assert_eq!(rollout(with("ReplicaFailure", "True")).trouble.as_deref(), Some("no quota"));
         assert_eq!(rollout(with("Progressing", "True")).trouble, None);
+    }
+
+    #[test]
+    fn a_deployment_whose_node_is_away_has_served() {
+        let with = |reason: &str| {
+            let progress = json!({ "type": "Progressing", "status": "True", "reason": reason });
+            rollout(json!({ "availableReplicas": 0, "conditions": [progress] })).has_served
+        };
+        assert!(with("NewReplicaSetAvailable"));
+        assert!(!with("ReplicaSetUpdated") && !with("ProgressDeadlineExceeded") && !rollout(json!({})).has_served);
     }
 
     #[test]

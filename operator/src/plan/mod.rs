@@ -216,7 +216,7 @@ fn candidates(context: &Context, pool: &DevicePool, held: &BTreeMap<Key, Arc<EEN
 }
 
 /// Whether a plan can be read with a model as it is now: where it has other exits, nobody knows what the plan does with them.
-fn fits(plan: &EENNPlan, model: &EENNModel) -> bool {
+pub(crate) fn fits(plan: &EENNPlan, model: &EENNModel) -> bool {
     let (exits, segments) = (model.spec.exits.len(), model.spec.cuts.len() + 1);
     deployment::without_nodes(&plan.spec, exits, segments, &BTreeSet::new()).is_ok()
 }

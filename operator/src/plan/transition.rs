@@ -5,6 +5,7 @@ use super::inputs::Inputs;
 use super::think::Thought;
 use crate::Context;
 use crate::cache::Key;
+use crate::head::Head;
 use crate::room::{self, Crowded, Pods};
 use crate::service::build::{self, Blueprint, Operator};
 use crate::service::references::{self, References};
@@ -26,7 +27,6 @@ const LONGEST_REASON: usize = 1024;
 /// ready.
 pub(super) fn crowded(context: &Context, inputs: &Inputs, thought: &Thought) -> BTreeMap<String, Vec<Crowded>> {
     let deployments = context.caches.deployments.all();
-    let there: Vec<Pods> = deployments.iter().filter_map(|one| Pods::there(one)).collect();
     let owner = |key: &Key| {
         let own = deployments.iter().filter(|one| one.service().as_ref() == Some(key));
         own.map(|one| one.key.clone()).collect::<BTreeSet<_>>()
@@ -37,6 +37,14 @@ pub(super) fn crowded(context: &Context, inputs: &Inputs, thought: &Thought) -> 
         Some((name.clone(), owner(key), pods(context, &service, spec)?))
     });
     let planned: Vec<_> = planned.collect();
+    let pods = context.caches.pods.all();
+    // Those that never served go at once.
+    let goes = |one: &Head<_, _>| {
+        let is_old = |(_, own, wanted): &Planned| own.contains(&one.key) && !wanted.iter().any(|it| it.name == one.key);
+        planned.iter().any(is_old) && standing::never_served(one, &pods)
+    };
+    let there = deployments.iter().filter(|one| !goes(one)).filter_map(|one| Pods::there(one));
+    let there: Vec<Pods> = there.collect();
     let allocatable = room::allocatable(context.caches.nodes.all().iter().map(AsRef::as_ref));
     let mut crowded = of_services(&allocatable, &there, &planned);
     crowded.retain(|name, _| !inputs.breaks_first.contains(name));

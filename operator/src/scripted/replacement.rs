@@ -1,6 +1,9 @@
 use super::scene::{self, key};
 use super::server::{Server, Write};
+use crate::outline;
+use crate::service::labels;
 use crate::{Context, service};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -100,4 +103,71 @@ async fn what_no_job_goes_to_keeps_nothing_of_before() {
     let seen = server.writes().len();
     service::reconcile(&context, &key()).await.expect("nothing is refused");
     assert_eq!(deleted(&server.writes()[seen..]), BTreeSet::from(["old-pods".to_owned()]));
+}
+
+/// Fragments that were written are there with this status, and gateways are ready, as they need no model. Returns names of the fragments.
+fn there(context: &Context, writes: &[Write], fragments: &Value) -> BTreeSet<String> {
+    let made = writes.iter().filter(|write| write.body["kind"] == "Deployment");
+    let name = |write: &Write| write.body["metadata"]["name"].as_str().expect("it has a name").to_owned();
+    let (gateways, all): (Vec<&Write>, Vec<&Write>) = made.partition(|write| is_gateway(&name(write)));
+    let ready = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
+    gateways.iter().for_each(|write| scene::rolled(context, write, ready.clone()));
+    all.iter().for_each(|write| scene::rolled(context, write, fragments.clone()));
+    all.into_iter().map(name).collect()
+}
+
+/// The only pod of a fragment, whose container that fetches the model, or which serves it, is in this state.
+fn pod_of(context: &Context, workload: &str, phase: &str, state: &Value) {
+    let labels = json!({ labels::SERVICE: "camera", labels::ROLE: "fragment", labels::WORKLOAD: workload });
+    let container =
+        json!({ "name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 3, "state": state });
+    scene::put::<outline::Pod>(
+        &context.caches.pods,
+        json!({
+            "metadata": { "name": "one", "namespace": "edge", "labels": labels },
+            "status": { "phase": phase, "initContainerStatuses": [container] },
+        }),
+    );
+}
+
+#[tokio::test]
+async fn what_never_served_does_not_keep_its_repair_from_its_room() {
+    let crashes = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "the file has SHA-256 ffff" } });
+    let runs = json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } });
+    let never = json!({ "availableReplicas": 0, "updatedReplicas": 1, "observedGeneration": 1 });
+    for (status, phase, state, goes) in [
+        (&never, "Pending", &crashes, true),
+        (&never, "Running", &crashes, true),
+        (&never, "Running", &runs, false),
+        (&scene::away(), "Running", &crashes, false),
+    ] {
+        let server = Server::new(None, scene::config_map());
+        let context = scene::context(&server);
+        scene::plans(&context, 1);
+        service::reconcile(&context, &key()).await.expect("nothing is refused");
+        let fragments = there(&context, &server.writes(), status);
+        fragments.iter().for_each(|name| pod_of(&context, name, phase, state));
+        // The file is put right.
+        scene::change_model(&context, |model| model["spec"]["artifact"]["sha256"] = "1".repeat(64).into());
+        let seen = server.writes().len();
+        service::reconcile(&context, &key()).await.expect("nothing is refused");
+        let want = if goes { fragments } else { BTreeSet::new() };
+        assert_eq!(deleted(&server.writes()[seen..]), want, "{status} {phase} {state}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_a_plan_for_other_segments() {
+    let (server, context, _) = serving().await;
+    scene::change_model(&context, |model| {
+        for field in ["exits", "cuts"] {
+            model["spec"][field].as_array_mut().expect("there are some").pop();
+        }
+    });
+    service::reconcile(&context, &key()).await.expect("nothing is refused");
+    let writes = server.writes();
+    let more: Vec<&Write> = writes.iter().filter(|write| !write.tells() && !write.what.contains("/secrets")).collect();
+    assert!(more.is_empty(), "{more:?}");
+    let status = writes.iter().find(|write| write.what.ends_with("/eennservices/camera/status")).expect("it is told");
+    assert!(status.body["status"]["conditions"].to_string().contains("WaitsForPlan"), "{status:?}");
 }

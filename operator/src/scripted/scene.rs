@@ -89,12 +89,11 @@ pub(super) fn plans(context: &Context, count: i64) {
 pub(super) fn grown(context: &Context, writes: &[Write]) {
     let caches = &context.caches;
     for write in writes.iter().filter(|write| !write.tells()) {
-        let (mut object, metadata) = (write.body.clone(), write.body["metadata"].clone());
+        let metadata = write.body["metadata"].clone();
         match write.body["kind"].as_str().unwrap_or_default() {
             "Deployment" => {
-                object["status"] = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
-                object["metadata"]["generation"] = 1.into();
-                put::<outline::Deployment>(&caches.deployments, object);
+                let ready = json!({ "availableReplicas": 2, "updatedReplicas": 2, "observedGeneration": 1 });
+                rolled(context, write, ready);
             }
             "ConfigMap" => head(&caches.config_maps, metadata),
             "Service" => head(&caches.endpoints, metadata),
@@ -109,12 +108,25 @@ pub(super) fn grown(context: &Context, writes: &[Write]) {
     let template = json!({ "metadata": {}, "spec": { "containers": [] } });
     put::<outline::Deployment>(
         &caches.deployments,
-        json!({ "metadata": old("old-pods"), "spec": { "selector": {}, "template": template } }),
+        json!({ "metadata": old("old-pods"), "spec": { "selector": {}, "template": template }, "status": away() }),
     );
     head(&caches.config_maps, old("old-configuration"));
     head(&caches.endpoints, old("old-address"));
     head(&caches.budgets, old("old-budget"));
     context.drains.begun(&key(), &["old-pods".to_owned()]);
+}
+
+/// The Deployment that was written is there, with this status.
+pub(super) fn rolled(context: &Context, write: &Write, status: Value) {
+    let mut object = write.body.clone();
+    (object["status"], object["metadata"]["generation"]) = (status, 1.into());
+    put::<outline::Deployment>(&context.caches.deployments, object);
+}
+
+/// The status of a Deployment whose pods have served, and whose node is away for now.
+pub(super) fn away() -> Value {
+    let done = json!({ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" });
+    json!({ "availableReplicas": 0, "updatedReplicas": 1, "observedGeneration": 1, "conditions": [done] })
 }
 
 /// The service is to stay as it is.

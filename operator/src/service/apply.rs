@@ -3,18 +3,23 @@
 use super::build::{Children, gateway};
 use super::ensure::{delete, ensure, ensure_all, owned, remove};
 use super::labels;
-use super::standing::{Standing, crowded, deployments, standing};
+use super::standing::{Standing, crowded, deployments, never_served, standing};
 use crate::Context;
 use crate::cache::Key;
 use crate::clock;
 use crate::controller::Failure;
-use crate::head::Rollout;
+use crate::head::{Head, Rollout};
 use crate::pods::Pod;
 use crate::pool::survey;
 use api::EENNService;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// A Deployment as it is known.
+type Rolled = Arc<Head<Deployment, Rollout>>;
 
 /// Time until it is looked again whether gateways still send jobs to fragments of before.
 const STILL_SENT: Duration = Duration::from_secs(5);
@@ -43,7 +48,7 @@ pub async fn apply(context: &Context, service: &EENNService, children: &Children
     let mut standing = standing(context, &deployments, &used);
     let current: BTreeSet<String> = deployments.iter().map(|one| one.name_any()).collect();
     context.drains.needed(&Key::of(service), &current);
-    // Old pods serve until new ones do.
+    // Old pods that serve do so until new ones do.
     if !standing.takes_over() {
         standing.in_the_way = make_way(context, service, &current).await?;
         standing.crowded = if standing.in_the_way > 0 { crowded(context, service, &deployments) } else { None };
@@ -75,18 +80,18 @@ fn waiting(context: &Context, service: &EENNService, children: &Children) -> (BT
     (told, made)
 }
 
-/// Old pods of a service whose new ones wait. Where its owner does not mind that jobs are lost meanwhile, they go at once. Returns how many
-/// are left.
+/// Old pods of a service whose new ones wait. Those that never served go at once: nobody misses them, and the new ones may need their room. So do all
+/// where its owner does not mind that jobs are lost meanwhile. Returns how many are left.
 async fn make_way(context: &Context, service: &EENNService, current: &BTreeSet<String>) -> Result<usize, Failure> {
     let mut old = owned(&context.caches.deployments, service);
     old.retain(|one| !current.contains(&one.key.name));
-    if !labels::breaks_first(service) {
-        return Ok(old.len());
-    }
-    for deployment in &old {
+    let pods = context.caches.pods.within(&Key::of(service).namespace);
+    let goes = |one: &Rolled| labels::breaks_first(service) || never_served(one, &pods);
+    let (going, staying): (Vec<Rolled>, Vec<Rolled>) = old.into_iter().partition(goes);
+    for deployment in &going {
         delete(context, deployment).await?;
     }
-    Ok(0)
+    Ok(staying.len())
 }
 
 fn names<K: ResourceExt>(objects: &[K]) -> impl Iterator<Item = String> {

@@ -145,6 +145,11 @@ async fn bring(
     paused: bool,
 ) -> Result<Option<Standing>, Failure> {
     let Some(plan) = &choice.in_force else { return Ok(None) };
+    if !plan::fits(plan, &found.model) {
+        // Its pods would be made for segments that the model does not have.
+        context.standings.hold(&Key::of(service));
+        return Ok(None);
+    }
     let blueprint = Blueprint {
         service,
         model: &found.model,

@@ -11,7 +11,7 @@ use crate::cache::Key;
 use crate::conditions::{Finding, conditions, said};
 use crate::controller::Failure;
 use crate::gateways::standing::Following;
-use crate::plan::Note;
+use crate::plan::{self, Note};
 use crate::{Context, clock};
 use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics, RejectedDevice};
 use api::{EENNPlan, EENNService, ObjectReference};
@@ -131,7 +131,7 @@ fn findings(seen: &Seen<'_>, note: Option<String>, rejected: &[RejectedDevice], 
         }
     };
     let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
-    let (model, placed) = (model_ready(found), placed(choice, standing));
+    let (model, placed) = (model_ready(found), placed(found, choice, standing));
     let planned = match planned(choice, note, rejected) {
         planning if planning.reason == PLANNING && !model.is_true() => {
             Finding::unknown("Planned", "WaitsForModel", "see the condition ModelReady")
@@ -201,9 +201,14 @@ fn not_used(rejected: &[RejectedDevice]) -> String {
     format!("; not used: {}", words.join(", "))
 }
 
-fn placed(choice: &Choice, standing: Option<&Standing>) -> Finding {
+fn placed(found: &References, choice: &Choice, standing: Option<&Standing>) -> Finding {
     let Some(standing) = standing else {
-        return match choice.in_force {
+        return match &choice.in_force {
+            Some(plan) if !plan::fits(plan, &found.model) => {
+                let message =
+                    "the plan in force is for other exits or cuts of the model: what runs goes on until one fits";
+                Finding::unknown("Placed", "WaitsForPlan", message)
+            }
             Some(_) => Finding::unknown("Placed", "Placing", "pods are being made"),
             None => Finding::unknown("Placed", "NotPlanned", "there is no plan yet"),
         };
@@ -224,14 +229,14 @@ fn placed(choice: &Choice, standing: Option<&Standing>) -> Finding {
 
 /// Where there is not room for old and new pods at a time.
 fn way_out(standing: &Standing) -> String {
+    let stay = format!("; {} Deployments of before run, or have served, and stay until then", standing.in_the_way);
     if let Some(crowded) = &standing.crowded {
-        return format!("; {} Deployments of before serve until then; {crowded}", standing.in_the_way);
+        return format!("{stay}; {crowded}");
     }
     let no_room = standing.waiting.iter().any(|waiting| waiting.contains("Insufficient"));
     match no_room && standing.in_the_way > 0 {
         true => format!(
-            "; {} Deployments of before serve until then; if there is no room for both, the annotation {REPLACEMENT}=BreakBeforeMake lets the old ones go first, and jobs are lost until the new ones are ready",
-            standing.in_the_way
+            "{stay}; if there is no room for both, the annotation {REPLACEMENT}=BreakBeforeMake lets the old ones go first, and jobs are lost until the new ones are ready"
         ),
         false => String::new(),
     }

@@ -6,12 +6,14 @@ use super::labels;
 use crate::Context;
 use crate::cache::Key;
 use crate::gateways::standing::Fragments;
-use crate::head::Rollout;
+use crate::head::{Head, Rollout};
+use crate::pods::Pod;
 use crate::room::{self, Pods};
 use api::EENNService;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far the children of a service are.
@@ -96,13 +98,24 @@ fn is_ready(there: &Rollout, desired: &Deployment) -> bool {
     there.is_seen && there.available >= wanted && there.updated >= wanted
 }
 
+/// Whether a Deployment has never taken work: at no time all of its pods did, and none is `there` that does, or runs and may. Two watches have to say
+/// so, as one may be late.
+pub fn never_served(deployment: &Head<Deployment, Rollout>, there: &[Arc<Pod>]) -> bool {
+    let key = &deployment.key;
+    let own = |pod: &&Arc<Pod>| pod.key.namespace == key.namespace && pod.workload.as_deref() == Some(&*key.name);
+    let mut pods = there.iter().filter(own);
+    !deployment.status.has_served && !pods.any(|pod| pod.ready || (pod.runs && pod.trouble.is_none()))
+}
+
 /// Nodes that have no room for old and new pods of a service, in words.
 pub fn crowded(context: &Context, service: &EENNService, deployments: &[&Deployment]) -> Option<String> {
     let (there, nodes) = (context.caches.deployments.all(), context.caches.nodes.all());
     let own: BTreeSet<Key> = owned(&context.caches.deployments, service).iter().map(|one| one.key.clone()).collect();
     let new: BTreeSet<Key> = deployments.iter().map(|one| Key::of(*one)).collect();
-    // Its new ones may be there already: what they need beside the old ones is asked.
-    let old = there.iter().filter(|one| !(own.contains(&one.key) && new.contains(&one.key)));
+    let pods = context.caches.pods.within(&Key::of(service).namespace);
+    // Its new ones may be there already: what they need beside the old ones is asked. Of these, some go at once.
+    let counts = |one: &Head<_, _>| !(own.contains(&one.key) && (new.contains(&one.key) || never_served(one, &pods)));
+    let old = there.iter().filter(|one| counts(one));
     let others = there.iter().filter(|one| !own.contains(&one.key)).filter_map(|one| Pods::there(one));
     let wanted: Vec<Pods> = others.chain(deployments.iter().filter_map(|one| Pods::of(one))).collect();
     let old: Vec<Pods> = old.filter_map(|one| Pods::there(one)).collect();
