@@ -10,9 +10,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use std::time::Duration;
 
-/// An answer holds for so many seconds: clusters are upgraded while the operator runs.
-const HOLDS: f64 = 600.0;
+/// An answer holds for so long: clusters are upgraded while the operator runs.
+pub const HOLDS: Duration = Duration::from_secs(600);
 
 /// What the API server has said, and when.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl ImageVolumes {
         let now = clock::now();
         let known = *self.0.lock().expect("nothing panics while it holds an answer");
         if let Some((answer, at)) = known
-            && now - at < HOLDS
+            && now - at < HOLDS.as_secs_f64()
         {
             return answer;
         }

@@ -5,7 +5,7 @@ use crate::conditions::{Finding, conditions};
 use crate::controller::Failure;
 use crate::measure::{self, Brought, NOT_APPLIED, Note, known};
 use crate::service::build::delivery;
-use crate::{Context, clock};
+use crate::{Context, clock, image_volumes};
 use api::EENNModel;
 use api::status::EENNModelStatus;
 use kube::ResourceExt;
@@ -29,7 +29,10 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     if context.measuring.is_old(key, measure::time_of(model.status.as_ref()), clock::now()) {
         return Ok(Some(SOON));
     }
-    let accepted = accepted(&model, context.image_volumes.check(context, &model).await);
+    let volumes = context.image_volumes.check(context, &model).await;
+    // Nothing tells when a cluster has learned to mount images.
+    let later = volumes.is_err().then_some(image_volumes::HOLDS);
+    let accepted = accepted(&model, volumes);
     let brought = match accepted.is_true() {
         true => measure::bring(context, &model).await,
         false => Ok(Default::default()),
@@ -57,7 +60,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
         }
         return Ok(Some(SOON));
     }
-    Ok(brought.again)
+    Ok(brought.again.or(later))
 }
 
 /// The exit table of a model.
