@@ -38,7 +38,7 @@ pub use form::{
 };
 pub use load::{API_VERSION, Manifests, Object, load};
 pub use model::{Artifact, Confidence, Cut, EENNModel, EENNModelSpec, Exit, ExitOutput, Input, Profile, ServiceTime};
-pub use node::{Node, NodeCondition, NodeInfo, NodeMetadata, NodeSpec, NodeStatus, Resources};
+pub use node::{Node, NodeCondition, NodeInfo, NodeMetadata, NodeSpec, NodeStatus, Resources, Taint};
 pub use plan::{
     EENNPlan, EENNPlanSpec, EENNPlanStatus, ForecastRate, MissedTarget, PlannedChain, PlannedChoice, PlannedFragment,
 };

@@ -116,7 +116,7 @@ pub struct DeviceStatus {
     /// Its tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
-    /// Usable, or why not: NotReady, Cordoned, NoClass.
+    /// Usable, or why not: NotReady, Cordoned, NoClass, NoImage (its architecture), Tainted (the condition Ready names the taint).
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Z][A-Za-z]*$"))]
     pub state: String,
     /// Architecture of its processor, such as arm64.

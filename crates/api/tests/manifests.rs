@@ -584,6 +584,14 @@ fn nodes_say_whether_they_take_more() {
     let (_, resolved) = read(changed.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
     let tiny = &resolved.pools["pool"].devices["tiny"];
     assert_eq!((tiny.trouble, tiny.allocatable_memory.map(|bytes| bytes.0)), (Some("cordoned"), Some(7 << 30)));
+    let tainted = |effect: &str| {
+        let taint = format!("spec: {{ taints: [{{ key: edge, value: \"yes\", effect: {effect} }}] }}");
+        let (_, resolved) = read(GOOD.replace("spec: { podCIDR: 10.42.0.0/24 }", &taint).as_bytes())
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        resolved.pools["pool"].devices["tiny"].trouble
+    };
+    assert_eq!(tainted("NoSchedule"), Some("has a taint that its pool does not tolerate"));
+    assert_eq!(tainted("PreferNoSchedule"), None);
     let changed = GOOD.replace(
         "allocatable: { cpu: \"4\", memory: 7Gi }",
         "conditions: [{ type: Ready, status: Unknown }]\n      nodeInfo: { architecture: arm64 }\n      allocatable: { cpu: \"4\", memory: 7Gi }",

@@ -52,7 +52,9 @@ pub struct Kept {
 
 /// Collects what is planned with, which is also what was measured.
 pub fn inputs(pool: &DevicePool, nodes: &[Arc<Node>], candidates: &[Candidate]) -> Inputs {
-    let nodes = nodes.iter().filter_map(|node| cluster::node(&**node).ok()).collect();
+    let mut nodes: Vec<_> = nodes.iter().filter_map(|node| cluster::node(&**node).ok()).collect();
+    // Others change nothing, and some come and go.
+    nodes.iter_mut().for_each(|node| node.spec.spec.taints.retain(|taint| taint.keeps_away(&pool.spec.tolerations)));
     let members: Vec<Member<'_>> = candidates.iter().map(Candidate::member).collect();
     let all = cluster::of_pool(pool, nodes, &members);
     let keys = |places: BTreeMap<String, Place>| {

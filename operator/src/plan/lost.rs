@@ -61,10 +61,10 @@ fn served<'a>(context: &'a Context, inputs: &'a Inputs) -> impl Iterator<Item = 
     there.filter(|(_, service)| !is_paused(service) && references::served(context, service).is_some())
 }
 
-/// Nodes of the pool that are ready. Those that are cordoned go on serving.
+/// Nodes of the pool that are ready. Those that are cordoned or tainted go on serving.
 fn serving(inputs: &Inputs) -> BTreeSet<&str> {
     let nodes = inputs.manifests.nodes.iter();
-    nodes.filter(|node| node.spec.trouble() != Some("not ready")).map(|node| node.name.as_str()).collect()
+    nodes.filter(|node| node.spec.trouble(&[]) != Some("not ready")).map(|node| node.name.as_str()).collect()
 }
 
 /// The plan without nodes that are not among those `serving`; `None` where it needs no change, or cannot do without them.

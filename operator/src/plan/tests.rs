@@ -162,6 +162,39 @@ fn what_plans_do_not_depend_on_makes_no_other() {
 }
 
 #[test]
+fn a_chain_over_a_tainted_node_is_not_planned_with_unless_the_pool_tolerates_it() {
+    let pinned = json!([
+        { "chain": "pi", "fragments": [{ "node": "pi", "firstSegment": 1, "lastSegment": 6 }] },
+        { "chain": "box", "fragments": [{ "node": "box", "firstSegment": 1, "lastSegment": 6 }] },
+    ]);
+    let mut door = json!(*service("door", "8").service);
+    door["spec"]["placement"]["pinned"] = pinned;
+    let door = Candidate { service: read(door), ..service("door", "8") };
+    let inputs_with = |taints: Value, tolerations: Value| {
+        let mut pool = json!(*fast_pool());
+        pool["spec"]["tolerations"] = tolerations;
+        let mut tainted = json!(*node("box"));
+        tainted["spec"] = json!({ "taints": taints });
+        let nodes = [node("pi"), read(tainted)];
+        inputs(&read::<DevicePool>(pool), &nodes, std::slice::from_ref(&door))
+    };
+    let chains = |inputs: &Inputs| {
+        let thought = thought(inputs, &BTreeMap::new());
+        let plan = thought.plans.get("door").unwrap_or_else(|| panic!("{:?}", thought.notes));
+        (plan.chains.len(), thought.left_out.get("door").cloned().unwrap_or_default())
+    };
+    let taint = || json!([{ "key": "away", "effect": "NoSchedule" }]);
+    let why = "has a taint that its pool does not tolerate, so that chain \"box\" is not used";
+    let left_out = vec![("box".to_owned(), why.to_owned())];
+    assert_eq!(chains(&inputs_with(taint(), json!([]))), (1, left_out));
+    let tolerant = || json!([{ "key": "away" }]);
+    assert_eq!(chains(&inputs_with(taint(), tolerant())), (2, vec![]));
+    let hash = |taints, tolerations| inputs_with(taints, tolerations).hash(&BTreeMap::new());
+    assert_eq!(hash(taint(), tolerant()), hash(json!([]), tolerant()), "it changes nothing");
+    assert_ne!(hash(taint(), json!([])), hash(json!([]), json!([])));
+}
+
+#[test]
 fn what_moves_because_it_is_better_is_known_and_can_be_held() {
     let door = || {
         // Too much for the slow device, unless nearly all leave at the first exit.

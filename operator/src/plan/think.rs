@@ -3,6 +3,7 @@
 //! What is wrong with one service stops only that one: it is left out, with a note for its owner.
 
 use super::inputs::{Inputs, Kept};
+use crate::pool::survey::ARCHITECTURES;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::cluster::{self, Usable};
 use deployment::placement::{self, Placements};
@@ -43,9 +44,6 @@ struct Before<'a> {
     plans: &'a BTreeMap<String, EENNPlanSpec>,
     kept: &'a BTreeMap<String, Kept>,
 }
-
-/// What the images of gateways and fragments are made for.
-const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 /// Where the file of a model is does not matter to a plan.
 const FILE: &str = "/model/model.onnx";
@@ -301,8 +299,9 @@ fn words(errors: &LoadErrors) -> String {
 /// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.
 fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifests {
     let mut manifests = manifests.clone();
+    let tolerated: Vec<_> = manifests.pools.iter().flat_map(|pool| pool.spec.tolerations.clone()).collect();
     let nodes: BTreeMap<String, Option<&'static str>> =
-        manifests.nodes.iter().map(|node| (node.name.clone(), node.spec.trouble())).collect();
+        manifests.nodes.iter().map(|node| (node.name.clone(), node.spec.trouble(&tolerated))).collect();
     let trouble = |node: &str| nodes.get(node).map_or(Some("no node of the pool"), |trouble| *trouble);
     for service in &mut manifests.services {
         let pinned = &mut service.spec.placement.pinned;

@@ -11,9 +11,9 @@ use crate::measure::NOT_APPLIED;
 use crate::measure::calibrate::{self, Calibrated};
 use crate::{Context, clock};
 use api::DevicePool;
-use api::status::{ClassStatus, DevicePoolStatus};
+use api::status::{ClassStatus, DevicePoolStatus, DeviceStatus};
 use std::time::Duration;
-use survey::{Survey, USABLE};
+use survey::{ARCHITECTURES, Survey, USABLE};
 
 /// What the watch has not brought yet is looked at again after so long.
 const SOON: Duration = Duration::from_secs(1);
@@ -130,13 +130,15 @@ fn findings(survey: &Survey, usable: usize) -> Vec<Finding> {
 
 /// Why devices take nothing, for people.
 fn unusable(survey: &Survey) -> String {
-    let why = |state: &str| match state {
-        "NotReady" => "is not ready",
-        "Cordoned" => "is cordoned",
-        "NoClass" => "has no class: no entry of spec.classes fits its labels",
-        _ => "has a status that cannot be read",
+    let why = |device: &DeviceStatus| match (device.state.as_str(), survey.taints.get(device.name.as_str())) {
+        ("NotReady", _) => "is not ready".to_owned(),
+        ("Cordoned", _) => "is cordoned".to_owned(),
+        ("NoClass", _) => "has no class: no entry of spec.classes fits its labels".to_owned(),
+        ("NoImage", _) => format!("has an architecture that the image is not made for ({})", ARCHITECTURES.join(", ")),
+        ("Tainted", Some(taint)) => format!("has the taint {taint}, which no entry of spec.tolerations fits"),
+        _ => "has a status that cannot be read".to_owned(),
     };
     let others = survey.devices.iter().filter(|device| device.state != USABLE);
-    let words: Vec<String> = others.take(10).map(|device| format!("{} {}", device.name, why(&device.state))).collect();
+    let words: Vec<String> = others.take(10).map(|device| format!("{} {}", device.name, why(device))).collect();
     words.join("; ")
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Survey {
     /// The nodes that it selects, by name.
     pub devices: Vec<DeviceStatus>,
+    /// Of those that are tainted: what keeps pods of the pool away.
+    pub taints: BTreeMap<String, String>,
     /// The pool as planning sees it, without nodes that cannot take fragments; or what is wrong with its spec.
     pub resolved: Result<Resolved, String>,
 }
@@ -21,22 +23,29 @@ pub struct Survey {
 /// State of a device that can take fragments.
 pub const USABLE: &str = "Usable";
 
+/// What the image of gateways, fragments and measurements is made for.
+pub const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
 /// Looks at all nodes of the cluster.
 pub fn survey(pool: &DevicePool, nodes: &[Arc<Node>]) -> Survey {
     let selected: Vec<&Arc<Node>> =
         nodes.iter().filter(|node| carries(node, &pool.spec.node_selector.match_labels)).collect();
     let mut states: BTreeMap<String, &'static str> = BTreeMap::new();
-    let mut known = vec![];
+    let (mut known, mut taints) = (vec![], BTreeMap::new());
     for node in &selected {
         let classed = pool.spec.classes.iter().any(|class| carries(node, &class.match_labels));
         let read = deployment::cluster::node(&***node);
+        let taint = read.as_ref().ok().and_then(|node| keeps_away(&node.spec, pool));
         let state = match (&read, classed) {
             (Err(_), _) => "Unreadable",
             (_, false) => "NoClass",
             _ if !is_ready(node) => "NotReady",
             _ if is_cordoned(node) => "Cordoned",
+            _ if architecture(node).is_some_and(|own| !ARCHITECTURES.contains(&own)) => "NoImage",
+            _ if taint.is_some() => "Tainted",
             _ => USABLE,
         };
+        taints.extend(taint.map(|taint| (node.name_any(), taint)));
         if classed {
             known.extend(read);
         }
@@ -45,7 +54,13 @@ pub fn survey(pool: &DevicePool, nodes: &[Arc<Node>]) -> Survey {
     let resolved = resolved(pool, known);
     let devices =
         selected.iter().filter_map(|node| device(node, states[&node.name_any()], pool, resolved.as_ref().ok()));
-    Survey { devices: devices.collect(), resolved }
+    Survey { devices: devices.collect(), taints, resolved }
+}
+
+/// The taint of a node that pods of a pool do not tolerate.
+fn keeps_away(node: &api::Node, pool: &DevicePool) -> Option<String> {
+    let mut taints = node.spec.taints.iter();
+    taints.find(|taint| taint.keeps_away(&pool.spec.tolerations)).map(ToString::to_string)
 }
 
 /// All classed nodes, usable or not: links may name any of them.
@@ -62,17 +77,22 @@ fn resolved(pool: &DevicePool, nodes: Vec<api::Object<api::Node>>) -> Result<Res
 fn device(node: &Node, state: &str, pool: &DevicePool, resolved: Option<&Resolved>) -> Option<DeviceStatus> {
     let name = node.name_any();
     let found = resolved.and_then(|resolved| resolved.pools.get(&pool.name_any())?.devices.get(&name));
-    let architecture = node.status.as_ref().and_then(|status| status.node_info.as_ref()).map(|info| &info.architecture);
     Some(DeviceStatus {
         name: name.parse::<NodeName>().ok()?,
         class: found.and_then(|found| found.class.parse::<Name>().ok()),
         tier: found.map(|found| found.tier),
         state: state.to_owned(),
-        architecture: architecture.and_then(|name| name.parse().ok()),
+        architecture: architecture(node).and_then(|name| name.parse().ok()),
         cores: found.and_then(|found| decimal(found.cores)),
         speed_factor: found.and_then(|found| decimal(found.speed_factor)),
         memory_budget: found.and_then(|found| found.memory_budget.0.to_string().parse::<Quantity>().ok()),
     })
+}
+
+/// `None` where it does not say.
+fn architecture(node: &Node) -> Option<&str> {
+    let architecture = node.status.as_ref()?.node_info.as_ref()?.architecture.as_str();
+    Some(architecture).filter(|name| !name.is_empty())
 }
 
 fn decimal(value: f64) -> Option<Decimal> {

@@ -64,6 +64,51 @@ fn devices_are_listed_with_what_they_are_good_for() {
     assert!(ready.message.contains("down is not ready; cordoned is cordoned; other has no class"), "{}", ready.message);
 }
 
+/// The node, but for what is changed.
+fn other(name: &str, change: impl FnOnce(&mut Value)) -> Arc<Node> {
+    let mut node = serde_json::to_value(&*node(name, "pi", "True", false)).expect("it has no keys but text");
+    change(&mut node);
+    Arc::new(read(node))
+}
+
+fn tainted(name: &str, key: &str, effect: &str) -> Arc<Node> {
+    other(name, |node| node["spec"]["taints"] = json!([{ "key": key, "value": "now", "effect": effect }]))
+}
+
+#[test]
+fn devices_that_pods_cannot_run_on_are_not_usable_and_say_why() {
+    let nodes = [
+        other("board", |node| node["status"]["nodeInfo"]["architecture"] = "riscv64".into()),
+        other("silent", |node| node["status"]["nodeInfo"]["architecture"] = "".into()),
+        tainted("away", "example.com/away", "NoSchedule"),
+        tainted("leave", "example.com/away", "NoExecute"),
+        tainted("rather", "example.com/away", "PreferNoSchedule"),
+        tainted("ours", "edge", "NoSchedule"),
+        tainted("full", "node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ];
+    let mut pool = pool();
+    pool.spec.tolerations = read(json!([{ "key": "edge", "operator": "Equal", "value": "now" }]));
+    let found = |pool: &DevicePool| status(pool, &survey::survey(pool, &nodes), None, 0, "now");
+    let states = |status: &DevicePoolStatus| status.devices.iter().map(|one| one.state.clone()).collect::<Vec<_>>();
+    let status = found(&pool);
+    assert_eq!(states(&status), ["NoImage", "Usable", "Tainted", "Tainted", "Usable", "Usable", "Usable"]);
+    let message = &status.conditions[1].message;
+    for part in [
+        "board has an architecture that the image is not made for (amd64, arm64)",
+        "away has the taint example.com/away=now:NoSchedule, which no entry of spec.tolerations fits",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    for (tolerations, state) in [
+        (json!([{ "key": "edge", "operator": "Equal", "value": "later" }]), "Tainted"),
+        (json!([{ "key": "edge", "effect": "NoExecute" }]), "Tainted"),
+        (json!([{ "key": "edge", "effect": "NoSchedule" }]), "Usable"),
+    ] {
+        pool.spec.tolerations = read(tolerations);
+        assert_eq!(states(&found(&pool))[5], state, "{:?}", pool.spec.tolerations);
+    }
+}
+
 #[test]
 fn a_pool_without_devices_says_what_is_missing() {
     let reason = |nodes: &[Arc<Node>]| found(nodes).conditions[1].reason.clone();

@@ -85,6 +85,8 @@ fn left_out(device: &DeviceStatus) -> Option<String> {
         "NotReady" => "is not ready",
         "Cordoned" => "is cordoned",
         "NoClass" => "has no class: no entry of spec.classes fits its labels",
+        "NoImage" => "has an architecture that the image is not made for",
+        "Tainted" => "has a taint that no entry of spec.tolerations fits",
         "Unreadable" => "has a status that cannot be read",
         other => return Some(format!("{}: {other}", device.name)),
     };

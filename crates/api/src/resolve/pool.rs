@@ -171,7 +171,7 @@ fn device(
         memory_budget: memory?,
         allocatable_memory: status.allocatable.memory.as_ref().map(|memory| memory.bytes()),
         architecture: status.node_info.architecture.clone(),
-        trouble: node.spec.trouble(),
+        trouble: node.spec.trouble(&pool.spec.tolerations),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What all pods of a service have in common: the node they are pinned to, and that they may do nothing but their work.
 
 use super::{Blueprint, access, documents, labels};
-use api::{DevicePool, TaintEffect, TolerationOperator};
+use api::{DevicePool, TolerationOperator};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
@@ -189,11 +189,7 @@ pub fn tolerations_of(pool: &DevicePool) -> Vec<Toleration> {
             TolerationOperator::Equal => "Equal".to_owned(),
         }),
         value: given.value.as_ref().map(|value| value.as_str().to_owned()),
-        effect: given.effect.map(|effect| match effect {
-            TaintEffect::NoSchedule => "NoSchedule".to_owned(),
-            TaintEffect::PreferNoSchedule => "PreferNoSchedule".to_owned(),
-            TaintEffect::NoExecute => "NoExecute".to_owned(),
-        }),
+        effect: given.effect.map(|effect| effect.name().to_owned()),
         ..Toleration::default()
     });
     of_pool.collect()
