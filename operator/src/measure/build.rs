@@ -142,7 +142,7 @@ fn container(blueprint: &Blueprint<'_>, model: &Delivery, table: Option<&Deliver
         args: Some(arguments(blueprint, model, table)),
         ports: Some(vec![pod::port("control", CONTROL_PORT)]),
         // A whole core: what else runs there must not make the model look slow.
-        resources: Some(pod::resources("100m", Some("1".to_owned()), memory(blueprint))),
+        resources: Some(pod::resources("100m", Some("1".to_owned()), memory(blueprint.model, blueprint.missing))),
         security_context: Some(pod::locked_down()),
         volume_mounts: Some(mounts.collect()),
         ..Container::default()
@@ -150,9 +150,9 @@ fn container(blueprint: &Blueprint<'_>, model: &Delivery, table: Option<&Deliver
 }
 
 /// Weights twice, and the exit table as it is and as it will be.
-fn memory(blueprint: &Blueprint<'_>) -> u64 {
-    let spec = &blueprint.model.spec;
-    let table = known::elsewhere(spec).filter(|_| blueprint.missing.table).map_or(0, |table| table.size.bytes().0);
+pub fn memory(model: &EENNModel, missing: Missing) -> u64 {
+    let spec = &model.spec;
+    let table = known::elsewhere(spec).filter(|_| missing.table).map_or(0, |table| table.size.bytes().0);
     BASE_MEMORY + 3 * spec.artifact.size.bytes().0 + 2 * table
 }
 

@@ -6,9 +6,9 @@
 use super::attempt::{self, Standing};
 use super::known::{self, Missing};
 use super::look::{Seen, look_at};
-use super::place::Place;
-use super::start::{create, pull_secrets};
-use super::{ASK_EVERY, LOOK_EVERY, Note, clear, failed};
+use super::place::{Place, in_turn};
+use super::start::{create, large_enough, pull_secrets};
+use super::{ASK_EVERY, LOOK_EVERY, Note, clear, failed, node_of};
 use crate::cache::Key;
 use crate::conditions::Finding;
 use crate::controller::Failure;
@@ -27,6 +27,8 @@ use std::time::Duration;
 use transport::client::ResultClient;
 use wire::document::ProfileDocument;
 
+/// What is measured of a device.
+const MISSING: Missing = Missing { costs: false, times: true, table: false };
 /// Places behind the point of a speed.
 const PLACES: usize = 4;
 
@@ -102,20 +104,16 @@ pub async fn bring(context: &Context, pool: &Arc<DevicePool>, survey: &Survey) -
     }
     let names: Vec<&str> = unknown.iter().map(|class| class.name.as_str()).collect();
     let timed = models.iter().find(|model| known::model(model).spec.profile.is_some());
-    let device = unknown.iter().find_map(|class| Some((*class, usable(survey, class)?)));
-    let Step { note, again, found } = match (timed, device) {
-        (Some(model), Some((class, node))) => {
-            let place = Place { pool: Arc::clone(pool), node, class: class.name.to_string(), speed_factor: 1.0 };
-            step(context, model, class, place, &jobs).await?
-        }
+    let is_large_enough = large_enough(context, timed.map_or(0, |model| build::memory(model, MISSING)));
+    let devices = unknown.iter().map(|class| (*class, usable(pool, survey, class, &is_large_enough)));
+    let devices = devices.into_iter().find(|(_, places)| !places.is_empty());
+    let Step { note, again, found } = match (timed, devices) {
+        (Some(model), Some((class, places))) => step(context, model, class, &places, &jobs).await?,
         (None, _) => {
             let message = "devices are measured with a model of one of the pool's services, as soon as one has times";
             Step::waits(Note { reason: "NoProfile", message: message.to_owned() }, LOOK_EVERY)
         }
-        (_, None) => {
-            let message = "no device of the classes is usable that could be measured".to_owned();
-            Step::waits(Note { reason: "NoDevice", message }, LOOK_EVERY)
-        }
+        (_, None) => Step::waits(no_device(), LOOK_EVERY),
     };
     let (found, client) = found.unzip();
     classes.extend(found);
@@ -143,18 +141,19 @@ async fn step(
     context: &Context,
     model: &Arc<EENNModel>,
     class: &DeviceClass,
-    place: Place,
+    places: &[Place],
     jobs: &[Arc<Job>],
 ) -> Result<Step, Failure> {
-    let what = format!("{}-{}-{}", labels::hash(&place.pool.name_any()), class.name, known::what(&model.spec));
+    let Some(Place { pool, .. }) = places.first() else { return Ok(Step::waits(no_device(), LOOK_EVERY)) };
+    let what = format!("{}-{}-{}", labels::hash(&pool.name_any()), class.name, known::what(&model.spec));
     clear(context, jobs, Some(&what)).await?;
     match attempt::standing(jobs, &what) {
-        Standing::New => Ok(Step::waits(start(context, model, &place, &what, 1).await?, ASK_EVERY)),
+        Standing::New => Ok(Step::waits(start(context, model, places, &what, 1).await?, ASK_EVERY)),
         Standing::Over { attempt, at, job, why } => {
             if let Some(wait) = attempt::wait(attempt, at, identity::now()) {
                 return Ok(Step::waits(failed(context, &job, attempt, &why), wait));
             }
-            let note = start(context, model, &place, &what, attempt + 1).await?;
+            let note = start(context, model, places, &what, attempt + 1).await?;
             let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
             context.cluster.delete(&api, &*job).await?;
             Ok(Step::waits(note, ASK_EVERY))
@@ -166,7 +165,7 @@ async fn step(
             let speed =
                 profile.as_ref().zip(document.profile.as_ref()).and_then(|(profile, found)| speed(profile, found));
             let Some(found) = speed.and_then(|speed| of_class(class, &job, model, speed)) else {
-                let message = format!("what was measured on {} is no time", place.node);
+                let message = format!("what was measured on {} is no time", node_of(&*job));
                 return Ok(Step::waits(Note { reason: "MeasurementFailed", message }, LOOK_EVERY));
             };
             let message = format!("the speed of class {} was measured", class.name);
@@ -186,17 +185,37 @@ fn of_class(class: &DeviceClass, job: &Job, model: &EENNModel, speed_factor: Dec
     })
 }
 
-fn usable(survey: &Survey, class: &DeviceClass) -> Option<String> {
+/// Devices of a class that it can be measured on.
+fn usable(
+    pool: &Arc<DevicePool>,
+    survey: &Survey,
+    class: &DeviceClass,
+    is_large_enough: impl Fn(&str) -> bool,
+) -> Vec<Place> {
     let here = survey.devices.iter().filter(|device| device.class.as_ref() == Some(&class.name));
-    here.filter(|device| device.state == USABLE).map(|device| device.name.to_string()).next()
+    let usable = here.filter(|device| device.state == USABLE && is_large_enough(device.name.as_str()));
+    let place = |node| Place { pool: Arc::clone(pool), node, class: class.name.to_string(), speed_factor: 1.0 };
+    usable.map(|device| place(device.name.to_string())).collect()
 }
 
-async fn start(context: &Context, model: &EENNModel, place: &Place, what: &str, attempt: u32) -> Result<Note, Failure> {
+fn no_device() -> Note {
+    let message = "no device of the classes is usable, and large enough, that could be measured".to_owned();
+    Note { reason: "NoDevice", message }
+}
+
+async fn start(
+    context: &Context,
+    model: &EENNModel,
+    places: &[Place],
+    what: &str,
+    attempt: u32,
+) -> Result<Note, Failure> {
+    let Some(place) = in_turn(places, attempt) else { return Ok(no_device()) };
     let pull_secrets = pull_secrets(&services_of(context, &place.pool));
     let blueprint = build::Blueprint {
         model,
         place,
-        missing: Missing { costs: false, times: true, table: false },
+        missing: MISSING,
         what,
         attempt,
         operator: Operator { name: &context.operator_name, namespace: &context.namespace },

@@ -19,13 +19,24 @@ pub struct Place {
     pub speed_factor: f64,
 }
 
-/// Chooses a usable device: one that is as fast as the machine of profiles, or else the fastest. Where some classes of a pool have a
-/// speed, others are not measured on: nobody knows how much slower than the machine of profiles they are.
-pub fn choose(pools: &[(Arc<DevicePool>, Survey)]) -> Option<Place> {
+/// Chooses a usable device that is large enough: one that is as fast as the machine of profiles, or else the fastest. Where some classes of a pool
+/// have a speed, others are not measured on: nobody knows how much slower than the machine of profiles they are.
+pub fn choose(
+    pools: &[(Arc<DevicePool>, Survey)],
+    is_large_enough: impl Fn(&str) -> bool,
+    attempt: u32,
+) -> Option<Place> {
     let mut places: Vec<Place> = pools.iter().flat_map(|(pool, survey)| within(pool, survey)).collect();
+    places.retain(|place| is_large_enough(&place.node));
     // Stable: of equals the first one by pool, class and name.
     places.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
-    places.into_iter().next()
+    in_turn(&places, attempt).cloned()
+}
+
+/// The place for an attempt, from 1: what one fails on need not keep the next one from its result.
+pub fn in_turn(places: &[Place], attempt: u32) -> Option<&Place> {
+    let turn = usize::try_from(attempt.saturating_sub(1)).unwrap_or_default();
+    places.get(turn.checked_rem(places.len())?)
 }
 
 /// The machine of profiles goes before all others.

@@ -6,6 +6,7 @@ use crate::Context;
 use crate::cache::Key;
 use crate::controller::Failure;
 use crate::pool::survey::{Survey, survey};
+use crate::room;
 use crate::service::build::Operator;
 use crate::service::references;
 use api::{DevicePool, EENNModel, EENNService};
@@ -30,8 +31,9 @@ pub(super) async fn start(
     if services.is_empty() {
         return Ok(waits("NotUsed", "it is measured on a node as soon as an EENNService uses it"));
     }
-    let Some(place) = place::choose(&surveys(context, &services)) else {
-        let message = "no device can measure it: those of the pools of its services are not usable, or of a class without speedFactor";
+    let is_large_enough = large_enough(context, build::memory(model, missing));
+    let Some(place) = place::choose(&surveys(context, &services), is_large_enough, attempt) else {
+        let message = "no device can measure it: those of the pools of its services are not usable, too small, or of a class without speedFactor";
         return Ok(waits("NoDevice", message));
     };
     let pull_secrets = pull_secrets(&services);
@@ -48,6 +50,12 @@ pub(super) async fn start(
     let job = build::job(&blueprint);
     create(context, &job).await?;
     Ok(Brought { note: Some(being_measured(&job)), again: Some(ASK_EVERY), ..Brought::default() })
+}
+
+/// Whether a node has so much memory for pods; one that does not say has.
+pub(super) fn large_enough(context: &Context, bytes: u64) -> impl Fn(&str) -> bool {
+    let allocatable = room::allocatable(context.caches.nodes.all().iter().map(AsRef::as_ref));
+    move |node| allocatable.get(node).is_none_or(|has| bytes <= *has)
 }
 
 /// Makes a Job that is not there yet.

@@ -59,7 +59,20 @@ fn node(name: &str, class: &str, ready: bool) -> Arc<Node> {
 fn chosen(classes: Value, nodes: &[Arc<Node>]) -> Option<(String, f64)> {
     let pool = pool(classes);
     let survey = survey(&pool, nodes);
-    choose(&[(pool, survey)]).map(|place| (place.node, place.speed_factor))
+    choose(&[(pool, survey)], |_| true, 1).map(|place| (place.node, place.speed_factor))
+}
+
+#[test]
+fn every_attempt_goes_to_the_next_node_that_is_large_enough() {
+    let nodes = [node("a", "one", true), node("b", "slow", true), node("c", "one", true)];
+    let pool = pool(json!([class("slow", Some("0.1")), class("one", Some("1"))]));
+    let survey = survey(&pool, &nodes);
+    let places = [(pool, survey)];
+    let chosen = |too_small: &str, attempt| choose(&places, |node| node != too_small, attempt).map(|place| place.node);
+    let attempts = |too_small: &str| (1..=4).map(|attempt| chosen(too_small, attempt).unwrap()).collect::<Vec<_>>();
+    assert_eq!(attempts(""), ["a", "c", "b", "a"], "the best ones first");
+    assert_eq!(attempts("a"), ["c", "b", "c", "b"]);
+    assert_eq!(choose(&places, |_| false, 1), None);
 }
 
 #[test]

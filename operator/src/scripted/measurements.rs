@@ -5,7 +5,7 @@ use super::measuring::{self, failed, job, key, pod, result, serving};
 use super::peer::{Peer, reach};
 use super::scene::{self, config_map};
 use super::server::{CONFLICT, Fault, Server, Write};
-use crate::{Context, identity, model};
+use crate::{Context, identity, model, pool};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -176,4 +176,87 @@ async fn a_config_map_of_somebody_else_is_left_alone_and_told() {
     stage.server.heal();
     stage.reconcile().await.expect("nothing fails");
     assert_eq!((stage.told().0.as_str(), peer.count(ACKNOWLEDGED)), ("Ready", 1));
+}
+
+/// The nodes that Jobs were made for.
+fn nodes_of(writes: &[Write]) -> Vec<String> {
+    let made = writes.iter().filter(|write| write.what.starts_with("POST /apis/batch"));
+    let node = |write: &Write| write.body["metadata"]["annotations"]["eenn.dev/node"].as_str().map(str::to_owned);
+    made.filter_map(node).collect()
+}
+
+#[tokio::test]
+async fn the_next_attempt_goes_to_another_node() {
+    for of_class in [false, true] {
+        let server = Server::new(None, config_map());
+        let context = scene::context(&server);
+        let step = async || match of_class {
+            true => pool::reconcile(&context, "edge").await.map(drop).expect("nothing fails"),
+            false => model::reconcile(&context, &key()).await.map(drop).expect("nothing fails"),
+        };
+        match of_class {
+            true => measuring::unmeasured_class(&context),
+            false => measuring::unmeasured_model(&context),
+        }
+        scene::second_node(&context, |_| {});
+        for _ in 0..3 {
+            step().await;
+            job(&context, &server.writes(), failed(None));
+        }
+        let nodes = nodes_of(&server.writes());
+        assert!(nodes.len() == 3 && nodes[0] != nodes[1] && nodes[0] == nodes[2], "of class: {of_class}: {nodes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_room_or_image_is_not_measured_on() {
+    let too_small = |node: &mut Value| node["status"]["allocatable"]["memory"] = "64Mi".into();
+    let of_others = |node: &mut Value| {
+        node["status"]["nodeInfo"] = json!({
+            "architecture": "riscv64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+            "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "operatingSystem": "linux", "osImage": "",
+            "systemUUID": "",
+        });
+    };
+    let changes: [fn(&mut Value); 2] = [too_small, of_others];
+    for change in changes {
+        for of_class in [false, true] {
+            let server = Server::new(None, config_map());
+            let context = scene::context(&server);
+            // The first one is gone.
+            context.caches.nodes.put(crate::cache::Key::new("", "pi"), None);
+            scene::second_node(&context, change);
+            let path = match of_class {
+                true => {
+                    measuring::unmeasured_class(&context);
+                    pool::reconcile(&context, "edge").await.expect("nothing fails");
+                    "/devicepools/edge/status"
+                }
+                false => {
+                    measuring::unmeasured_model(&context);
+                    model::reconcile(&context, &key()).await.expect("nothing fails");
+                    STATUS
+                }
+            };
+            let writes = server.writes();
+            assert_eq!(nodes_of(&writes), Vec::<String>::new());
+            let told = writes.iter().find(|write| write.what.ends_with(path)).expect("it is told");
+            assert!(told.body.to_string().contains("NoDevice"), "{told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_mount_images_is_asked_again() {
+    let server = Server::new(None, config_map());
+    let context = scene::context(&server);
+    scene::change_model(&context, |model| {
+        model["spec"]["artifact"]["uri"] = format!("oci://example.com/m@sha256:{}#m.onnx", "0".repeat(64)).into();
+    });
+    server.refuse("/deployments", Fault::Status(422, "Invalid"));
+    let again = model::reconcile(&context, &key()).await.expect("nothing fails");
+    let writes = server.writes();
+    let told = writes.iter().find(|write| write.what.ends_with(STATUS)).expect("it is told");
+    assert!(told.body.to_string().contains("ArtifactNotReachable"), "{told:?}");
+    assert_eq!(again, Some(crate::image_volumes::HOLDS));
 }

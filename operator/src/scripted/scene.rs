@@ -131,18 +131,32 @@ pub(super) fn away() -> Value {
 
 /// The service is to stay as it is.
 pub(super) fn paused(context: &Context) {
+    annotated(context, labels::PAUSED, "true");
+}
+
+/// Pods of the service that are replaced go first.
+pub(super) fn breaks_first(context: &Context) {
+    annotated(context, labels::REPLACEMENT, "BreakBeforeMake");
+}
+
+fn annotated(context: &Context, name: &str, value: &str) {
     let service = context.caches.services.get(&key()).expect("it is there");
     let mut service = serde_json::to_value(&*service).expect("it has no keys but text");
-    service["metadata"]["annotations"] = json!({ labels::PAUSED: "true" });
+    service["metadata"]["annotations"] = json!({ name: value });
     put::<api::EENNService>(&context.caches.services, service);
+}
+
+/// There is a second node, which this changes.
+pub(super) fn second_node(context: &Context, change: impl FnOnce(&mut Value)) {
+    let mut node = nodes().remove(0);
+    node["metadata"]["name"] = "box".into();
+    change(&mut node);
+    put::<k8s_openapi::api::core::v1::Node>(&context.caches.nodes, node);
 }
 
 /// Jobs may also go over another node, which was there.
 pub(super) fn lost_node(context: &Context) {
-    let mut node = nodes().remove(0);
-    node["metadata"]["name"] = "box".into();
-    node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]);
-    put::<k8s_openapi::api::core::v1::Node>(&context.caches.nodes, node);
+    second_node(context, |node| node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]));
     let mut plan = plan(1);
     let mut chain = plan["spec"]["chains"][0].clone();
     (chain["name"], chain["fragments"][0]["node"]) = ("box".into(), "box".into());
@@ -177,6 +191,21 @@ pub(super) fn manual(context: &Context) {
     service["spec"]["planning"] = "Manual".into();
     service["spec"]["approvedPlan"] = "camera-1".into();
     put::<api::EENNService>(&context.caches.services, service);
+}
+
+/// The first plan is in force again after a second one was.
+pub(super) fn back(context: &Context) {
+    manual(context);
+    plans(context, 1);
+    spare_chain(context, 2);
+    let second = context.caches.plans.get(&Key::new("edge", "camera-2")).expect("it is there");
+    let mut second = serde_json::to_value(&*second).expect("it has no keys but text");
+    let condition = json!({
+        "type": "InForce", "status": "False", "reason": "Superseded", "message": "", "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    second["status"] = json!({ "observedGeneration": 1, "conditions": [condition] });
+    put::<EENNPlan>(&context.caches.plans, second);
 }
 
 /// The object whose status is set at a path.
