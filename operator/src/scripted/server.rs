@@ -54,6 +54,8 @@ pub(super) struct Server {
     fault: Option<(usize, Fault)>,
     /// Writes whose paths hold this fail.
     refused: Mutex<Option<(&'static str, Fault)>>,
+    /// What is applied at such paths has been made by somebody else.
+    of_others: Mutex<Option<&'static str>>,
     /// Answers to reads: the one ConfigMap that is read.
     config_map: Value,
     /// How many there were, and how they fail.
@@ -71,6 +73,11 @@ impl Server {
     /// From now on refuses writes whose paths hold `what`.
     pub(super) fn refuse(&self, what: &'static str, fault: Fault) {
         *self.refused.lock().expect("nothing panics while it holds it") = Some((what, fault));
+    }
+
+    /// From now on somebody else has made what is applied at paths that hold `what`.
+    pub(super) fn is_of_others(&self, what: &'static str) {
+        *self.of_others.lock().expect("nothing panics while it holds it") = Some(what);
     }
 
     /// From now on nothing can be read.
@@ -129,9 +136,20 @@ impl Server {
             writes.len() - 1
         };
         match self.fault(number, path) {
-            None => Ok(said(200, &done(method, path, body).to_string())),
+            None => Ok(said(200, &self.made(path, done(method, path, body)).to_string())),
             Some(fault) => failing(fault),
         }
+    }
+}
+
+impl Server {
+    /// An object with who has made it.
+    fn made(&self, path: &str, mut object: Value) -> Value {
+        let of_others = *self.of_others.lock().expect("nothing panics while it holds it");
+        if of_others.is_some_and(|what| path.contains(what)) {
+            object["metadata"]["managedFields"] = json!([{ "manager": "kubectl-create", "operation": "Update" }]);
+        }
+        object
     }
 }
 
