@@ -214,8 +214,7 @@ async fn there_is_something_to_refuse() {
         (Case::FirstPlan, 0, 1, 0),
         (Case::SamePlan, 1, 0, 0),
         (Case::LostNode, 0, 1, 0),
-        // A plan, and a certificate that is due.
-        (Case::PlanOfBefore, 0, 2, 0),
+        (Case::PlanOfBefore, 0, 1, 0),
     ] {
         let run = case.run(None, &case.before().await).await;
         run.result.expect("nothing fails");

@@ -159,6 +159,7 @@ async fn what_never_served_does_not_keep_its_repair_from_its_room() {
 #[tokio::test]
 async fn nothing_is_made_of_a_plan_for_other_segments() {
     let (server, context, _) = serving().await;
+    scene::ready(&context);
     scene::change_model(&context, |model| {
         for field in ["exits", "cuts"] {
             model["spec"][field].as_array_mut().expect("there are some").pop();
