@@ -378,8 +378,8 @@ pub async fn bring_back(
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
     match put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await {
-        // It was stored a moment ago, unless the watch has told of one with this name that is not the service's own.
-        Err(failure) if failure.is("AlreadyExists") && !is_known(context, service, plans.last()) => {}
+        // It was stored a moment ago. One that is not the service's own is passed over as soon as the watch has told of it.
+        Err(failure) if failure.is("AlreadyExists") => {}
         done => drop(done?),
     }
     // Else it would be remembered that nothing new came of what is wanted now.
@@ -387,18 +387,25 @@ pub async fn bring_back(
     Ok(())
 }
 
-/// Whether there is a plan already with the name that the next one of a service is to have.
-fn is_known(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> bool {
-    let name = format!("{}-{}", service.name_any(), next_generation(context, service, newest));
-    context.caches.plans.get(&Key::new(Key::of(service).namespace, name)).is_some()
-}
-
-/// Gateways tell policies apart by it: none is used twice, even if plans were deleted.
+/// Gateways tell policies apart by it: none is used twice, even if plans were deleted. Nor one whose name somebody else's plan has, such as
+/// those that `kubectl delete --cascade=orphan` leaves.
 fn next_generation(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> i64 {
     let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
     let heard = i64::try_from(context.standings.highest_heard(&Key::of(service))).unwrap_or_default();
     let stored = context.plan_notes.highest_stored(&Key::of(service));
-    newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard).max(stored) + 1
+    let highest = newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard).max(stored);
+    (highest + 1..).find(|generation| !is_taken(context, service, *generation)).unwrap_or(highest + 1)
+}
+
+/// Whether the name that a plan of this generation would have is that of another one. One of its own that was stored meanwhile is not: what follows was
+/// thought without it, and is refused.
+fn is_taken(context: &Context, service: &EENNService, generation: i64) -> bool {
+    let there = context.caches.plans.get(&Key::new(Key::of(service).namespace, plan_name(service, generation)));
+    there.is_some_and(|plan| plan.spec.generation != generation || choice::own(service, vec![plan]).is_empty())
+}
+
+fn plan_name(service: &EENNService, generation: i64) -> String {
+    format!("{}-{generation}", service.name_any())
 }
 
 async fn put(
@@ -412,7 +419,7 @@ async fn put(
     let generation = next_generation(context, service, newest);
     let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
     let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
-    let name = format!("{}-{generation}", key.name);
+    let name = plan_name(service, generation);
     let mut plan = EENNPlan::new(&name, spec);
     plan.metadata = ObjectMeta {
         namespace: Some(key.namespace.clone()),

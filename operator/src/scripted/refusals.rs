@@ -434,6 +434,27 @@ async fn a_plan_that_cannot_be_stored_is_told() {
 }
 
 #[tokio::test]
+async fn names_of_plans_that_are_not_the_services_own_are_passed_over() {
+    let server = Server::new(None, scene::config_map());
+    let context = scene::context(&server);
+    // As `kubectl delete --cascade=orphan` leaves it, and as a service of before had it.
+    for (generation, owners) in [
+        (1, Value::Null),
+        (
+            2,
+            serde_json::json!([{
+                "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "name": "camera", "uid": "u0", "controller": true,
+            }]),
+        ),
+    ] {
+        scene::owned_plan(&context, generation, owners);
+    }
+    Case::FirstPlan.reconcile(&context, &[]).await.expect("nothing is refused");
+    let stored = server.writes().into_iter().find(|write| write.body["kind"] == "EENNPlan").expect("there is a plan");
+    assert_eq!((&stored.body["metadata"]["name"], &stored.body["spec"]["generation"]), (&"camera-3".into(), &3.into()));
+}
+
+#[tokio::test]
 async fn who_does_not_lead_writes_nothing() {
     for case in CASES {
         let before = case.before().await;

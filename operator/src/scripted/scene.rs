@@ -129,6 +129,13 @@ pub(super) fn away() -> Value {
     json!({ "availableReplicas": 0, "updatedReplicas": 1, "observedGeneration": 1, "conditions": [done] })
 }
 
+/// A plan of that name, which has other owners.
+pub(super) fn owned_plan(context: &Context, generation: i64, owners: Value) {
+    let mut plan = plan(generation);
+    plan["metadata"]["ownerReferences"] = owners;
+    put::<EENNPlan>(&context.caches.plans, plan);
+}
+
 /// The service is to stay as it is.
 pub(super) fn paused(context: &Context) {
     annotated(context, labels::PAUSED, "true");
