@@ -45,6 +45,7 @@ pub struct Pod {
 pub fn deployment(blueprint: &Blueprint<'_>, pod: Pod) -> Deployment {
     let service = blueprint.name();
     let spec = with_certificate(spec(blueprint, &pod), &service);
+    // How many, too: each gateway follows its share of the forecast, and takes no other policy for the plan that it follows.
     let content = serde_json::to_string(&(&spec, &pod.fixed, pod.replicas, &pod.labels)).unwrap_or_default();
     let name = format!("{service}-{}-{}", &pod.role[..1], labels::hash(&content));
     let mut labels = labels::of_role(&service, pod.role);

@@ -123,6 +123,21 @@ fn another_size_is_another_deployment() {
 }
 
 #[test]
+fn gateways_that_see_another_share_of_the_forecast_are_other_ones() {
+    let (one, two) =
+        (usual(), built(&service(|it| it["spec"]["runtime"] = json!({ "gatewayReplicas": 2 })), https(), &plan(0.7)));
+    let of = |children: &Children| {
+        let policy = &children.policies[&children.gateways[0].name_any()];
+        (policy.version, policy.rates.as_ref().map(|rates| rates.forecast_per_second))
+    };
+    // One that runs takes no other policy with the version that it follows.
+    let version = PolicyVersion { transitions: 3, generation: 1 };
+    assert_eq!((of(&one), of(&two)), ((version, Some(10.0)), (version, Some(5.0))));
+    assert_ne!(one.gateways[0].name_any(), two.gateways[0].name_any());
+    assert_eq!(one.fragments, two.fragments);
+}
+
+#[test]
 fn gateways_get_the_time_that_jobs_may_take_to_end() {
     let grace = |milliseconds: Option<u64>| {
         let deadline = |it: &mut Value| it["spec"]["deadlineMilliseconds"] = json!(milliseconds);
