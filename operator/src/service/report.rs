@@ -252,6 +252,13 @@ fn qos(choice: &Choice, has_target: bool) -> Finding {
     }
     let missed = plan.spec.missed.iter().map(|miss| match &miss.predicted {
         Some(predicted) => format!("{} is {}, expected is {predicted}", miss.target, miss.limit),
+    if plan.spec.missed.is_empty() && plan.spec.predicted.is_empty() {
+        // So it is where jobs have to do without a node that is gone.
+        let (name, why) = (plan.name_any(), plan.spec.reason.as_str());
+        let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+        let message = format!("nothing is predicted for EENNPlan {name}{why}; the next plan says what to expect");
+        return Finding::unknown("QoSMet", "NotPredicted", message);
+    }
         None => format!("{} is {}", miss.target, miss.limit),
     });
     let missed: Vec<String> = missed.collect();
