@@ -25,7 +25,7 @@ use futures::future::join_all;
 use link::{Link, Reading, Role, Target};
 use mind::{Basis, Found, PoolMind};
 use observed::Observed;
-use standing::{Heard, Wanted};
+use standing::{Gateway, Heard, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,15 +240,19 @@ impl Follower {
         gateways
     }
 
-    /// What gateways of a service follow, and what is wrong with the others.
-    fn standing(&self, service: &Key) -> (BTreeMap<String, Option<Heard>>, Option<String>) {
+    /// What gateways of a service follow, and what is wrong with the others: on nodes first where it is so of all of them.
+    fn standing(&self, service: &Key) -> (BTreeMap<String, Gateway>, Option<String>) {
         let links = self.links.range((service.clone(), String::new())..).take_while(|((key, _), _)| key == service);
-        let (mut heard, mut trouble) = (BTreeMap::new(), None);
-        for ((_, pod), link) in links.filter(|(_, link)| link.target.role == Role::Gateway) {
-            heard.insert(pod.clone(), link.follows.map(|(at, version)| Heard { at, version }));
-            trouble = trouble.or_else(|| link.trouble.clone());
-        }
-        (heard, trouble)
+        let links: Vec<_> = links.filter(|(_, link)| link.target.role == Role::Gateway).collect();
+        let is_well = |node: &str| links.iter().any(|(_, link)| link.target.node == node && link.trouble.is_none());
+        let gateway = |link: &Link| {
+            let heard = link.follows.map(|(at, version)| Heard { at, version });
+            Gateway { node: link.target.node.clone(), heard }
+        };
+        let in_trouble = links.iter().filter(|(_, link)| link.trouble.is_some());
+        let trouble = in_trouble.min_by_key(|(_, link)| is_well(&link.target.node));
+        let heard = links.iter().map(|((_, pod), link)| (pod.clone(), gateway(link))).collect();
+        (heard, trouble.and_then(|(_, link)| link.trouble.clone()))
     }
 
     /// Pods that were reached last, and those that were not.

@@ -33,6 +33,8 @@ pub struct Wanted {
     /// Whether no other policies are made for it: the service is paused, or moves elsewhere.
     pub held: bool,
 }
+    /// Nodes with sources: jobs are taken on all of them.
+    pub nodes: BTreeSet<String>,
 
 /// How far the fragments are that policies send jobs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,22 @@ pub struct Heard {
 impl Heard {
     /// Plans are not counted that far: whoever says so is not to be overtaken.
     fn is_sane(&self) -> bool {
+/// A pod of a gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// Its node.
+    pub node: String,
+    /// What it has said, if anything.
+    pub heard: Option<Heard>,
+}
+
+impl Gateway {
+    /// What it has said, unless that was long ago.
+    fn present(&self, now: f64) -> Option<&Heard> {
+        self.heard.as_ref().filter(|heard| now - heard.at < SILENT)
+    }
+}
+
         const MOST: u64 = 1 << 48;
         self.version.transitions < MOST && self.version.generation < MOST
     }
@@ -67,11 +85,13 @@ impl Heard {
 pub enum Following {
     /// Nobody has been asked yet, or has had time to answer.
     NotAsked,
-    /// So many of so many do.
+    /// So many of so many do, at least one on each node with sources.
     Some(usize, usize),
     /// None does; why, as far as is known.
     None(String),
 }
+    /// So many of so many do, and on a node with sources none; why, as far as is known.
+    Part(usize, usize, String),
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -83,7 +103,7 @@ struct Entry {
     moved: f64,
     /// Whether anybody has looked.
     asked: bool,
-    gateways: BTreeMap<String, Option<Heard>>,
+    gateways: BTreeMap<String, Gateway>,
     /// Why gateways could not be told, and since when that is said.
     trouble: Option<(String, f64)>,
     /// Since when there are these gateways.
@@ -150,7 +170,7 @@ impl Standings {
         let Some(wanted) = entry.wanted.as_ref().filter(|wanted| wanted.version.generation >= generation) else {
             return false;
         };
-        let mut present = entry.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
+        let mut present = entry.gateways.values().filter_map(|gateway| gateway.present(now));
         present.all(|heard| heard.version >= wanted.version)
     }
 
@@ -167,18 +187,12 @@ impl Standings {
     }
 
     /// What gateways of a service have said, and why others could not be told. Whether that is news for its status.
-    pub fn heard(
-        &self,
-        service: &Key,
-        gateways: BTreeMap<String, Option<Heard>>,
-        trouble: Option<String>,
-        now: f64,
-    ) -> bool {
+    pub fn heard(&self, service: &Key, gateways: BTreeMap<String, Gateway>, trouble: Option<String>, now: f64) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(service) else { return false };
         // Others may have seen that meanwhile, and have told it.
         let before = entry.following(now);
-        entry.followed |= gateways.values().any(Option::is_some);
+        entry.followed |= gateways.values().any(|gateway| gateway.heard.is_some());
         let ahead = entry.catch_up(&gateways);
         if !gateways.keys().eq(entry.gateways.keys()) {
             entry.there_since = now;
@@ -227,7 +241,7 @@ impl Standings {
         let entries = self.entries();
         let Some(entry) = entries.get(service) else { return false };
         let Some(wanted) = &entry.wanted else { return false };
-        let lags = |pod: &String| match entry.gateways.get(pod).and_then(Option::as_ref) {
+        let lags = |pod: &String| match entry.gateways.get(pod).and_then(|gateway| gateway.heard.as_ref()) {
             Some(heard) if heard.version == wanted.version => false,
             Some(heard) if now - heard.at < SILENT => true,
             _ => now - entry.moved < patience,
@@ -249,29 +263,39 @@ impl Entry {
 
     fn following(&self, now: f64) -> Following {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.asked) else { return Following::NotAsked };
-        let present = || self.gateways.values().flatten().filter(|heard| now - heard.at < SILENT);
-        let count = present().filter(|heard| heard.version == wanted.version).count();
         let in_time = self.followed && now - self.since < GRACE;
-        if count > 0 || (in_time && present().next().is_some()) {
-            return Following::Some(count.max(1), self.gateways.len());
+        let follows =
+            |gateway: &&Gateway| gateway.present(now).is_some_and(|heard| in_time || heard.version == wanted.version);
+        let (count, all) = (self.gateways.values().filter(follows).count(), self.gateways.len());
+        let here =
+            |node: &String| self.gateways.values().filter(|gateway| gateway.node == *node).any(|one| follows(&one));
+        let missed = wanted.nodes.iter().find(|node| !here(node));
+        let Some(node) = missed.filter(|_| count > 0) else {
+            return if count > 0 { Following::Some(count, all) } else { self.nobody_follows(now) };
+        };
+        // Those of one node may start while others serve.
+        if self.starting || now - self.since.max(self.there_since) < GRACE {
+            return Following::NotAsked;
         }
         // Pods that have just started are no bad news.
         if self.starting || !self.followed && now - self.since.max(self.there_since) < GRACE {
             return Following::NotAsked;
         }
-        let nobody = || match self.gateways.len() {
-            _ if present().next().is_some() => "gateways follow another one, and are being told".to_owned(),
-            0 => "there is no gateway pod with an address".to_owned(),
-            _ => "no gateway has been reached yet".to_owned(),
-        };
+        let gateways = self.gateways.values().filter(|gateway| gateway.node == *node);
+        let why = self.trouble.as_ref().map_or_else(|| silence(gateways, now), |(trouble, _)| trouble.clone());
+        Following::Part(count, all, format!("none on {node}: {why}"))
+    }
+
+    fn nobody_follows(&self, now: f64) -> Following {
+        let nobody = || silence(self.gateways.values(), now);
         Following::None(self.trouble.as_ref().map_or_else(nobody, |(trouble, _)| trouble.clone()))
     }
 
     /// Notes how far gateways are. Whether one is further than it should be.
-    fn catch_up(&mut self, gateways: &BTreeMap<String, Option<Heard>>) -> bool {
+    fn catch_up(&mut self, gateways: &BTreeMap<String, Gateway>) -> bool {
         let Some(wanted) = &self.wanted else { return false };
         let before = self.transitions;
-        for heard in gateways.values().flatten().filter(|heard| heard.is_sane()) {
+        for heard in gateways.values().filter_map(|gateway| gateway.heard.as_ref()).filter(|heard| heard.is_sane()) {
             self.highest = self.highest.max(heard.version.generation);
             if heard.version > wanted.version {
                 self.transitions = self.transitions.max(heard.version.transitions + 1);
@@ -283,7 +307,7 @@ impl Entry {
     /// The same words for a while: a network may find another excuse every time. Not those of a gateway that has just started, which
     /// nobody was told.
     fn trouble(&mut self, trouble: Option<String>, now: f64) {
-        let told = matches!(self.told, Some(Following::None(_)));
+        let told = matches!(self.told, Some(Following::None(_) | Following::Part(..)));
         let said = self.trouble.take().filter(|(_, since)| told && now - since < SAME_WORDS);
         self.trouble = trouble.map(|trouble| said.unwrap_or((trouble, now)));
     }
@@ -293,6 +317,18 @@ impl Entry {
 mod tests {
     use super::*;
     use serde_json::json;
+/// Why none of these gateways follows, where none has said anything of trouble.
+fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64) -> String {
+    let words = match gateways.clone().next() {
+        _ if gateways.any(|gateway| gateway.present(now).is_some()) => {
+            "gateways follow another one, and are being told"
+        }
+        None => "there is no gateway pod with an address",
+        Some(_) => "no gateway has been reached yet",
+    };
+    words.to_owned()
+}
+
 
     fn version(generation: u64) -> PolicyVersion {
         PolicyVersion { transitions: 1, generation }
@@ -319,9 +355,14 @@ mod tests {
         }
     }
 
-    fn said(at: f64, generations: &[(&str, Option<u64>)]) -> BTreeMap<String, Option<Heard>> {
-        let heard = |generation: Option<u64>| generation.map(|one| Heard { at, version: version(one) });
-        generations.iter().map(|(pod, generation)| ((*pod).to_owned(), heard(*generation))).collect()
+            nodes: BTreeSet::new(),
+    /// Gateways on nodes that are called as they are.
+    fn said(at: f64, generations: &[(&str, Option<u64>)]) -> BTreeMap<String, Gateway> {
+        let gateway = |(pod, generation): &(&str, Option<u64>)| {
+            let heard = generation.map(|one| Heard { at, version: version(one) });
+            ((*pod).to_owned(), Gateway { node: pod[..1].to_owned(), heard })
+        };
+        generations.iter().map(gateway).collect()
     }
 
     fn lags(standings: &Standings, now: f64) -> bool {
@@ -419,7 +460,7 @@ mod tests {
         standings.want(&key, wanted(3, "pi"), Fragments::Ready, 0.0);
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (0, 0));
         let ahead = Heard { at: 1.0, version: PolicyVersion { transitions: 4, generation: 6 } };
-        assert!(standings.heard(&key, [("x".to_owned(), Some(ahead))].into(), None, 1.0), "it has to be overtaken");
+        assert!(standings.heard(&key, [("x".to_owned(), gateway(ahead))].into(), None, 1.0), "it has to be overtaken");
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (5, 6));
         assert!(lags(&standings, 1.0));
         assert!(matches!(standings.following(&key, 20.0), Following::None(_)));
@@ -457,3 +498,4 @@ mod tests {
         assert_eq!(standings.following(&key, 3.0), Following::NotAsked);
     }
 }
+        let gateway = |heard| Gateway { node: "x".to_owned(), heard: Some(heard) };

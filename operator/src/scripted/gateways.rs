@@ -5,7 +5,7 @@ use super::scene::{self, config_map, put};
 use super::server::{Fault, Server};
 use crate::cache::Key;
 use crate::controller::Controller;
-use crate::gateways::standing::{Following, Fragments, Heard, Wanted};
+use crate::gateways::standing::{Following, Fragments, Gateway, Heard, Wanted};
 use crate::gateways::{Follower, Pace, Round, follow, targets};
 use crate::service::labels;
 use crate::{Context, clock, identity};
@@ -43,8 +43,9 @@ impl Stage {
         // Long ago, and followed then: nobody is given time any more.
         let (standings, long_ago) = (&stage.context.standings, clock::now() - 100.0);
         standings.want(&scene::key(), stage.wanted(), Fragments::Ready, long_ago);
-        let followed = Heard { at: long_ago, version: version(1) };
-        standings.heard(&scene::key(), [("gateway".to_owned(), Some(followed))].into(), None, long_ago);
+        let heard = Some(Heard { at: long_ago, version: version(1) });
+        let followed = Gateway { node: "pi".to_owned(), heard };
+        standings.heard(&scene::key(), [("gateway".to_owned(), followed)].into(), None, long_ago);
         stage
     }
 
@@ -68,7 +69,17 @@ impl Stage {
         let policy: PolicyDocument = serde_json::from_str(&plan.spec.policy).expect("it was planned");
         let policy = serde_json::to_string(&PolicyDocument { version, ..policy }).expect("it has no keys but text");
         let policies = BTreeMap::from([(WORKLOAD.to_owned(), Arc::from(policy))]);
-        Wanted { pool: Key::new("", "edge"), plan, version, policies, fragments: vec![], placement: 0, held: false }
+        let nodes = ["pi".to_owned()].into();
+        Wanted {
+            pool: Key::new("", "edge"),
+            plan,
+            version,
+            policies,
+            fragments: vec![],
+            placement: 0,
+            nodes,
+            held: false,
+        }
     }
 
     fn round(&self) -> Round {
@@ -165,6 +176,34 @@ async fn a_gateway_that_does_not_take_its_policy_is_told_again() {
     peer.answer(POLICY, 200, json!({ "version": version(1) }));
     stage.look().await;
     assert_eq!(stage.following(), Following::Some(1, 1));
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_is_told_of_although_others_follow() {
+    const OTHER: &str = "camera-g-box";
+    let (mut stage, _follows) = Stage::with(&name(), follows(version(1))).await;
+    let mut other = pod();
+    other["metadata"]["name"] = "another".into();
+    other["metadata"]["labels"][labels::WORKLOAD] = OTHER.into();
+    other["metadata"]["annotations"][labels::NODE] = "box".into();
+    put::<crate::outline::Pod>(&stage.context.caches.pods, other);
+    let refuses = Peer::start(&stage.context.identity, &name()).await;
+    refuses.answer(TELEMETRY, 200, follows(version(0)));
+    refuses.answer(POLICY, 500, json!({ "error": "the disk is full" }));
+    reach(&stage.context, OTHER, &refuses.address());
+    let (mut wanted, long_ago) = (stage.wanted(), clock::now() - 100.0);
+    wanted.nodes.insert("box".to_owned());
+    wanted.policies.insert(OTHER.to_owned(), wanted.policies[WORKLOAD].clone());
+    stage.context.standings.want(&scene::key(), wanted, Fragments::Ready, long_ago);
+    let gateway = |node: &str| Gateway { node: node.to_owned(), heard: None };
+    let both = [("another".to_owned(), gateway("box")), ("gateway".to_owned(), gateway("pi"))].into();
+    stage.context.standings.heard(&scene::key(), both, None, long_ago);
+    stage.look().await;
+    let Following::Part(1, 2, why) = stage.following() else { panic!("{:?}", stage.following()) };
+    assert!(why.starts_with("none on box: the gateway on box has not taken its policy"), "{why}");
+    refuses.answer(POLICY, 200, json!({ "version": version(1) }));
+    stage.look().await;
+    assert_eq!(stage.following(), Following::Some(2, 2));
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ async fn bring(
         policies: policies(context, service, &children, &goes_on),
         fragments: children.used(),
         placement: children.placement(),
+        nodes: build::documents::gateway_nodes(service),
         held: false,
     };
     context.standings.want(&key, wanted, standing.fragments(), clock::now());

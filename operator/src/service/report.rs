@@ -277,8 +277,17 @@ fn ready(needed: &[&Finding], following: &Following, before: &[Condition]) -> Fi
         Following::None(why) => {
             let message = format!("no gateway follows the plan in force: {why}");
             Finding::fails("Ready", NOT_FOLLOWED, message)
+        Following::Some(count, all) if count < all => Finding::holds(
+            "Ready",
+            "Ready",
+            format!("{count} of {all} gateways follow the plan in force and take jobs"),
+        ),
         }
     }
+        Following::Part(count, all, why) => {
+            let message = format!("{count} of {all} gateways follow the plan in force, {why}");
+            Finding::fails("Ready", NOT_FOLLOWED, message)
+        }
 }
 
 /// Gateways go on while an operator starts anew: what was known of them still holds until they have been asked.
