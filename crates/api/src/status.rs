@@ -277,7 +277,7 @@ pub struct EENNServiceStatus {
     pub observed_generation: i64,
     /// Active: the operator looks after it; not while the annotation `eenn.dev/paused` is there. Accepted: spec and references make sense. ModelReady: its model can be planned with. Planned: there is a plan.
     /// Placed: pods of the placement in force are ready. Ready: gateways have acknowledged the policy in force and take
-    /// jobs. QoSMet: its targets are expected to be kept.
+    /// jobs, on each node with sources. QoSMet: its targets are expected to be kept.
     #[serde(default)]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -295,7 +295,7 @@ pub struct EENNServiceStatus {
     /// What the plan in force is expected to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Metrics>,
-    /// What gateways have seen; rounded, and written rarely.
+    /// What gateways have seen in the last minutes; rounded, and written rarely. Absent where too few jobs came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Metrics>,
     /// Where jobs are taken.

@@ -172,9 +172,8 @@ impl Follower {
             let (heard, trouble) = self.standing(service);
             let mut news = context.standings.heard(service, heard, trouble, clock::now());
             let said = gateways.iter().filter(|(key, ..)| key == service).map(|(_, pod, said)| (pod.as_str(), said));
-            if let Some(observed) = self.observed.entry(service.clone()).or_default().take(now, said) {
-                news |= context.standings.observed(service, observed);
-            }
+            let observed = self.observed.entry(service.clone()).or_default().take(now, said);
+            news |= context.standings.observed(service, observed, now);
             if news {
                 services.add(service.clone());
             }

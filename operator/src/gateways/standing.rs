@@ -1,8 +1,8 @@
 //! How far gateways are with the policies that they should follow. Between those who decide what that is, and those who tell them.
 
+use super::observed::Said;
 use crate::cache::Key;
 use api::EENNPlan;
-use api::status::Metrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use wire::document::PolicyVersion;
@@ -14,6 +14,9 @@ const GRACE: f64 = 15.0;
 
 /// So long, in seconds, the reason for which gateways could not be told is the one that is said.
 const SAME_WORDS: f64 = 60.0;
+
+/// What gateways have counted is true for so long, in seconds: something else is said sooner where they are asked.
+const TRUE_FOR: f64 = 1200.0;
 
 /// What gateways of a service should follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,11 +33,11 @@ pub struct Wanted {
     pub fragments: Vec<Box<str>>,
     /// Tells these fragments, and those that no jobs go to, from others.
     pub placement: u64,
+    /// Nodes with sources: jobs are taken on all of them.
+    pub nodes: BTreeSet<String>,
     /// Whether no other policies are made for it: the service is paused, or moves elsewhere.
     pub held: bool,
 }
-    /// Nodes with sources: jobs are taken on all of them.
-    pub nodes: BTreeSet<String>,
 
 /// How far the fragments are that policies send jobs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +59,6 @@ pub struct Heard {
     pub version: PolicyVersion,
 }
 
-impl Heard {
-    /// Plans are not counted that far: whoever says so is not to be overtaken.
-    fn is_sane(&self) -> bool {
 /// A pod of a gateway.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gateway {
@@ -75,6 +75,9 @@ impl Gateway {
     }
 }
 
+impl Heard {
+    /// Plans are not counted that far: whoever says so is not to be overtaken.
+    fn is_sane(&self) -> bool {
         const MOST: u64 = 1 << 48;
         self.version.transitions < MOST && self.version.generation < MOST
     }
@@ -87,11 +90,11 @@ pub enum Following {
     NotAsked,
     /// So many of so many do, at least one on each node with sources.
     Some(usize, usize),
+    /// So many of so many do, and on a node with sources none; why, as far as is known.
+    Part(usize, usize, String),
     /// None does; why, as far as is known.
     None(String),
 }
-    /// So many of so many do, and on a node with sources none; why, as far as is known.
-    Part(usize, usize, String),
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -117,8 +120,8 @@ struct Entry {
     /// Versions are to have at least this in front: more than gateways have heard of, where they follow something newer than they
     /// should. So it is after a lease was deleted, or an operator without one took over.
     transitions: u64,
-    /// What gateways have counted lately.
-    observed: Option<Metrics>,
+    /// What gateways have counted lately, and when that was said: nothing yet when the process started.
+    observed: (Said, f64),
 }
 
 /// All services with gateways.
@@ -217,17 +220,18 @@ impl Standings {
     }
 
     /// What gateways of a service have counted lately. Whether that is news.
-    pub fn observed(&self, service: &Key, observed: Metrics) -> bool {
+    pub fn observed(&self, service: &Key, observed: Said, now: f64) -> bool {
         let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(service) else { return false };
-        let news = entry.observed.as_ref() != Some(&observed);
-        entry.observed = Some(observed);
+        let Some(entry) = entries.get_mut(service).filter(|_| observed != Said::Nothing) else { return false };
+        let news = entry.observed.0 != observed;
+        entry.observed = (observed, now);
         news
     }
 
-    /// That, for its status.
-    pub fn last_observed(&self, service: &Key) -> Option<Metrics> {
-        self.entries().get(service)?.observed.clone()
+    /// That, for its status. Where nobody has looked for long, nothing is known.
+    pub fn last_observed(&self, service: &Key, now: f64) -> Said {
+        let (said, at) = self.entries().get(service).map(|entry| entry.observed.clone()).unwrap_or_default();
+        if now - at < TRUE_FOR { said } else { Said::TooFew }
     }
 
     /// Whether gateways of a service follow the plan in force.
@@ -277,16 +281,16 @@ impl Entry {
         if self.starting || now - self.since.max(self.there_since) < GRACE {
             return Following::NotAsked;
         }
-        // Pods that have just started are no bad news.
-        if self.starting || !self.followed && now - self.since.max(self.there_since) < GRACE {
-            return Following::NotAsked;
-        }
         let gateways = self.gateways.values().filter(|gateway| gateway.node == *node);
         let why = self.trouble.as_ref().map_or_else(|| silence(gateways, now), |(trouble, _)| trouble.clone());
         Following::Part(count, all, format!("none on {node}: {why}"))
     }
 
     fn nobody_follows(&self, now: f64) -> Following {
+        // Pods that have just started are no bad news.
+        if self.starting || !self.followed && now - self.since.max(self.there_since) < GRACE {
+            return Following::NotAsked;
+        }
         let nobody = || silence(self.gateways.values(), now);
         Following::None(self.trouble.as_ref().map_or_else(nobody, |(trouble, _)| trouble.clone()))
     }
@@ -313,10 +317,6 @@ impl Entry {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
 /// Why none of these gateways follows, where none has said anything of trouble.
 fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64) -> String {
     let words = match gateways.clone().next() {
@@ -329,6 +329,10 @@ fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64
     words.to_owned()
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
 
     fn version(generation: u64) -> PolicyVersion {
         PolicyVersion { transitions: 1, generation }
@@ -351,11 +355,11 @@ fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64
             policies: BTreeMap::new(),
             fragments: vec![node.into()],
             placement: 0,
+            nodes: BTreeSet::new(),
             held: false,
         }
     }
 
-            nodes: BTreeSet::new(),
     /// Gateways on nodes that are called as they are.
     fn said(at: f64, generations: &[(&str, Option<u64>)]) -> BTreeMap<String, Gateway> {
         let gateway = |(pod, generation): &(&str, Option<u64>)| {
@@ -390,6 +394,55 @@ fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64
         assert!(!standings.heard(&key, said(33.0, &[("x", Some(1)), ("y", None)]), None, 33.0), "that is no news");
         // What was said long ago is not true for ever.
         assert!(matches!(standings.following(&key, 48.5), Following::None(_)));
+    }
+
+    #[test]
+    fn gateways_follow_only_where_one_does_on_each_node_with_sources() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        let both = |generation| Wanted { nodes: ["a", "b"].map(str::to_owned).into(), ..wanted(generation, "pi") };
+        let heard = |now: f64, said: BTreeMap<String, Gateway>, trouble: Option<&str>| {
+            standings.heard(&key, said, trouble.map(str::to_owned), now);
+            standings.following(&key, now)
+        };
+        let part = |count, all, why: &str| Following::Part(count, all, why.to_owned());
+        standings.want(&key, both(1), Fragments::Ready, 0.0);
+        let first = |now| heard(now, said(now, &[("a1", Some(1)), ("b1", None)]), None);
+        assert_eq!(first(1.0), Following::NotAsked, "the other has just started");
+        assert_eq!(first(16.0), part(1, 2, "none on b: no gateway has been reached yet"));
+        let all = |now| heard(now, said(now, &[("a1", Some(1)), ("b1", Some(1))]), None);
+        assert_eq!(all(17.0), Following::Some(2, 2));
+        // A second one starts, or is replaced, where one serves.
+        let more = |now| heard(now, said(now, &[("a1", Some(1)), ("b1", Some(1)), ("b2", None)]), Some("b2 is silent"));
+        assert_eq!((more(18.0), more(100.0)), (Following::Some(2, 3), Following::Some(2, 3)));
+        // One refuses what comes next.
+        standings.want(&key, both(2), Fragments::Ready, 101.0);
+        let refuses = |now| heard(now, said(now, &[("a1", Some(2)), ("b1", Some(1))]), Some("b refused"));
+        assert_eq!(refuses(117.0), part(1, 2, "none on b: b refused"));
+        assert_eq!(heard(118.0, said(118.0, &[("a1", Some(2))]), None), Following::NotAsked, "it may be replaced");
+        let alone = heard(134.0, said(134.0, &[("a1", Some(2))]), None);
+        assert_eq!(alone, part(1, 1, "none on b: there is no gateway pod with an address"));
+        // Sources are on the other node only.
+        let one = Wanted { nodes: ["a".to_owned()].into(), ..wanted(2, "pi") };
+        standings.want(&key, one, Fragments::Ready, 135.0);
+        assert_eq!(standings.following(&key, 135.0), Following::Some(1, 1));
+    }
+
+    #[test]
+    fn what_was_counted_is_not_true_for_ever() {
+        let (standings, key) = (Standings::default(), Key::new("a", "camera"));
+        let counted = || Said::Counted(api::status::Metrics::default());
+        // A status that another process has written stays for a while, also of a service whose gateways nobody asks.
+        assert_eq!(
+            (standings.last_observed(&key, 100.0), standings.last_observed(&key, 1_300.0)),
+            (Said::Nothing, Said::TooFew)
+        );
+        standings.want(&key, wanted(1, "pi"), Fragments::Ready, 100.0);
+        assert!(standings.observed(&key, counted(), 1_300.0) && !standings.observed(&key, counted(), 1_600.0));
+        assert!(!standings.observed(&key, Said::Nothing, 1_601.0), "it stays");
+        assert_eq!(standings.last_observed(&key, 2_700.0), counted());
+        assert_eq!(standings.last_observed(&key, 2_900.0), Said::TooFew, "nobody has asked since");
+        assert!(standings.observed(&key, Said::TooFew, 2_901.0) && !standings.observed(&key, Said::TooFew, 3_501.0));
+        assert_eq!(standings.last_observed(&key, 3_502.0), Said::TooFew);
     }
 
     #[test]
@@ -459,6 +512,7 @@ fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64
         let (standings, key) = (Standings::default(), Key::new("a", "camera"));
         standings.want(&key, wanted(3, "pi"), Fragments::Ready, 0.0);
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (0, 0));
+        let gateway = |heard| Gateway { node: "x".to_owned(), heard: Some(heard) };
         let ahead = Heard { at: 1.0, version: PolicyVersion { transitions: 4, generation: 6 } };
         assert!(standings.heard(&key, [("x".to_owned(), gateway(ahead))].into(), None, 1.0), "it has to be overtaken");
         assert_eq!((standings.transitions(&key), standings.highest_heard(&key)), (5, 6));
@@ -498,4 +552,3 @@ fn silence<'a>(mut gateways: impl Iterator<Item = &'a Gateway> + Clone, now: f64
         assert_eq!(standings.following(&key, 3.0), Following::NotAsked);
     }
 }
-        let gateway = |heard| Gateway { node: "x".to_owned(), heard: Some(heard) };

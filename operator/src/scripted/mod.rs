@@ -3,7 +3,7 @@
 //!
 //! * [`server`]: the script. [`scene`], [`measuring`]: what caches hold. [`peer`]: a pod.
 //! * [`replacement`]: what serves while pods are replaced. [`standstill`]: policies that stay although load changes. [`news`]: events.
-//! * [`refusals`]: every write of every reconciler. [`measurements`], [`gateways`]: what pods may do.
+//! * [`statuses`]: what statuses say. [`refusals`]: every write of every reconciler. [`measurements`], [`gateways`]: what pods may do.
 
 mod gateways;
 mod measurements;
@@ -15,3 +15,4 @@ mod replacement;
 mod scene;
 mod server;
 mod standstill;
+mod statuses;

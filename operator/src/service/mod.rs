@@ -72,13 +72,13 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     };
     let (standing, failure) = told(brought, is_new(&service))?;
     let following = context.standings.following(key, clock::now());
-    let observed = context.standings.last_observed(key);
+    let observed = context.standings.last_observed(key, clock::now());
     let seen = report::Seen {
         found: &found,
         choice: &choice,
         standing: standing.as_ref(),
         following: &following,
-        observed: observed.as_ref(),
+        observed: &observed,
         paused,
     };
     let early = report::report(context, &service, &seen).await?;

@@ -10,10 +10,11 @@ use super::steps::Step;
 use crate::cache::Key;
 use crate::conditions::{Finding, conditions, said};
 use crate::controller::Failure;
+use crate::gateways::observed::Said;
 use crate::gateways::standing::Following;
 use crate::plan::{self, Note};
 use crate::{Context, clock};
-use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, Metrics, RejectedDevice};
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Endpoint, RejectedDevice};
 use api::{EENNPlan, EENNService, ObjectReference};
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -37,8 +38,8 @@ pub struct Seen<'a> {
     pub standing: Option<&'a Standing>,
     /// Whether its gateways follow the plan in force.
     pub following: &'a Following,
-    /// What they have counted; `None` where that is not known yet.
-    pub observed: Option<&'a Metrics>,
+    /// What they have counted.
+    pub observed: &'a Said,
     /// Whether the operator may change nothing.
     pub paused: bool,
 }
@@ -109,7 +110,11 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
         proposed_plan_ref: choice.proposed.as_ref().and_then(name),
         last_plan_generation: before.last_plan_generation.max(choice.newest_generation),
         predicted: choice.in_force.as_ref().and_then(|plan| plan.spec.predicted.first().cloned()),
-        observed: seen.observed.cloned().or(before.observed),
+        observed: match seen.observed {
+            Said::Nothing => before.observed,
+            Said::TooFew => None,
+            Said::Counted(metrics) => Some(metrics.clone()),
+        },
         endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
             endpoints.collect()
         } else {
@@ -247,11 +252,6 @@ fn qos(choice: &Choice, has_target: bool) -> Finding {
     if !has_target {
         return Finding::holds("QoSMet", "NoTarget", "no QoSTarget is named: jobs are answered as well as they can be");
     }
-    if plan.spec.missed.is_empty() {
-        return Finding::holds("QoSMet", "TargetsExpectedToBeKept", "all targets are expected to be kept");
-    }
-    let missed = plan.spec.missed.iter().map(|miss| match &miss.predicted {
-        Some(predicted) => format!("{} is {}, expected is {predicted}", miss.target, miss.limit),
     if plan.spec.missed.is_empty() && plan.spec.predicted.is_empty() {
         // So it is where jobs have to do without a node that is gone.
         let (name, why) = (plan.name_any(), plan.spec.reason.as_str());
@@ -259,6 +259,11 @@ fn qos(choice: &Choice, has_target: bool) -> Finding {
         let message = format!("nothing is predicted for EENNPlan {name}{why}; the next plan says what to expect");
         return Finding::unknown("QoSMet", "NotPredicted", message);
     }
+    if plan.spec.missed.is_empty() {
+        return Finding::holds("QoSMet", "TargetsExpectedToBeKept", "all targets are expected to be kept");
+    }
+    let missed = plan.spec.missed.iter().map(|miss| match &miss.predicted {
+        Some(predicted) => format!("{} is {}, expected is {predicted}", miss.target, miss.limit),
         None => format!("{} is {}", miss.target, miss.limit),
     });
     let missed: Vec<String> = missed.collect();
@@ -272,22 +277,22 @@ fn ready(needed: &[&Finding], following: &Following, before: &[Condition]) -> Fi
         return Finding { aspect: "Ready", ..(*missing).clone() };
     }
     match following {
-        Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
-        Following::NotAsked => not_asked(before),
-        Following::None(why) => {
-            let message = format!("no gateway follows the plan in force: {why}");
-            Finding::fails("Ready", NOT_FOLLOWED, message)
         Following::Some(count, all) if count < all => Finding::holds(
             "Ready",
             "Ready",
             format!("{count} of {all} gateways follow the plan in force and take jobs"),
         ),
-        }
-    }
+        Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
+        Following::NotAsked => not_asked(before),
         Following::Part(count, all, why) => {
             let message = format!("{count} of {all} gateways follow the plan in force, {why}");
             Finding::fails("Ready", NOT_FOLLOWED, message)
         }
+        Following::None(why) => {
+            let message = format!("no gateway follows the plan in force: {why}");
+            Finding::fails("Ready", NOT_FOLLOWED, message)
+        }
+    }
 }
 
 /// Gateways go on while an operator starts anew: what was known of them still holds until they have been asked.

@@ -1,0 +1,76 @@
+//! What the status of a service says, by what is known of it.
+
+use super::gateways::Stage;
+use super::scene::{self, key};
+use crate::controller::Controller;
+use crate::gateways::observed::Said;
+use crate::gateways::standing::Following;
+use crate::service::report::{Seen, status};
+use crate::service::standing::Standing;
+use crate::service::{choice, references};
+use crate::{Context, plan};
+use api::EENNPlan;
+use api::status::{Condition, ConditionStatus, EENNServiceStatus, Metrics};
+use serde_json::json;
+use std::sync::Arc;
+
+/// The status of the service, where all its pods are ready.
+fn said(context: &Context, following: &Following, observed: &Said) -> EENNServiceStatus {
+    let service = context.caches.services.get(&key()).expect("it is there");
+    let choice = choice::choose(&service, &choice::own(&service, context.caches.plans.within("edge")));
+    let (found, standing) = (references::find(context, &service), Standing::default());
+    let seen = Seen { found: &found, choice: &choice, standing: Some(&standing), following, observed, paused: false };
+    status(&service, &seen, None, "2026-01-01T00:00:00Z")
+}
+
+fn condition(status: &EENNServiceStatus, aspect: &str) -> (ConditionStatus, String, String) {
+    let is_it = |one: &&Condition| one.r#type == aspect;
+    let one = status.conditions.iter().find(is_it).expect("it is told");
+    (one.status, one.reason.clone(), one.message.clone())
+}
+
+#[tokio::test]
+async fn targets_are_not_said_to_be_kept_where_nothing_is_predicted() {
+    let (stage, follows) = (Stage::new(), Following::Some(1, 1));
+    let met = || condition(&said(&stage.context, &follows, &Said::Nothing), "QoSMet");
+    scene::lost_node(&stage.context);
+    let mut predicted = serde_json::to_value(&*stage.context.caches.plans.all()[0]).expect("JSON");
+    predicted["spec"]["predicted"] = json!([{ "lossRatio": "0.001", "evaluator": "simulation" }]);
+    scene::put::<EENNPlan>(&stage.context.caches.plans, predicted);
+    assert_eq!((met().0, &*met().1), (ConditionStatus::True, "TargetsExpectedToBeKept"));
+    let services = Controller::new("eennservice", Arc::default());
+    plan::reconcile(&stage.context, "edge", &services, 0).await.expect("nothing is refused");
+    scene::planned(&stage.context, &stage.server.writes());
+    let (status, reason, message) = met();
+    assert_eq!((status, &*reason), (ConditionStatus::Unknown, "NotPredicted"));
+    assert_eq!(
+        message,
+        "nothing is predicted for EENNPlan camera-2 (box is gone: jobs take the other chains); the next plan says what to expect"
+    );
+}
+
+#[tokio::test]
+async fn ready_says_how_many_gateways_follow() {
+    let stage = Stage::new();
+    let ready = |following| condition(&said(&stage.context, &following, &Said::Nothing), "Ready");
+    assert_eq!(ready(Following::Some(2, 2)).2, "gateways follow the plan in force and take jobs");
+    let some = ready(Following::Some(1, 2));
+    assert_eq!((some.0, &*some.2), (ConditionStatus::True, "1 of 2 gateways follow the plan in force and take jobs"));
+    let part = ready(Following::Part(1, 2, "none on box: it refused".to_owned()));
+    assert_eq!((part.0, &*part.1), (ConditionStatus::False, "PolicyNotAcknowledged"));
+    assert_eq!(part.2, "1 of 2 gateways follow the plan in force, none on box: it refused");
+}
+
+#[tokio::test]
+async fn what_was_observed_long_ago_is_not_said_any_more() {
+    let (stage, follows) = (Stage::new(), Following::Some(1, 1));
+    let mut service =
+        serde_json::to_value(&*stage.context.caches.services.get(&key()).expect("it is there")).expect("JSON");
+    let counted = Metrics { loss_ratio: "0.3".parse().ok(), ..Metrics::default() };
+    service["status"] = json!({ "observed": counted });
+    scene::put::<api::EENNService>(&stage.context.caches.services, service);
+    let observed = |observed| said(&stage.context, &follows, &observed).observed;
+    assert_eq!(observed(Said::Nothing), Some(counted.clone()), "another process has said so");
+    assert_eq!(observed(Said::TooFew), None);
+    assert_eq!(observed(Said::Counted(counted.clone())), Some(counted));
+}
