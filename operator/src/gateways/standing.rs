@@ -277,11 +277,13 @@ impl Entry {
         let Some(node) = missed.filter(|_| count > 0) else {
             return if count > 0 { Following::Some(count, all) } else { self.nobody_follows(now) };
         };
+        let gateways = self.gateways.values().filter(|gateway| gateway.node == *node);
         // Those of one node may start while others serve.
-        if self.starting || now - self.since.max(self.there_since) < GRACE {
+        let is_silent = !gateways.clone().any(|gateway| gateway.present(now).is_some());
+        let since = if is_silent { self.since.max(self.there_since) } else { self.since };
+        if self.starting || now - since < GRACE {
             return Following::NotAsked;
         }
-        let gateways = self.gateways.values().filter(|gateway| gateway.node == *node);
         let why = self.trouble.as_ref().map_or_else(|| silence(gateways, now), |(trouble, _)| trouble.clone());
         Following::Part(count, all, format!("none on {node}: {why}"))
     }

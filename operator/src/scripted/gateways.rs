@@ -1,6 +1,6 @@
 //! Gateways that cannot be told, tell nonsense, or are not who they should be: what they follow stays, and is tried again.
 
-use super::peer::{Peer, reach};
+use super::peer::{Peer, reach, reach_all};
 use super::scene::{self, config_map, put};
 use super::server::{Fault, Server};
 use crate::cache::Key;
@@ -181,7 +181,7 @@ async fn a_gateway_that_does_not_take_its_policy_is_told_again() {
 #[tokio::test]
 async fn a_gateway_that_refuses_is_told_of_although_others_follow() {
     const OTHER: &str = "camera-g-box";
-    let (mut stage, _follows) = Stage::with(&name(), follows(version(1))).await;
+    let (mut stage, follower) = Stage::with(&name(), follows(version(1))).await;
     let mut other = pod();
     other["metadata"]["name"] = "another".into();
     other["metadata"]["labels"][labels::WORKLOAD] = OTHER.into();
@@ -190,7 +190,7 @@ async fn a_gateway_that_refuses_is_told_of_although_others_follow() {
     let refuses = Peer::start(&stage.context.identity, &name()).await;
     refuses.answer(TELEMETRY, 200, follows(version(0)));
     refuses.answer(POLICY, 500, json!({ "error": "the disk is full" }));
-    reach(&stage.context, OTHER, &refuses.address());
+    reach_all(&stage.context, &[(WORKLOAD, &follower.address()), (OTHER, &refuses.address())]);
     let (mut wanted, long_ago) = (stage.wanted(), clock::now() - 100.0);
     wanted.nodes.insert("box".to_owned());
     wanted.policies.insert(OTHER.to_owned(), wanted.policies[WORKLOAD].clone());

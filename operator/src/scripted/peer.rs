@@ -146,6 +146,12 @@ impl Drop for Book {
 
 /// The pod of a workload is reached there from now on, and no other.
 pub(super) fn reach(context: &Context, workload: &str, address: &str) {
+    reach_all(context, &[(workload, address)]);
+}
+
+/// Those of these workloads, and no others.
+pub(super) fn reach_all(context: &Context, pods: &[(&str, &str)]) {
     let Addresses::Mapped(book) = &context.addresses else { panic!("contexts of these tests have a book") };
-    std::fs::write(book, json!({ workload: address }).to_string()).expect("there is room for a small file");
+    let pods: BTreeMap<&str, &str> = pods.iter().copied().collect();
+    std::fs::write(book, json!(pods).to_string()).expect("there is room for a small file");
 }
