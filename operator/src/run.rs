@@ -153,9 +153,11 @@ async fn work(
 }
 
 /// What is not answered is given up: an API server that takes a request and never answers must not hold up a watch until everything is
-/// listed anew. The API server ends a watch before.
+/// listed anew. The API server ends a watch before. And nothing is sent twice: whether this process leads is asked before a write, not
+/// before what the client would send again on its own a minute later; queues and watches try again anyway.
 fn patient(mut config: Config) -> Config {
     (config.read_timeout, config.reset_reader_on_write) = (Some(ANSWER_WITHIN), true);
+    config.default_retry = false;
     config
 }
 
@@ -188,4 +190,32 @@ async fn run_all(context: &Arc<Context>, controllers: &Controllers, workers: usi
     });
     let gateways = gateways::follow(Arc::clone(context), Arc::clone(&controllers.services));
     tokio::join!(pools, models, targets, plans, services, gateways);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    const BUSY: &str =
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    #[test]
+    fn what_the_api_server_has_no_time_for_is_not_sent_again_behind_the_back_of_whoever_asks_for_leadership() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            let _ = first.read(&mut [0; 4096]).unwrap();
+            first.write_all(BUSY.as_bytes()).unwrap();
+            drop(first);
+            // Whoever tried again would have connected before it gave up.
+            listener.set_nonblocking(true).unwrap();
+            listener
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asked = runtime.block_on(async { Client::try_from(patient(config)).unwrap().apiserver_version().await });
+        assert!(asked.is_err(), "{asked:?}");
+        assert!(server.join().unwrap().accept().is_err(), "it was sent again");
+    }
 }

@@ -1,11 +1,11 @@
-//! Every field that users can set is changed, one at a time, on a service that runs. Afterwards everything must be as if it had been made so
+//! Every field that users can set is changed, one after the other, on a service that runs. Afterwards everything must be as if it had been made so
 //! from the beginning, and after the change is taken back as it was before: what a small Acto (SOSP'23) looks for.
 //!
 //! Bounded in time: by `EENN_MUTATION_SECONDS`, 60 unless given, in an order by `EENN_MUTATION_SEED`.
 
 pub(crate) mod fields;
 
-use crate::scene::Scene;
+use crate::scene::{Operator, Scene};
 use crate::stage::{Props, Stage, difference};
 use anyhow::{Context as _, bail, ensure};
 use cluster_tests::Test;
@@ -45,53 +45,75 @@ fn a_change_ends_where_a_new_start_does_and_can_be_taken_back() -> anyhow::Resul
         |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise);
     let (seconds, seed) = (number("EENN_MUTATION_SECONDS", 60), number("EENN_MUTATION_SEED", 1));
     fields::shuffle(&mut mutations, seed);
+    let all = mutations.len();
     let left = Mutex::new(mutations.into_iter().enumerate());
     let until = Instant::now() + Duration::from_secs(seconds);
-    let worker = || -> anyhow::Result<(usize, usize)> {
+    let next = || -> anyhow::Result<Option<(usize, Mutation)>> {
+        let next = left.lock().map_err(|_| anyhow::anyhow!("a worker panicked"))?.next();
+        Ok(next.filter(|_| Instant::now() < until))
+    };
+    let worker = |number: usize| -> anyhow::Result<(usize, usize)> {
+        let running = Running::begin(&scene, &props, number)?;
         let (mut tried, mut refused) = (0, 0);
-        while Instant::now() < until {
-            let next = left.lock().map_err(|_| anyhow::anyhow!("a worker panicked"))?.next();
-            let Some((number, mutation)) = next else { break };
-            let taken = check(&scene, &props, number, &mutation).with_context(|| format!("seed {seed}, {mutation}"))?;
-            if taken { tried += 1 } else { refused += 1 }
+        while let Some((number, mutation)) = next()? {
+            let told = || format!("seed {seed}, number {number} of {all}, {mutation}\n{}", running.operator.log());
+            if running.check(number, &mutation).with_context(told)? { tried += 1 } else { refused += 1 }
         }
+        running.stage.clear()?;
         Ok((tried, refused))
     };
+    let worker = &worker;
     let results = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..AT_A_TIME).map(|number| scope.spawn(move || worker(number))).collect();
         let failed = || Err(anyhow::anyhow!("a worker panicked"));
         let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| failed()));
         ended.collect::<anyhow::Result<Vec<_>>>()
     })?;
     let tried: usize = results.iter().map(|(tried, _)| tried).sum();
+    let refused: usize = results.iter().map(|(_, refused)| refused).sum();
+    println!("{tried} changes tried and taken back, {refused} refused, of {all}; seed {seed}");
     ensure!(tried >= 4, "only {tried} mutations were taken in {seconds} s, {results:?}");
     Ok(())
 }
 
-/// Whether the API server takes the mutation; an error where something is not as it should be afterwards.
-fn check(scene: &Scene, props: &Props, number: usize, mutation: &Mutation) -> anyhow::Result<bool> {
-    let changed = Stage::set(scene, &format!("changed-{number:04}"), props)?;
-    let operator = changed.operator(&[])?;
-    let before = settled(&changed)?;
-    if !changed.change(mutation)? {
-        changed.clear()?;
-        return Ok(false);
+/// A stage that one change after another is made on and taken back from.
+struct Running<'a> {
+    props: &'a Props,
+    stage: Stage<'a>,
+    operator: Operator,
+    /// What it comes to without any change.
+    before: Value,
+}
+
+impl<'a> Running<'a> {
+    fn begin(scene: &'a Scene, props: &'a Props, number: usize) -> anyhow::Result<Self> {
+        let stage = Stage::set(scene, &format!("changed-{number:04}"), props)?;
+        let operator = stage.operator(&[])?;
+        let before = settled(&stage)?;
+        Ok(Self { props, stage, operator, before })
     }
-    let after = settled(&changed)?;
-    changed.change_back(mutation.plural, props)?;
-    let back = settled(&changed)?;
-    alike("it was taken back", &before, &back).with_context(|| operator.log())?;
-    ensure!(!operator.log().contains("panicked"), "{}", operator.log());
-    drop(operator);
-    changed.clear()?;
-    let mut props = props.clone();
-    props.mutate(mutation)?;
-    let fresh = Stage::set(scene, &format!("fresh-{number:04}"), &props)?;
-    let operator = fresh.operator(&[])?;
-    let (wanted, found) = both_planned(&settled(&fresh)?, &after);
-    alike("it was made so from the beginning", &wanted, &found).with_context(|| operator.log())?;
-    fresh.clear()?;
-    Ok(true)
+
+    /// Whether the API server takes the mutation; an error where something is not as it should be afterwards.
+    fn check(&self, number: usize, mutation: &Mutation) -> anyhow::Result<bool> {
+        if !self.stage.change(mutation)? {
+            return Ok(false);
+        }
+        let mut props = self.props.clone();
+        props.mutate(mutation)?;
+        let fresh = Stage::set(self.stage.scene, &format!("fresh-{number:04}"), &props)?;
+        let operator = fresh.operator(&[])?;
+        let after = settled(&self.stage)?;
+        self.stage.change_back(mutation.plural, self.props)?;
+        alike("it was taken back", &self.before, &settled(&self.stage)?)?;
+        let (wanted, found) = both_planned(&settled(&fresh)?, &after);
+        alike("it was made so from the beginning", &wanted, &found).with_context(|| operator.log())?;
+        for log in [self.operator.log(), operator.log()] {
+            ensure!(!log.contains("panicked"), "{log}");
+        }
+        drop(operator);
+        fresh.clear()?;
+        Ok(true)
+    }
 }
 
 /// Waits until everything has been looked at and nothing changes any more, ready or not.

@@ -67,8 +67,9 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut impl FnMut(String
                 if !there.is_null() || field["type"] != "object" {
                     walk(field, there, &path, found);
                 } else {
-                    // Set as a whole: with its defaults.
-                    found(path, Some(json!({})));
+                    // Set as a whole: with its defaults, and with what has to be said.
+                    found(path.clone(), Some(json!({})));
+                    found(path, Some(example(field)));
                 }
             }
             if schema["additionalProperties"].is_object() {
@@ -84,8 +85,9 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut impl FnMut(String
                 walk(&schema["items"], item, &format!("{path}/{index}"), found);
                 found(format!("{path}/{index}"), None);
             }
-            if let Some(last) = items.last() {
-                found(format!("{path}/{END}"), Some(another(last)));
+            match items.last() {
+                Some(last) => found(format!("{path}/{END}"), Some(another(last))),
+                None => found(path.to_owned(), Some(json!([example(&schema["items"])]))),
             }
         }
         Some("integer") => {
@@ -102,6 +104,21 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut impl FnMut(String
             words.into_iter().filter(|word| word != value).for_each(|word| found(path.to_owned(), Some(word)));
         }
         _ => {}
+    }
+}
+
+/// Something that a schema takes, as short as it can be.
+fn example(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("object") => {
+            let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let field = |name: &str| (name.to_owned(), example(&schema["properties"][name]));
+            Value::Object(required.iter().filter_map(Value::as_str).map(field).collect())
+        }
+        Some("array") => json!([example(&schema["items"])]),
+        Some("integer") => schema["minimum"].as_i64().unwrap_or(1).into(),
+        Some("boolean") => true.into(),
+        _ => schema["enum"].get(0).cloned().unwrap_or_else(|| "other".into()),
     }
 }
 
