@@ -2,7 +2,7 @@
 
 use crate::joint;
 use crate::run::Size;
-use control::{Accepted, Decision, DriftLoop, GatewayReading, Held, LoopOptions, Observation, SourceReading};
+use control::{Accepted, Decision, DriftLoop, Event, GatewayReading, Held, LoopOptions, Observation, SourceReading};
 use domain::{EvaluationEffort, Plan, Policy, Problem, Thresholds};
 use planner::Decomposition;
 use policy::{Arriving, Dispatching, End, Gatekeeper, Outcome, Scheduler, Selected};
@@ -16,6 +16,8 @@ use wire::document::{AuditTelemetry, PolicyVersion};
 
 /// Readings per length of a part of the run.
 const READINGS: f64 = 600.0;
+/// Seconds from a reason for a plan until gateways have the plan: what products give the search.
+pub(crate) const PLANNING: f64 = 0.5;
 
 /// Puts something around a new scheduler.
 pub(crate) type Wrap = Arc<dyn Fn(Box<dyn Scheduler>) -> Box<dyn Scheduler> + Send + Sync>;
@@ -27,10 +29,22 @@ pub(crate) struct Pace {
     pub(crate) part: f64,
     /// Seconds that count as one: networks of slow devices are followed as closely as those of fast ones.
     pub(crate) unit: f64,
+    /// Whether it looks at where jobs leave.
+    pub(crate) sees_exits: bool,
 }
 
-/// Lets the drift loop follow what happens in a network of one service, made from `problem` and `policy`. Gives the number of
-/// new plans, of all replications together.
+/// How often what happened, of all replications together.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// New plans.
+    pub(crate) plans: AtomicUsize,
+    /// Exit tables re-weighted since audits agreed more or less than before.
+    pub(crate) by_audits: AtomicUsize,
+    /// Exit tables re-weighted since jobs left elsewhere.
+    pub(crate) by_exits: AtomicUsize,
+}
+
+/// Lets the drift loop follow what happens in a network of one service, made from `problem` and `policy`.
 pub(crate) fn follow(
     network: &mut Network,
     problem: &Problem,
@@ -38,11 +52,11 @@ pub(crate) fn follow(
     pace: Pace,
     wrap: &Wrap,
     size: Size,
-) -> Arc<AtomicUsize> {
-    let plans = Arc::new(AtomicUsize::new(0));
-    let made = plans.clone();
-    let (Pace { part, unit }, wrap) = (pace, wrap.clone());
-    let (problem, policy) = (problem.clone(), policy.clone());
+) -> Arc<Followed> {
+    let followed = Arc::<Followed>::default();
+    let counted = followed.clone();
+    let (Pace { part, unit, sees_exits }, wrap) = (pace, wrap.clone());
+    let (problem, policy) = (joint::unscored(problem), policy.clone());
     let known: Arc<Mutex<BTreeMap<u32, Told>>> = Arc::default();
     let told_of = move |replication: u32| known.lock().expect("nobody panics").entry(replication).or_default().clone();
     let (told, own, around) = (told_of.clone(), policy.clone(), wrap.clone());
@@ -57,15 +71,16 @@ pub(crate) fn follow(
             weigh_again: defaults.weigh_again * unit,
             stale: part,
             max_changes_per_hour: 1_000,
+            exit_share_shift: if sees_exits { defaults.exit_share_shift } else { 1.0 },
             ..defaults
         };
         let plan = Plan { policies: vec![policy.clone()] };
         let drift = DriftLoop::new(problem.clone(), plan, PolicyVersion::default(), options);
-        Box::new(Shell { drift, size, wrap: wrap.clone(), told: told_of(replication), plans: made.clone() })
-            as Box<dyn Controller>
+        let (wrap, told, followed) = (wrap.clone(), told_of(replication), counted.clone());
+        Box::new(Shell { drift, size, wrap, told, coming: None, followed }) as Box<dyn Controller>
     };
     network.control = Some(Control { every: part / READINGS, make: Arc::new(make) });
-    plans
+    followed
 }
 
 struct Shell {
@@ -73,8 +88,9 @@ struct Shell {
     size: Size,
     wrap: Wrap,
     told: Told,
-    /// New plans.
-    plans: Arc<AtomicUsize>,
+    /// A plan that is being made: when it is there, and what it is for.
+    coming: Option<(f64, Policy, Box<Problem>)>,
+    followed: Arc<Followed>,
 }
 
 /// What a gateway tells of its answers.
@@ -131,20 +147,45 @@ impl Controller for Shell {
         let now = view.now();
         let answers = self.told.lock().expect("nobody panics").clone();
         self.drift.observe(now, &observation(self.drift.current(), view, answers));
+        self.count();
+        match self.coming.take() {
+            Some((due, policy, problem)) if now >= due => self.follow(now, policy, *problem, view),
+            Some(later) => self.coming = Some(later),
+            None => self.decide(now),
+        }
+    }
+}
+
+impl Shell {
+    fn decide(&mut self, now: f64) {
         let effort =
             EvaluationEffort { seed: self.size.seed, replications: NonZeroU32::MIN, arrivals: 10_000, stop: None };
         let Decision::Replan { problem, .. } = self.drift.decide(now, &Decomposition::default(), &effort) else {
             return;
         };
         let size = Size { evaluations: self.size.evaluations / 4, ..self.size };
-        let policy = match joint::plan_again(&problem, &self.drift.plan().policies[0], size) {
-            Ok(policy) => policy,
-            Err(why) => return self.drift.reject(now, Held::DidNotBeat(why)),
-        };
-        self.plans.fetch_add(1, Ordering::Relaxed);
+        match joint::plan_again(&problem, &self.drift.plan().policies[0], size) {
+            Ok(policy) => self.coming = Some((now + PLANNING, policy, problem)),
+            Err(why) => self.drift.reject(now, Held::DidNotBeat(why)),
+        }
+    }
+
+    fn follow(&mut self, now: f64, policy: Policy, problem: Problem, view: &mut View<'_>) {
+        self.followed.plans.fetch_add(1, Ordering::Relaxed);
         view.replace(0, (self.wrap)(Telling::boxed(&policy, now, &self.told)));
         let plan = Plan { policies: vec![policy] };
-        self.drift.accept(now, Accepted { problem: *problem, plan, gain: String::new() });
+        self.drift.accept(now, Accepted { problem, plan, gain: String::new() });
+    }
+
+    fn count(&mut self) {
+        for event in self.drift.take_events() {
+            let counter = match event {
+                Event::AccuracyDrift { .. } => &self.followed.by_audits,
+                Event::ExitSharesDrift { .. } => &self.followed.by_exits,
+                _ => continue,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::contenders::Contender;
 use crate::run::Size;
+use domain::problem::{Model, Samples};
 use domain::{EvaluationEffort, Plan, Policy, Problem};
 use planner::single::tracking::{Tracker, Tracking, confidences};
 use planner::{
@@ -16,9 +17,21 @@ const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
 
-/// The policy of Auto with its table over rates.
+/// The policy of Auto with its table over rates, made of [`unscored`] samples.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    with(problem, None, size, |request| with_table(request, plan_jointly(request).plan))
+    with(&unscored(problem), None, size, |request| with_table(request, plan_jointly(request).plan))
+}
+
+/// As `eenn plan` has it: thresholds are chosen on every other row of the exit table, and the referee looks at the rest. Rows that
+/// contenders are scored by stay unseen: whoever picks the best of many plans by them picks the luckiest.
+pub(crate) fn unscored(problem: &Problem) -> Problem {
+    let mut problem = problem.clone();
+    for service in &mut problem.services {
+        let Some((choose, judge)) = service.model.choose.table.halves() else { continue };
+        let [choose, judge] = [choose, judge].map(|table| Arc::new(Samples::new(table)));
+        service.model = Arc::new(Model { choose, judge, ..Model::clone(&service.model) });
+    }
+    problem
 }
 
 /// The policy that takes the place of one in force; why there is none where it stays.

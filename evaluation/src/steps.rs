@@ -2,7 +2,7 @@
 
 use crate::contenders::{Contender, all};
 use crate::figure::{Figure, Line, Panel};
-use crate::follow::{Pace, Wrap, follow};
+use crate::follow::{Followed, PLANNING, Pace, Wrap, follow};
 use crate::joint;
 use crate::models::{Distortion, Models};
 use crate::output::{Csv, Output, Table, percent};
@@ -18,6 +18,8 @@ use std::sync::atomic::Ordering;
 
 /// Length of each of the three parts, in service times of the whole network.
 const PART: f64 = 1500.0;
+/// The same where the input changes: minutes, so that a share of jobs that is audited is hundreds of jobs.
+const LONG_PART: f64 = 15_000.0;
 /// Points of each line per part.
 const POINTS: f64 = 12.0;
 /// Load before and after the step, and during it.
@@ -26,10 +28,6 @@ const LOADS: (f64, f64) = (1.0, 4.0);
 const DISTORTED_LOAD: f64 = 2.0;
 /// Share of jobs that are audited where somebody listens.
 const AUDITED: f64 = 0.02;
-/// Runs of it, at most.
-const AUDITED_RUNS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
-/// Seconds that count as one for the loop that listens there: parts last half a minute, not hours.
-const AUDITED_UNIT: f64 = 0.2;
 /// Loads of the parts, over three tiers that can run the whole network at load 4.
 const TIER_LOADS: [f64; 3] = [1.0, 12.0, 4.0];
 /// Accuracy below which a scheduler is not worth a word for losing little.
@@ -45,11 +43,11 @@ struct Course {
 }
 
 pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) -> anyhow::Result<()> {
-    let replications = NonZeroU32::new(if short { 4 } else { 64 }).expect("neither is 0");
+    let runs = |runs: u32| NonZeroU32::new(if short { 2 } else { runs }).expect("neither is 0");
     out.say("## Changes");
-    load_step(models, replications, size, out)?;
+    load_step(models, runs(16), size, out)?;
     for distortion in models.distortions.iter().filter(|distortion| distortion.name != "clean") {
-        distorted(models, distortion, replications, size, out)?;
+        distorted(models, distortion, runs(8), size, out)?;
     }
     followed(models, short, size, out)
 }
@@ -79,9 +77,10 @@ fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyho
             return course_of(name, &network, part, replications, size);
         }
         let as_it_is: Wrap = Arc::new(|scheduler| scheduler);
-        let made = follow(&mut network, &problem, policy, Pace { part, unit: 1.0 / rate }, &as_it_is, size);
+        let pace = Pace { part, unit: 1.0 / rate, sees_exits: true };
+        let followed = follow(&mut network, &problem, policy, pace, &as_it_is, size);
         let course = course_of(name, &network, part, replications, size);
-        plans = made.load(Ordering::Relaxed);
+        plans = followed.plans.load(Ordering::Relaxed);
         course
     };
     let courses = courses.into_iter().map(&mut course).collect::<anyhow::Result<Vec<Course>>>()?;
@@ -90,8 +89,8 @@ fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyho
         "CEED times, gateway with near and far edge; the load factor is {}, then {}, then {}. *Planned again*: the drift loop reads counters, \
          detects the change, and has Auto plan again; *table over rates*: the gateway's own table, planned around the first \
          load, which reaches up to eight times that; *first plan*: the plan for the first load without its table. The loop counts a service of the whole network as a second, and \
-         takes plans that beat the one in force, a thousand an hour if need be. In {replications} runs {plans} new plans \
-         were made.",
+         takes plans that beat the one in force {PLANNING} s after it asked for them, a thousand an hour if need be. In {replications} runs \
+         {plans} new plans were made.",
         TIER_LOADS[0], TIER_LOADS[1], TIER_LOADS[2]
     ));
     out.show("tier-steps", &figure("Steps of the load over three tiers", &courses), &numbers(&courses))?;
@@ -119,13 +118,13 @@ fn load_step(models: &Models, replications: NonZeroU32, size: Size, out: &mut Ou
     };
     let contenders = all().into_iter().filter(|contender| contender.drawn || contender.name.contains("confidence"));
     let mut courses: Vec<Course> = contenders.map(course).collect::<anyhow::Result<_>>()?;
-    courses.push(planned_again(&problem, rate, replications.min(AUDITED_RUNS), size)?);
+    courses.push(planned_again(&problem, rate, replications, size)?);
     out.say("### A step in the load");
     out.say(format!(
         "Fashion-MNIST on one device, planned for load {}; for a third of the time the load is {}. Nobody plans again but in the last line: the gateway \
          has the policy with its table over rates, or its bandit. *{AGAIN}* has the drift loop, which counts a service of the whole network as a second and \
-         takes plans that beat the one in force. A part lasts {PART} services of the whole network; means over {replications} runs, of the last line over {}.",
-        LOADS.0, LOADS.1, replications.min(AUDITED_RUNS)
+         takes plans that beat the one in force {PLANNING} s after it asked for them. A part lasts {PART} services of the whole network; means over {replications} runs.",
+        LOADS.0, LOADS.1
     ));
     out.show("load-step", &figure("A step in the load", &courses), &numbers(&courses))?;
     out.say(words(&courses));
@@ -145,7 +144,8 @@ fn planned_again(problem: &Problem, rate: f64, replications: NonZeroU32, size: S
     let pieces = [LOADS.0, LOADS.1, LOADS.0].map(|load| (part, load * rate));
     network.sources[0].arrivals = pieces_of(&pieces);
     let as_it_is: Wrap = Arc::new(|scheduler| scheduler);
-    follow(&mut network, problem, &policy, Pace { part, unit: 1.0 / rate }, &as_it_is, size);
+    let pace = Pace { part, unit: 1.0 / rate, sees_exits: true };
+    follow(&mut network, problem, &policy, pace, &as_it_is, size);
     course_of(AGAIN, &network, part, replications, size)
 }
 
@@ -178,7 +178,7 @@ fn distorted(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let rate = DISTORTED_LOAD * saturation(&models.fashion);
-    let part = PART / saturation(&models.fashion);
+    let part = LONG_PART / saturation(&models.fashion);
     let problem = one_device(&models.fashion, DISTORTED_LOAD, Arrivals::Poisson)?;
     let clean = models.distortions.iter().find(|one| one.name == "clean").expect("the images as they are come first");
     let course = |contender: Contender| -> anyhow::Result<Course> {
@@ -186,29 +186,54 @@ fn distorted(
         let (policy, _) = run::plan(&contender, &problem, size)?;
         let mut network = run::network(&contender, &problem, policy);
         add_source(&mut network, clean, distortion);
-        network.sources[0].arrivals = pieces_of(&[(part, rate), (part, 0.0), (part, rate)]);
-        network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
+        let [pieces, others] = distorted_for_a_while(part, rate);
+        (network.sources[0].arrivals, network.sources[1].arrivals) = (pieces, others);
         course_of(contender.name, &network, part, replications, size)
     };
     let contenders = all().into_iter().filter(|contender| contender.drawn || contender.name.contains("confidence"));
     let mut courses: Vec<Course> = contenders.map(course).collect::<anyhow::Result<_>>()?;
-    courses.push(audited(models, clean, distortion, replications, size)?);
+    let mut followed = vec![];
+    for sees_exits in [true, false] {
+        let (course, counts) = audited(models, clean, distortion, sees_exits, replications, size)?;
+        courses.push(course);
+        followed.push(counts);
+    }
     let title = format!("{} images for a while", capital(distortion.name));
     out.say(format!("### {title}"));
     out.say(format!(
-        "The first 1,000 test images at load {DISTORTED_LOAD}; in the middle third they are {}. Thresholds were chosen on clean images. \
-         *Auto with audits* has a loop that sees how often exits agree with the last one and at which exits jobs leave, and plans again: {} % of jobs go on to the last exit \
-         for it (1 % unless asked for), it counts {AUDITED_UNIT} s as one since parts last half a minute and not hours, takes plans that beat the one in force, a thousand an hour if need be \
-         (by itself {} an hour at most), and its line is the mean of {} runs.",
+        "The first 1,000 test images at load {DISTORTED_LOAD}; in the middle third they are {}. Thresholds were chosen on clean images. A part lasts \
+         {LONG_PART} services of the whole network, some five minutes; means over {replications} runs. *{AUDITS}* has a loop that sees how often exits agree with \
+         the last one and at which exits jobs leave, and plans again: {} % of jobs go on to the last exit for it (1 % unless asked for), and it takes plans that beat the \
+         one in force {PLANNING} s after it asked for them, a thousand an hour if need be (by itself {} an hour at most). *{AUDITS_ONLY}* does not look at where jobs leave. {}",
         distortion.name,
         100.0 * AUDITED,
         control::LoopOptions::default().max_changes_per_hour,
-        replications.min(AUDITED_RUNS),
+        counted(&followed),
     ));
     out.show(&format!("{}-input", distortion.name), &figure(&title, &courses), &numbers(&courses))?;
     out.say(words(&courses));
     out.say(parts_table(&courses).text());
     Ok(())
+}
+
+const AUDITS: &str = "Auto with audits";
+const AUDITS_ONLY: &str = "Auto with audits alone";
+
+/// What loops with and without a look at exits have done, in words.
+fn counted(followed: &[Arc<Followed>]) -> String {
+    let of = |(one, name): (&Arc<Followed>, &str)| {
+        let [plans, by_audits, by_exits] =
+            [&one.plans, &one.by_audits, &one.by_exits].map(|counter| counter.load(Ordering::Relaxed));
+        format!(
+            "In all runs of {name} together exit tables were re-weighted {by_audits} times by audits and {by_exits} times by exits, and {plans} new plans were made."
+        )
+    };
+    followed.iter().zip([AUDITS, AUDITS_ONLY]).map(of).collect::<Vec<_>>().join(" ")
+}
+
+/// Arrivals of images as they are, and of distorted ones.
+fn distorted_for_a_while(part: f64, rate: f64) -> [simulator::Arrivals; 2] {
+    [[(part, rate), (part, 0.0), (part, rate)], [(part, 0.0), (part, rate), (part, 0.0)]].map(|parts| pieces_of(&parts))
 }
 
 /// Auto with audits and the drift loop: exit tables are re-weighted by how often exits agree with the last one, and by where jobs
@@ -217,22 +242,23 @@ fn audited(
     models: &Models,
     clean: &Distortion,
     distortion: &Distortion,
+    sees_exits: bool,
     replications: NonZeroU32,
     size: Size,
-) -> anyhow::Result<Course> {
-    const NAME: &str = "Auto with audits";
-    eprintln!("{} input: {NAME}", distortion.name);
+) -> anyhow::Result<(Course, Arc<Followed>)> {
+    let name = if sees_exits { AUDITS } else { AUDITS_ONLY };
+    eprintln!("{} input: {name}", distortion.name);
     let rate = DISTORTED_LOAD * saturation(&models.fashion);
-    let part = PART / saturation(&models.fashion);
+    let part = LONG_PART / saturation(&models.fashion);
     let mut problem = one_device(&models.fashion, DISTORTED_LOAD, Arrivals::Poisson)?;
     problem.services[0].audit = Probability::new(AUDITED)?;
     let policy = joint::plan_with_table(&problem, size);
     let mut network = simulator::problem::network(&problem, &Plan { policies: vec![policy.clone()] });
     let blind = add_source(&mut network, clean, distortion);
-    network.sources[0].arrivals = pieces_of(&[(part, rate), (part, 0.0), (part, rate)]);
-    network.sources[1].arrivals = pieces_of(&[(part, 0.0), (part, rate), (part, 0.0)]);
-    follow(&mut network, &problem, &policy, Pace { part, unit: AUDITED_UNIT }, &blind, size);
-    course_of(NAME, &network, part, replications.min(AUDITED_RUNS), size)
+    let [pieces, others] = distorted_for_a_while(part, rate);
+    (network.sources[0].arrivals, network.sources[1].arrivals) = (pieces, others);
+    let followed = follow(&mut network, &problem, &policy, Pace { part, unit: 1.0, sees_exits }, &blind, size);
+    Ok((course_of(name, &network, part, replications, size)?, followed))
 }
 
 fn capital(word: &str) -> String {
