@@ -184,7 +184,7 @@ pub(crate) struct MissDocument {
     pub(crate) target: &'static str,
     /// What it asks for, in its unit.
     pub(crate) limit: f64,
-    /// What is predicted; for loss the upper end of its interval.
+    /// What is predicted; for loss its upper 95 % limit.
     pub(crate) predicted: Option<f64>,
     /// How far it is missed relative to the limit; null when infinite.
     pub(crate) relative: Option<f64>,

@@ -8,6 +8,7 @@ use domain::plan::violations;
 use domain::problem::Service;
 use domain::{Evaluation, Plan, Problem, ServiceMetrics};
 use planner::{Limit, Limiting};
+use simulator::Simulation;
 use std::fmt::Write;
 
 /// From here on queues grow steeply.
@@ -30,7 +31,7 @@ struct Part<'a> {
 pub(super) fn render(problem: &Problem, decision: &Decision, document: &PlanDocument) -> String {
     let mut text = format!("{}\n", verdict(document));
     let Some(evaluation) = decision.judge().and_then(|judge| judge.evaluation()) else { return text };
-    let limits = planner::explain(problem, &decision.plan, evaluation);
+    let limits = planner::explain(problem, &decision.plan, evaluation, &Simulation::default());
     for index in 0..problem.services.len() {
         let _ = write!(text, "\n{}", of_service(problem, evaluation, &limits, index));
     }
@@ -39,7 +40,8 @@ pub(super) fn render(problem: &Problem, decision: &Decision, document: &PlanDocu
 
 /// What limits one service of a problem, of which this is predicted.
 pub(crate) fn limits(problem: &Problem, plan: &Plan, evaluation: &Evaluation, service: usize) -> String {
-    of_service(problem, evaluation, &planner::explain(problem, plan, evaluation), service)
+    let limits = planner::explain(problem, plan, evaluation, &Simulation::default());
+    of_service(problem, evaluation, &limits, service)
 }
 
 fn of_service(problem: &Problem, evaluation: &Evaluation, limits: &[Limit], index: usize) -> String {
@@ -50,7 +52,7 @@ fn of_service(problem: &Problem, evaluation: &Evaluation, limits: &[Limit], inde
     text
 }
 
-/// What a quarter more of something would bring, by formulas.
+/// What a quarter more of something would bring.
 fn relief(limit: &Limit) -> String {
     let what = match limit.by {
         Limiting::Speed => "a quarter faster",

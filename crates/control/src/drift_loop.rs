@@ -11,7 +11,7 @@ use crate::{AccuracyTracker, Event, Gate, Held, LoopOptions, LossTracker, Reason
 use arrivals::{Detector, Meter, RateEstimate};
 use domain::plan::{Plan, Score};
 use domain::problem::{Problem, Samples};
-use domain::{EvaluationEffort, Evaluator, PerSecond, Policy};
+use domain::{Evaluation, EvaluationEffort, Evaluator, PerSecond, Policy};
 use planner::single::tracking::confidences;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -363,7 +363,8 @@ impl DriftLoop {
     /// Whether a new plan could be better: targets are going to be missed, or accuracy can be gained.
     fn is_worth_it(&self, now: &Problem, evaluator: &dyn Evaluator, effort: &EvaluationEffort<'_>) -> bool {
         let Ok(evaluation) = evaluator.evaluate(now, &self.plan, effort) else { return true };
-        let score = Score::of(now, &evaluation);
+        // By what is expected, not by its upper limit: so short a look cannot prove that a plan keeps targets which it is to use up.
+        let score = Score::of(now, &Evaluation { is_sampled: false, ..evaluation });
         // What cannot be predicted is a reason to look further.
         if score.violation.is_nan() || score.violation > domain::plan::WITHIN_VIOLATION {
             return true;

@@ -419,6 +419,58 @@ fn a_plan_with_its_table_has_to_beat_rivals_and_the_incumbent() {
     assert_eq!(settled(Some(&good), rivals, &spoilt), Some((good.clone(), tabled.clone())), "nor is a rival");
 }
 
+/// Says what a plan does by what it looks like.
+struct Told<F>(F);
+
+impl<F: Fn(&Plan) -> domain::ServiceMetrics + Sync> Evaluator for Told<F> {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    fn evaluate(&self, problem: &Problem, plan: &Plan, _: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
+        let replication = vec![(self.0)(plan); problem.services.len()];
+        Ok(Evaluation { replications: vec![replication; 4], is_sampled: true, ..Evaluation::default() })
+    }
+}
+
+#[test]
+fn in_the_end_a_hair_of_accuracy_is_not_worth_much_loss_and_latency() {
+    let problem = small();
+    let metrics = |accuracy: f64, loss: f64, latency: f64| domain::ServiceMetrics {
+        jobs: 1e9,
+        accuracy,
+        loss,
+        mean_latency: latency,
+        p95_latency: 2.0 * latency,
+        ..Default::default()
+    };
+    let thresholds = |threshold: f32| Thresholds::new(vec![threshold; 5]).expect("they are in range");
+    let (good, hair) = (same(&problem, &thresholds(0.5)), same(&problem, &thresholds(0.6)));
+    let referee = Told(|plan: &Plan| {
+        let first = plan.policies[0].default.choices()[0].thresholds.as_slice()[0];
+        if first > 0.55 { metrics(0.9292, 0.004, 0.003) } else { metrics(0.929, 0.0001, 0.001) }
+    });
+    // Only rivals with tables take part.
+    let with_rows = |plan: &Plan| {
+        let mut plan = plan.clone();
+        for policy in &mut plan.policies {
+            let row = domain::RateRow { up_to: 1.0, default: policy.default.clone(), sources: policy.sources.clone() };
+            policy.rates = Some(domain::RateTable {
+                forecast: domain::PerSecond::new(1.0).expect("a rate"),
+                measured: domain::Measured::Window(Seconds::new(2.0).expect("a time")),
+                rows: vec![row],
+            });
+        }
+        plan
+    };
+    let (good, hair) = (with_rows(&good), with_rows(&hair));
+    let request = request(&problem, &referee, 0);
+    let rivals = std::slice::from_ref(&hair);
+    assert_eq!(settle(&Request { rivals, ..request }, &good).plan, good, "not as a rival");
+    assert_eq!(settle(&Request { incumbent: Some(&good), ..request }, &hair).plan, good, "nor against an incumbent");
+    assert_eq!(settle(&Request { incumbent: Some(&hair), ..request }, &good).plan, hair, "which stays all the same");
+}
+
 #[test]
 fn nobody_wins_in_the_end_against_an_incumbent_that_could_not_be_judged() {
     let problem = small();
@@ -445,13 +497,27 @@ fn what_limits_a_service_is_named() {
     };
     problem.services[1].sources[0].rate = domain::PerSecond::new(1.0).expect("a rate");
     let evaluation = SIMULATION.evaluate(&problem, &plan, &effort(40_000)).expect("it is simulated");
-    let limits = explain(&problem, &plan, &evaluation);
+    let limits = explain(&problem, &plan, &evaluation, &SIMULATION);
     let home = &problem.services[0].gateways[0].device;
     let first = &limits[0];
     assert_eq!((first.service, first.by, &first.place), (0, Limiting::Speed, home), "{limits:?}");
     assert!(first.utilization > 0.95 && first.lost_here > 0.1 && first.relieved.0 < first.now.0, "{first:?}");
     let words = first.in_words(&problem);
     assert!(words.starts_with("service-0 is limited by the speed of device-0, which is busy "), "{words}");
+}
+
+#[test]
+fn what_limits_tables_over_jobs_present_is_told_by_whoever_can_predict_them() {
+    let problem = small();
+    let policy = |service| schedule(&Scheduler::SMDP, &problem, service).expect("a table");
+    let plan = Plan { policies: (0..problem.services.len()).map(policy).collect() };
+    assert!(Decomposition::default().evaluate(&problem, &plan, &effort(1)).is_err(), "formulas can");
+    let evaluation = SIMULATION.evaluate(&problem, &plan, &effort(40_000)).expect("it is simulated");
+    let limits = explain(&problem, &plan, &evaluation, &SIMULATION);
+    let of = |service: usize| limits.iter().find(|limit| limit.service == service).map(|limit| limit.by);
+    assert_eq!(of(0), Some(Limiting::Speed), "{limits:?}");
+    let by_formulas = explain(&problem, &plan, &evaluation, &Decomposition::default());
+    assert!(by_formulas.is_empty(), "{by_formulas:?}");
 }
 
 /// Says nothing but how much it was asked to look at.

@@ -6,7 +6,7 @@ mod single_common;
 use domain::Thresholds;
 use good_lp::{ProblemVariables, Solution, SolverModel, constraint, microlp, variable};
 use planner::single::published::{Item, best_vertex};
-use planner::single::{Mode, Station, knapsack, mixture, published};
+use planner::single::{Mode, Rated, Station, knapsack, mixture, published};
 use proptest::prelude::*;
 use queueing::Law;
 use single_common::{published_station, saturation};
@@ -204,6 +204,68 @@ fn three_modes_are_not_better_than_two() {
             }
         }
     }
+}
+
+#[test]
+fn a_general_solver_over_all_modes_finds_nothing_better() {
+    for (load, target) in [(1.5, 0.01), (3.0, 0.01), (3.0, 0.001), (5.0, 0.01), (5.0, 0.001)] {
+        let station = published_station(10);
+        let rated = station.at(load * saturation()).expect("what the test sets up is sound");
+        let best = mixture::best(&rated, target);
+        let solved = (0..12).map(|start| sequential_programs(&rated, target, start)).fold(0.0, f64::max);
+        assert!((solved - best.value).abs() < 1e-4, "load {load}, target {target}: {solved}, {best:?}");
+    }
+}
+
+/// The value of a mixture of all modes by sequential linear programs in a trust region, from one start of many: the loss is
+/// replaced by its tangent, the program solved by a simplex, and the step halved where the loss bends too far.
+fn sequential_programs(rated: &Rated<'_>, target: f64, start: u64) -> f64 {
+    let modes = &rated.station.modes;
+    let loss = |shares: &[f64]| {
+        let shares: Vec<_> = shares.iter().copied().zip(0..).filter(|share| share.0 > 0.0).collect();
+        mixture::loss(rated, &shares)
+    };
+    let value = |shares: &[f64]| shares.iter().zip(modes).map(|(share, mode)| share * mode.value).sum::<f64>();
+    // Some of everything, and of the first mode so much that it is feasible.
+    let mut shares: Vec<f64> = (0..modes.len() as u64).map(|mode| ((start * 7 + mode * 5) % 11) as f64 + 0.5).collect();
+    let sum: f64 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= sum);
+    while loss(&shares) > target {
+        shares.iter_mut().for_each(|share| *share /= 2.0);
+        shares[0] += 0.5;
+    }
+    let mut radius = 0.3;
+    while radius > 1e-7 {
+        let here = loss(&shares);
+        // Towards one mode alone.
+        let slope = |mode: usize| {
+            let step = 1e-6;
+            let mut moved: Vec<f64> = shares.iter().map(|share| share * (1.0 - step)).collect();
+            moved[mode] += step;
+            (loss(&moved) - here) / step
+        };
+        let slopes: Vec<f64> = (0..modes.len()).map(slope).collect();
+        let mut variables = ProblemVariables::new();
+        let bounds = shares.iter().map(|share| variable().min(f64::max(0.0, share - radius)).max(share + radius));
+        let next: Vec<_> = bounds.map(|bound| variables.add(bound)).collect();
+        let sum = |of: &dyn Fn(usize) -> f64| -> good_lp::Expression {
+            next.iter().enumerate().map(|(mode, &share)| share * of(mode)).sum()
+        };
+        let solution = variables
+            .maximise(sum(&|mode| modes[mode].value))
+            .using(microlp)
+            .with(constraint!(sum(&|_| 1.0) == 1.0))
+            .with(constraint!(sum(&|mode| slopes[mode]) <= target - here))
+            .solve()
+            .expect("where it is now is feasible");
+        let found: Vec<f64> = next.iter().map(|&share| solution.value(share).max(0.0)).collect();
+        if value(&found) > value(&shares) + 1e-9 && loss(&found) <= target {
+            shares = found;
+        } else {
+            radius /= 2.0;
+        }
+    }
+    value(&shares)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::referee::{Look, cautious};
 use super::screen::{Margins, Screen};
 use super::search::{Desk, Search};
-use super::{Contender, Outcome, cma_es, gradient, shift};
+use super::{Contender, cma_es, gradient, shift};
 use domain::Evaluation;
 use domain::plan::upper_loss;
 use rand::SeedableRng;
@@ -63,33 +63,16 @@ impl Search<'_> {
         for (index, service) in self.request.problem.services.iter().enumerate() {
             let Some(standing) = screen.standing(index) else { continue };
             let metrics = found.service(index);
-            let before = screen.margins[index];
-            let mut next = before;
-            // Limits that neither bind the search nor are missed say nothing about what formulas get wrong near them.
-            if let Some(limit) = service.targets.max_loss {
-                let limit = limit.get().max(1e-4);
-                let upper = if found.is_sampled { upper_loss(found, index) } else { metrics.unanswered() };
-                if upper > limit || standing.loss > BINDING * before.loss * limit {
-                    next.loss = (standing.loss / upper.max(1e-9)).clamp(0.02, 3.0);
-                }
-            }
-            let latency = service.targets.max_p95_latency.map(|limit| (standing.p95, metrics.p95_latency, limit));
-            let mean = service.targets.max_mean_latency.map(|limit| (standing.mean, metrics.mean_latency, limit));
-            let binds = |(predicted, measured, limit): &(f64, f64, domain::Seconds)| {
-                *measured > limit.get() || *predicted > BINDING * before.latency * limit.get()
+            let (before, targets) = (screen.margins[index], &service.targets);
+            let upper = if found.is_sampled { upper_loss(found, index) } else { metrics.unanswered() };
+            let loss = targets.max_loss.map(|limit| Found::new(standing.loss, upper, limit.get().max(1e-4)));
+            let mean =
+                targets.max_mean_latency.map(|limit| Found::new(standing.mean, metrics.mean_latency, limit.get()));
+            let p95 = targets.max_p95_latency.map(|limit| Found::new(standing.p95, metrics.p95_latency, limit.get()));
+            let next = Margins {
+                loss: loss.map_or(before.loss, |loss| loss_margin(before.loss, loss)),
+                latency: latency_margin(before.latency, mean.into_iter().chain(p95)),
             };
-            let binding = [latency, mean].into_iter().flatten().filter(binds);
-            if let Some(tightest) = binding.map(|(predicted, measured, _)| predicted / measured).reduce(f64::min) {
-                next.latency = tightest.clamp(0.2, 3.0);
-            }
-            let misses = !Outcome::of(self.request.problem, found).is_met(&service.name);
-            // Limits that are kept are loosened most of the way only: the next look may find otherwise.
-            let weight = if misses { 1.0 } else { 0.7 };
-            if misses && next.loss < before.loss {
-                next.loss *= CAREFUL;
-            }
-            let blend = |from: f64, to: f64| from * (to / from).powf(weight);
-            next = Margins { loss: blend(before.loss, next.loss), latency: blend(before.latency, next.latency) };
             if next.loss.is_finite() && next.latency.is_finite() && next.loss > 0.0 && next.latency > 0.0 {
                 moved |=
                     (next.loss / before.loss).ln().abs() > 0.05 || (next.latency / before.latency).ln().abs() > 0.02;
@@ -100,11 +83,90 @@ impl Search<'_> {
     }
 }
 
-impl Outcome {
-    fn is_met(&self, service: &str) -> bool {
-        match self {
-            Self::Feasible => true,
-            Self::Infeasible(missed) => missed.iter().all(|one| one.service != service),
-        }
+/// What formulas say of a plan, what the referee found, and the limit.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    predicted: f64,
+    found: f64,
+    limit: f64,
+}
+
+impl Found {
+    fn new(predicted: f64, found: f64, limit: f64) -> Self {
+        Self { predicted, found, limit }
+    }
+
+    fn is_missed(&self) -> bool {
+        self.found > self.limit
+    }
+
+    /// Whether the limit, with a margin, is what held the search back.
+    fn binds(&self, margin: f64) -> bool {
+        self.predicted > BINDING * margin * self.limit
+    }
+
+    /// The margin with which formulas would have been right.
+    fn right(&self) -> f64 {
+        self.predicted / self.found.max(1e-9)
+    }
+}
+
+/// The next margin of a loss. Limits that neither bind the search nor are missed say nothing about what formulas get wrong near
+/// them.
+fn loss_margin(before: f64, loss: Found) -> f64 {
+    let right = loss.right().clamp(0.02, 3.0);
+    if loss.is_missed() {
+        return if right < before { right * CAREFUL } else { right };
+    }
+    if loss.binds(before) { loosened(before, right) } else { before }
+}
+
+/// The next margin of latencies: the tightest that one of them asks for.
+fn latency_margin(before: f64, latencies: impl Iterator<Item = Found>) -> f64 {
+    let telling = latencies.filter(|one| one.is_missed() || one.binds(before));
+    let (right, is_missed) = telling
+        .fold((f64::INFINITY, false), |(least, missed), one| (one.right().min(least), missed || one.is_missed()));
+    match (right.is_finite(), is_missed) {
+        (false, _) => before,
+        (true, true) => right.clamp(0.2, 3.0),
+        (true, false) => loosened(before, right.clamp(0.2, 3.0)),
+    }
+}
+
+/// Limits that are kept are loosened most of the way only: the next look may find otherwise.
+fn loosened(before: f64, to: f64) -> f64 {
+    before * (to / before).powf(0.7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_missed_gets_as_tight_as_formulas_are_wrong_and_a_little_more() {
+        let missed = Found::new(0.01, 0.02, 0.01);
+        assert!((loss_margin(1.0, missed) - 0.5 * CAREFUL).abs() < 1e-12);
+        assert!((latency_margin(1.0, [missed].into_iter()) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_limit_that_binds_is_loosened_most_of_the_way() {
+        let cautious = Found::new(0.01, 0.005, 0.01);
+        assert!((loss_margin(1.0, cautious) - 2f64.powf(0.7)).abs() < 1e-12);
+        assert!((latency_margin(1.0, [cautious].into_iter()) - 2f64.powf(0.7)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_limit_that_neither_binds_nor_is_missed_stays() {
+        let far = Found::new(0.001, 0.008, 0.01);
+        assert_eq!(loss_margin(1.0, far), 1.0);
+        assert_eq!(latency_margin(1.0, [far].into_iter()), 1.0);
+        assert_eq!(latency_margin(0.8, std::iter::empty()), 0.8);
+    }
+
+    #[test]
+    fn the_tightest_latency_counts_and_a_missed_one_is_followed_at_once() {
+        let [missed, kept] = [Found::new(0.9, 1.2, 1.0), Found::new(0.9, 0.8, 1.0)];
+        assert!((latency_margin(1.0, [missed, kept].into_iter()) - 0.75).abs() < 1e-12);
     }
 }

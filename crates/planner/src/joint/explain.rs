@@ -1,7 +1,8 @@
 //! What limits a service: which device or link, and what relief would bring.
 //!
 //! The plan stays as it is; every device and link that a service uses is made a quarter faster, or a fragment's memory
-//! a quarter larger, and the decomposition says what becomes of loss and latency.
+//! a quarter larger, and the decomposition says what becomes of loss and latency; of plans that it cannot predict (tables
+//! over jobs present) another evaluator does.
 
 use crate::Decomposition;
 use crate::decomposition::{Layout, Loads, Solver};
@@ -10,6 +11,9 @@ use std::num::NonZeroU32;
 
 /// How much more is asked about.
 const MORE: f64 = 1.25;
+/// How long an evaluator looks that samples, on the same random numbers each time.
+const LOOK: EvaluationEffort<'static> =
+    EvaluationEffort { seed: 0x4C1A_17ED, replications: NonZeroU32::new(4).unwrap(), arrivals: 40_000, stop: None };
 
 /// What limits a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,9 +26,9 @@ pub struct Limit {
     pub place: String,
     /// Share of time it is busy, by the evaluation given.
     pub utilization: f64,
-    /// Share of the service's arrivals lost there, by formulas.
+    /// Share of the service's arrivals lost there, by formulas; 0 where they cannot tell.
     pub lost_here: f64,
-    /// Loss and 95th percentile of latency in seconds as it is, by formulas.
+    /// Loss and 95th percentile of latency in seconds as it is, by whoever can predict the plan.
     pub now: (f64, f64),
     /// The same with a quarter more.
     pub relieved: (f64, f64),
@@ -35,20 +39,25 @@ pub struct Limit {
 pub enum Limiting {
     /// Speed of a device.
     Speed,
-    /// Memory of its fragments on a device.
+    /// Memory of its fragments and gateways on a device.
     Memory,
     /// Bandwidth of a link.
     Bandwidth,
 }
 
-/// What limits each service, the most limiting first; services that nothing limits are left out, and so are those of
-/// which formulas can say nothing.
-pub fn explain(problem: &Problem, plan: &Plan, evaluation: &Evaluation) -> Vec<Limit> {
-    let Some(now) = formulas(problem, plan) else { return vec![] };
-    let lost = lost(problem, plan);
+/// What limits each service, the most limiting first; services that nothing limits are left out. `other` is asked where formulas
+/// can say nothing of the plan; empty where it cannot either.
+pub fn explain(problem: &Problem, plan: &Plan, evaluation: &Evaluation, other: &dyn Evaluator) -> Vec<Limit> {
+    let formulas = Decomposition { judges: true };
+    let (by_formulas, by_other) = (predict(&formulas, problem, plan), || predict(other, problem, plan));
+    let (evaluator, lost): (&dyn Evaluator, _) = match by_formulas {
+        Some(_) => (&formulas, Some(lost(problem, plan))),
+        None => (other, None),
+    };
+    let Some(now) = by_formulas.or_else(by_other) else { return vec![] };
     let mut limits = vec![];
     for (by, index, relieved) in reliefs(problem) {
-        let Some(then) = formulas(&relieved, plan) else { continue };
+        let Some(then) = predict(evaluator, &relieved, plan) else { continue };
         for (service, of) in problem.services.iter().enumerate() {
             if !uses(problem, service, by, index) {
                 continue;
@@ -58,7 +67,10 @@ pub fn explain(problem: &Problem, plan: &Plan, evaluation: &Evaluation) -> Vec<L
                 _ => (problem.devices[index].name.clone(), evaluation.devices.get(index)),
             };
             let rate: f64 = of.sources.iter().map(|source| source.rate.get()).sum();
-            let lost_here = if by == Limiting::Bandwidth { 0.0 } else { lost[index][service] / rate };
+            let lost_here = match &lost {
+                Some(lost) if by != Limiting::Bandwidth => lost[index][service] / rate,
+                _ => 0.0,
+            };
             limits.push(Limit {
                 service,
                 by,
@@ -111,9 +123,8 @@ impl Limit {
     }
 }
 
-fn formulas(problem: &Problem, plan: &Plan) -> Option<Vec<ServiceMetrics>> {
-    let effort = EvaluationEffort { seed: 0, replications: NonZeroU32::MIN, arrivals: 0, stop: None };
-    let found = Decomposition { judges: true }.evaluate(problem, plan, &effort).ok()?;
+fn predict(evaluator: &dyn Evaluator, problem: &Problem, plan: &Plan) -> Option<Vec<ServiceMetrics>> {
+    let found = evaluator.evaluate(problem, plan, &LOOK).ok()?;
     Some((0..problem.services.len()).map(|service| found.service(service)).collect())
 }
 
@@ -146,6 +157,11 @@ fn reliefs(problem: &Problem) -> Vec<(Limiting, usize, Problem)> {
         let place = &mut larger.devices[device];
         place.memory_budget = place.memory_budget.map(more);
         place.fragments.iter_mut().for_each(|fragment| fragment.memory_budget = more(fragment.memory_budget));
+        let name = &problem.devices[device].name;
+        let gateways = larger.services.iter_mut().flat_map(|service| &mut service.gateways);
+        gateways
+            .filter(|gateway| gateway.device == *name)
+            .for_each(|gateway| gateway.memory_budget = more(gateway.memory_budget));
         all.push((Limiting::Memory, device, larger));
     }
     for link in (0..problem.links.len()).filter(|&link| problem.links[link].link.bytes_per_second.is_finite()) {

@@ -109,11 +109,12 @@ fn more_cautious(evaluation: &Evaluation, with_losses: f64) -> Evaluation {
     let mut cautious = evaluation.clone();
     let more = (evaluation.services() as f64 / 2.0).max(1.0).log2() * PER_DOUBLING;
     for service in 0..evaluation.services() {
-        let loss = upper_by(evaluation, |metrics| metrics.loss, service, more + with_losses);
+        let loss = upper_by(evaluation, ServiceMetrics::unanswered, service, more + with_losses);
         let mean = upper_by(evaluation, |metrics| metrics.mean_latency, service, CAUTION + more);
         let p95 = upper_by(evaluation, |metrics| metrics.p95_latency, service, CAUTION + more);
         for replication in &mut cautious.replications {
             replication[service].loss *= loss;
+            replication[service].failure *= loss;
             replication[service].mean_latency *= mean;
             replication[service].p95_latency *= p95;
         }

@@ -129,10 +129,8 @@ impl<'p> Screen<'p> {
     }
 
     fn missed(&self, targets: &Targets, margins: Margins, standing: &Standing) -> f64 {
-        let over = |value: f64, limit: f64, smallest: f64| {
-            let limit = limit.max(smallest);
-            soft((value - limit) / limit, self.softness)
-        };
+        // Small limits are kept to as they are, and missed by little where they are missed by little beside the smallest.
+        let over = |value: f64, limit: f64, smallest: f64| soft((value - limit) / limit.max(smallest), self.softness);
         let loss = targets.max_loss.map_or(0.0, |limit| over(standing.loss, limit.get() * margins.loss, SMALLEST));
         let right =
             targets.min_accuracy.map_or(0.0, |limit| over(1.0 - standing.accuracy, 1.0 - limit.get(), SMALLEST));

@@ -40,14 +40,20 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let rivals = request.rivals.iter().filter(|plan| is_bursty(problem) || adapts(plan));
     let judged = rivals.map(|plan| referee.look(plan, look, false));
     let mut field: Vec<Contender> = judged.filter(|rival| does_beat(request, rival, &ours)).collect();
+    field.push(ours.clone());
     referee.rank(&mut field, 0.0);
+    // Also among these a hair of accuracy is not worth much loss or latency.
     let best = preferred(problem, &field).unwrap_or(&ours);
     let loser_is = |loser: &Contender, winner: &Evaluation| {
         let evaluation = loser.evaluation.clone()?;
         let (score, why) = (Score::of(problem, &evaluation), why_lost(problem, &evaluation, winner));
         Some(RunnerUp { plan: loser.plan.clone(), evaluation, score, is_incumbent: false, why })
     };
-    match incumbent.filter(|incumbent| !does_beat(request, best, incumbent)) {
+    let is_beaten = |incumbent: &Contender| {
+        does_beat(request, best, incumbent)
+            && preferred(problem, [best, incumbent]).is_some_and(|one| !one.is_incumbent)
+    };
+    match incumbent.filter(|incumbent| !is_beaten(incumbent)) {
         Some(stays) => {
             let loser = stays.evaluation.as_ref().and_then(|found| loser_is(best, found));
             Settled { plan: stays.plan, evaluation: stays.evaluation, loser }

@@ -6,8 +6,8 @@
 //!
 //! # Method
 //! The arrivals during a service are linear in x ([`queueing::ArrivalCounts::mix`]), the loss is not, so that this is
-//! no linear program. Optima mix at most two modes in all cases that were searched more widely (triples, in the tests):
-//! one that keeps to the target alone and one that does not. For each such pair the share of the second is bisected. A
+//! no linear program. Optima mix at most two modes in all cases that were searched more widely (triples, and sequential linear
+//! programs over all modes, in the tests): one that keeps to the target alone and one that does not. For each such pair the share of the second is bisected. A
 //! pair is skipped after one evaluation when it would miss the target at the share it needs to beat the best pair so
 //! far.
 //!
