@@ -17,13 +17,13 @@ const REPLICATIONS: u32 = 8;
 /// Arrivals that it looks at for the final word.
 const ARRIVALS: u64 = 40_000;
 
-/// The policy of Auto with its table over rates, made of [`unscored`] samples.
+/// The policy of Auto with its table over rates, for a problem with [`unscored`] samples.
 pub(crate) fn plan_with_table(problem: &Problem, size: Size) -> Policy {
-    with(&unscored(problem), None, size, |request| with_table(request, plan_jointly(request).plan))
+    with(problem, None, size, |request| with_table(request, plan_jointly(request).plan))
 }
 
-/// As `eenn plan` has it: thresholds are chosen on every other row of the exit table, and the referee looks at the rest. Rows that
-/// contenders are scored by stay unseen: whoever picks the best of many plans by them picks the luckiest.
+/// As `eenn plan` has it for all schedulers: thresholds are chosen on every other row of the exit table, and the referee looks at the
+/// rest. Rows that contenders are scored by stay unseen: whoever picks the best of many plans by them picks the luckiest.
 pub(crate) fn unscored(problem: &Problem) -> Problem {
     let mut problem = problem.clone();
     for service in &mut problem.services {
@@ -87,7 +87,7 @@ pub(crate) fn track(contender: &Contender, problem: &Problem, network: &mut Netw
     if !tracks {
         return;
     }
-    let (scheduler, problem) = (contender.scheduler.clone(), Arc::new(problem.clone()));
+    let (scheduler, problem) = (contender.scheduler.clone(), Arc::new(unscored(problem)));
     network.schedulers[0].make = Arc::new(move |_| {
         let start = confidences(&problem.services[0].model);
         let (scheduler, problem) = (scheduler.clone(), problem.clone());

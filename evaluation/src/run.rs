@@ -43,12 +43,13 @@ impl Metrics {
     }
 }
 
-/// A policy and the seconds it took to find.
+/// A policy, made of samples that do not score it, and the seconds it took to find.
 pub(crate) fn plan(contender: &Contender, problem: &Problem, size: Size) -> anyhow::Result<(Policy, f64)> {
+    let problem = crate::joint::unscored(problem);
     let begin = Instant::now();
     let policy = match &contender.scheduler {
-        Scheduler::Auto => crate::joint::plan_with_table(problem, size),
-        scheduler => planner::schedule(scheduler, problem, 0)?,
+        Scheduler::Auto => crate::joint::plan_with_table(&problem, size),
+        scheduler => planner::schedule(scheduler, &problem, 0)?,
     };
     Ok((policy, begin.elapsed().as_secs_f64()))
 }

@@ -39,8 +39,8 @@ pub(crate) fn run(models: &Models, short: bool, size: Size, out: &mut Output) ->
     out.say(format!(
         "One device with room for {ROOM} jobs, the one in service included. Load factor 1 is the rate at which it can run the \
          whole network for every job. Loss target {}; where a scheduler has none, it does what it does. Thresholds are chosen \
-         on one exit table (5,000 images; Auto chooses on half of them and has its referee look at the other half) and scored on another \
-         (10,000 images that no scheduler has seen). Accuracy is that of jobs answered; *right \
+         on one half of an exit table (5,000 images), on whose other half Auto's referee compares plans, as `eenn plan` does it for all schedulers, \
+         and scored on another table (10,000 images that nobody has seen). Accuracy is that of jobs answered; *right \
          per arrival* counts lost jobs as wrong.",
         percent(LOSS_TARGET)
     ));

@@ -58,7 +58,7 @@ fn followed(models: &Models, short: bool, size: Size, out: &mut Output) -> anyho
     let rate = saturation(&models.ceed);
     let part = PART / rate;
     let problem = tiers(&models.ceed, 2, TIER_LOADS[0], Arrivals::Poisson)?;
-    let table = joint::plan_with_table(&problem, size);
+    let table = joint::plan_with_table(&joint::unscored(&problem), size);
     let fixed = Policy { rates: None, ..table.clone() };
     let exit_last = planner::schedule(&planner::Scheduler::ExitLast, &problem, 0)?;
     let courses = [
@@ -139,7 +139,7 @@ const AGAIN: &str = "Auto, planned again";
 fn planned_again(problem: &Problem, rate: f64, replications: NonZeroU32, size: Size) -> anyhow::Result<Course> {
     eprintln!("load step: {AGAIN}");
     let part = PART / rate;
-    let policy = joint::plan_with_table(problem, size);
+    let policy = joint::plan_with_table(&joint::unscored(problem), size);
     let mut network = simulator::problem::network(problem, &Plan { policies: vec![policy.clone()] });
     let pieces = [LOADS.0, LOADS.1, LOADS.0].map(|load| (part, load * rate));
     network.sources[0].arrivals = pieces_of(&pieces);
@@ -252,7 +252,7 @@ fn audited(
     let part = LONG_PART / saturation(&models.fashion);
     let mut problem = one_device(&models.fashion, DISTORTED_LOAD, Arrivals::Poisson)?;
     problem.services[0].audit = Probability::new(AUDITED)?;
-    let policy = joint::plan_with_table(&problem, size);
+    let policy = joint::plan_with_table(&joint::unscored(&problem), size);
     let mut network = simulator::problem::network(&problem, &Plan { policies: vec![policy.clone()] });
     let blind = add_source(&mut network, clean, distortion);
     let [pieces, others] = distorted_for_a_while(part, rate);
