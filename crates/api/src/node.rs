@@ -46,7 +46,7 @@ pub struct Taint {
     pub effect: String,
 }
 
-/// Taints that say what the condition `Ready` and `unschedulable` say as well, and one that all pods tolerate which ask for memory.
+/// Taints that say what the condition `Ready` and `unschedulable` say as well, and one that all pods of operators tolerate.
 const SAID_ELSEWHERE: [&str; 4] = ["not-ready", "unreachable", "unschedulable", "memory-pressure"];
 
 impl Taint {

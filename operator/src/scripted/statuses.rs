@@ -50,12 +50,12 @@ async fn targets_are_not_said_to_be_kept_where_nothing_is_predicted() {
 }
 
 #[tokio::test]
-async fn ready_says_how_many_gateways_follow() {
+async fn ready_says_how_many_gateways_follow_where_they_do_not_suffice() {
     let stage = Stage::new();
     let ready = |following| condition(&said(&stage.context, &following, &Said::Nothing), "Ready");
     assert_eq!(ready(Following::Some(2, 2)).2, "gateways follow the plan in force and take jobs");
     let some = ready(Following::Some(1, 2));
-    assert_eq!((some.0, &*some.2), (ConditionStatus::True, "1 of 2 gateways follow the plan in force and take jobs"));
+    assert_eq!(some, ready(Following::Some(2, 2)), "one more that starts is no news");
     let part = ready(Following::Part(1, 2, "none on box: it refused".to_owned()));
     assert_eq!((part.0, &*part.1), (ConditionStatus::False, "PolicyNotAcknowledged"));
     assert_eq!(part.2, "1 of 2 gateways follow the plan in force, none on box: it refused");

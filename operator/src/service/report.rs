@@ -277,11 +277,7 @@ fn ready(needed: &[&Finding], following: &Following, before: &[Condition]) -> Fi
         return Finding { aspect: "Ready", ..(*missing).clone() };
     }
     match following {
-        Following::Some(count, all) if count < all => Finding::holds(
-            "Ready",
-            "Ready",
-            format!("{count} of {all} gateways follow the plan in force and take jobs"),
-        ),
+        // The same words whoever else starts or is silent: each change of them is a write.
         Following::Some(..) => Finding::holds("Ready", "Ready", "gateways follow the plan in force and take jobs"),
         Following::NotAsked => not_asked(before),
         Following::Part(count, all, why) => {

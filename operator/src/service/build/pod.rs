@@ -181,8 +181,14 @@ fn tolerations(blueprint: &Blueprint<'_>) -> Vec<Toleration> {
     for_ever.into_iter().chain(tolerations_of(blueprint.pool)).collect()
 }
 
-/// Taints of the nodes of a pool.
+/// Taints of the nodes of a pool, and that of a node that is short of memory: kubelets turn only pods away that ask for none.
 pub fn tolerations_of(pool: &DevicePool) -> Vec<Toleration> {
+    let short = Toleration {
+        key: Some("node.kubernetes.io/memory-pressure".to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoSchedule".to_owned()),
+        ..Toleration::default()
+    };
     let of_pool = pool.spec.tolerations.iter().map(|given| Toleration {
         key: Some(given.key.clone()),
         operator: Some(match given.operator {
@@ -193,7 +199,7 @@ pub fn tolerations_of(pool: &DevicePool) -> Vec<Toleration> {
         effect: given.effect.map(|effect| effect.name().to_owned()),
         ..Toleration::default()
     });
-    of_pool.collect()
+    std::iter::once(short).chain(of_pool).collect()
 }
 
 /// What Pod Security *restricted* asks of a container, and a file system that cannot be written to.

@@ -227,7 +227,8 @@ fn pods_may_do_nothing_but_their_work() {
             (asked["memory"].0.parse::<u64>().expect("bytes") * u64::from(replicas)).to_string()
         );
         let tolerated: Vec<_> = pod.tolerations.iter().flatten().filter_map(|one| one.key.as_deref()).collect();
-        assert_eq!(tolerated, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "edge"]);
+        let of_nodes = ["not-ready", "unreachable", "memory-pressure"].map(|key| format!("node.kubernetes.io/{key}"));
+        assert_eq!(tolerated, of_nodes.iter().map(String::as_str).chain(["edge"]).collect::<Vec<_>>());
     }
 }
 
