@@ -121,7 +121,8 @@ fn the_job_is_pinned_locked_down_and_goes_with_the_model() {
     let pinned =
         "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
     assert_eq!(pod.pointer(pinned).unwrap()["values"], json!(["pi-3.local"]));
-    assert_eq!(pod["tolerations"], json!([{ "key": "edge", "operator": "Exists" }]));
+    let short = json!({ "key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule" });
+    assert_eq!(pod["tolerations"], json!([short, { "key": "edge", "operator": "Exists" }]));
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
     assert_eq!(
         (&pod["automountServiceAccountToken"], &pod["securityContext"]["runAsNonRoot"]),
