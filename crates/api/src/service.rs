@@ -205,7 +205,7 @@ pub struct PinnedChain {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::PINNED_FRAGMENT.to_json()))]
 pub struct PinnedFragment {
-    /// Name of the fragment. Default: `<service>-<firstSegment>-<lastSegment>`.
+    /// Name of the fragment in local mode; pods are called after what they run. Default: `<service>-<firstSegment>-<lastSegment>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The node it lives on.

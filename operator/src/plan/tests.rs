@@ -162,6 +162,17 @@ fn what_plans_do_not_depend_on_makes_no_other() {
 }
 
 #[test]
+fn what_people_call_fragments_is_in_no_plan() {
+    let fragment = json!({ "name": "odd", "node": "box", "firstSegment": 1, "lastSegment": 6 });
+    let mut door = json!(*service("door", "8").service);
+    door["spec"]["placement"]["pinned"] = json!([{ "chain": "box", "fragments": [fragment] }]);
+    let door = Candidate { service: read(door), ..service("door", "8") };
+    let inputs = inputs(&fast_pool(), &[node("pi"), node("box")], std::slice::from_ref(&door));
+    let plan = &thought(&inputs, &BTreeMap::new()).plans["door"];
+    assert!(plan.policy.contains("door-1-6") && !plan.policy.contains("odd"), "{}", plan.policy);
+}
+
+#[test]
 fn a_chain_over_a_tainted_node_is_not_planned_with_unless_the_pool_tolerates_it() {
     let pinned = json!([
         { "chain": "pi", "fragments": [{ "node": "pi", "firstSegment": 1, "lastSegment": 6 }] },

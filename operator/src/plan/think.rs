@@ -172,7 +172,7 @@ impl Thought {
     fn resolved(&mut self, mut manifests: Manifests) -> Option<(Manifests, Resolved)> {
         while !manifests.services.is_empty() {
             let errors = match manifests.resolve() {
-                Ok(resolved) => return Some((manifests, resolved)),
+                Ok(resolved) => return Some((manifests, unnamed(resolved))),
                 Err(errors) => errors,
             };
             let named: BTreeSet<String> = errors.problems().iter().filter_map(|one| service_of(&one.path)).collect();
@@ -294,6 +294,16 @@ fn service_of(path: &str) -> Option<String> {
 
 fn words(errors: &LoadErrors) -> String {
     errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Pods are called after what they run: another name of a fragment, which processes of local mode have, is no other plan.
+fn unnamed(mut resolved: Resolved) -> Resolved {
+    for service in &mut resolved.services {
+        for fragment in &mut service.fragments {
+            fragment.name = format!("{}-{}-{}", service.name, fragment.range.first + 1, fragment.range.last + 1);
+        }
+    }
+    resolved
 }
 
 /// Pinned chains over devices that nothing can be placed on are not planned with, where others are left.
