@@ -134,6 +134,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn jobs_that_are_too_late_are_feared_as_lost_ones_are() {
+        let of = |failure: f64| vec![ServiceMetrics { failure, jobs: 1e6, ..ServiceMetrics::default() }; 20];
+        let replications = [0.009, 0.01, 0.011].into_iter().map(of).collect();
+        let told = Evaluation { replications, is_sampled: true, ..Evaluation::default() };
+        assert!(cautious(&told).service(0).failure > 1.01 * told.service(0).failure);
+    }
+
+    #[test]
     fn caution_is_in_proportion_to_what_is_not_known() {
         let of = |p95_latency: f64| vec![ServiceMetrics { p95_latency, jobs: 100.0, ..ServiceMetrics::default() }];
         let told = |values: &[f64]| Evaluation {

@@ -129,8 +129,7 @@ impl<'p> Screen<'p> {
     }
 
     fn missed(&self, targets: &Targets, margins: Margins, standing: &Standing) -> f64 {
-        // Small limits are kept to as they are, and missed by little where they are missed by little beside the smallest.
-        let over = |value: f64, limit: f64, smallest: f64| soft((value - limit) / limit.max(smallest), self.softness);
+        let over = |value: f64, limit: f64, smallest: f64| soft(relative(value, limit, smallest), self.softness);
         let loss = targets.max_loss.map_or(0.0, |limit| over(standing.loss, limit.get() * margins.loss, SMALLEST));
         let right =
             targets.min_accuracy.map_or(0.0, |limit| over(1.0 - standing.accuracy, 1.0 - limit.get(), SMALLEST));
@@ -141,8 +140,28 @@ impl<'p> Screen<'p> {
     }
 }
 
+/// How far a limit is missed. Small limits are kept to as they are, and missed by little where they are missed by little beside
+/// the smallest.
+fn relative(value: f64, limit: f64, smallest: f64) -> f64 {
+    (value - limit) / limit.max(smallest)
+}
+
 /// 0 below 0 and x above, rounded over `softness`.
 fn soft(x: f64, softness: f64) -> f64 {
     let scaled = x / softness;
     if scaled > 30.0 { x } else { softness * scaled.exp().ln_1p() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_makes_small_limits_tighter_too() {
+        // 0.1 % with a margin of 0.05: half of the smallest.
+        let limit = 1e-3 * 0.05;
+        assert!(relative(8e-5, limit, SMALLEST) > 0.2, "it is missed");
+        assert!(relative(4e-5, limit, SMALLEST) < 0.0);
+        assert!((relative(0.02, 0.01, SMALLEST) - 1.0).abs() < 1e-12);
+    }
 }
