@@ -130,6 +130,28 @@ impl Evaluator for Formula {
     }
 }
 
+/// Two replications that lose 0.1 % and this share.
+struct Scattered(f64);
+
+impl Evaluator for Scattered {
+    fn name(&self) -> &'static str {
+        "scattered"
+    }
+
+    fn evaluate(&self, _: &Problem, _: &Plan, _: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
+        let of = |loss: f64| vec![ServiceMetrics { loss, accuracy: 0.95, jobs: 1e4, ..ServiceMetrics::default() }];
+        Ok(Evaluation { replications: vec![of(0.001), of(self.0)], is_sampled: true, ..Evaluation::default() })
+    }
+}
+
+#[test]
+fn a_plan_is_good_enough_when_it_is_expected_to_keep_targets_that_a_short_look_cannot_prove() {
+    let drift = DriftLoop::new(problem(40.0, 0.01), plan(2), PolicyVersion::default(), LoopOptions::default());
+    let is_worth_it = |loss| drift.is_worth_it(&problem(40.0, 0.01), &Scattered(loss), &effort());
+    assert!(!is_worth_it(0.015), "0.8 % are expected, the upper limit is above 1 %");
+    assert!(is_worth_it(0.021), "1.1 % are expected");
+}
+
 pub(super) fn effort() -> EvaluationEffort<'static> {
     EvaluationEffort { seed: 1, replications: NonZeroU32::MIN, arrivals: 1, stop: None }
 }
