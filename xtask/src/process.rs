@@ -13,9 +13,19 @@ pub(crate) fn command(folder: &Path, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that runs this program, or the one on the path.
+/// The cargo that runs this program, or the one on the path, as if it had been typed: what `cargo run` says about the package of
+/// this program is left out. Build scripts read variables of these names and would run again, with all that depends on them,
+/// whenever a command is typed after one of ours.
 pub(crate) fn cargo(root: &Path) -> Command {
-    command(root, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = command(root, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn is_of_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Runs to the end with inherited output. `install` says where the program comes from when it is missing.
@@ -80,6 +90,15 @@ mod tests {
     fn failure_names_the_whole_command() {
         let error = run(here("false").arg("two words"), "").unwrap_err();
         assert_eq!(error.to_string(), "`false 'two words'` failed with exit status: 1");
+    }
+
+    #[test]
+    fn cargo_is_told_nothing_of_the_package_that_asks() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo says it to its tests");
+        let cargo = cargo(Path::new("."));
+        let removed = |wanted: &str| cargo.get_envs().any(|(name, value)| name == wanted && value.is_none());
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME"));
+        assert!(!removed("CARGO_TARGET_DIR") && !removed("CARGO_HOME") && !removed("CARGO"));
     }
 
     #[test]

@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+/// By how much later a step is told for every other service that is on its way too, and how much later at most: where a thousand
+/// start at once all of them take long, and a thousand statuses more would make them take longer.
+const PER_OTHER: Duration = Duration::from_millis(100);
+const LATER_AT_MOST: Duration = Duration::from_secs(120);
+
 /// What a service waits for, as its status says it, where nothing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -73,7 +78,10 @@ impl Steps {
         if entry.0 != step {
             *entry = (step, now);
         }
-        let left = entry.1 + step.patience(unheard).as_secs_f64() - now;
+        let since = entry.1;
+        let others = u32::try_from(steps.len() - 1).unwrap_or(u32::MAX);
+        let patience = step.patience(unheard) + PER_OTHER.saturating_mul(others).min(LATER_AT_MOST);
+        let left = since + patience.as_secs_f64() - now;
         (left > 0.0).then(|| Duration::from_secs_f64(left))
     }
 
@@ -149,5 +157,21 @@ mod tests {
         assert_eq!(left(Step::Pods, 26.0), Some(20), "told");
         assert_eq!(left(Step::Gateways, 27.0), Some(20));
         assert_eq!(steps.takes(&key, Step::Gateways, Duration::ZERO, 27.0), None, "gateways are not waited for");
+    }
+
+    #[test]
+    fn steps_are_told_later_where_many_services_take_them() {
+        let steps = Steps::default();
+        let left = |number: usize, now| {
+            let key = Key::new("a", &format!("camera-{number}"));
+            steps.takes(&key, Step::Pods, Duration::from_secs(60), now).map(|left| left.as_secs())
+        };
+        assert_eq!(left(0, 0.0), Some(20));
+        (1..=100).for_each(|number| assert!(left(number, 0.0).is_some()));
+        assert_eq!(left(0, 0.0), Some(30));
+        (101..=10_000).for_each(|number| assert!(left(number, 0.0).is_some()));
+        assert_eq!(left(0, 0.0), Some(140), "there is an end to it");
+        (1..=10_000).for_each(|number| steps.forget(&Key::new("a", &format!("camera-{number}"))));
+        assert_eq!(left(0, 20.0), None, "the others are there");
     }
 }
