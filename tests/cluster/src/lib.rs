@@ -8,6 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A test and its name, which is a sentence.
@@ -20,15 +21,33 @@ pub fn run(what: &str, needed: &[Binary], tests: &[Test]) -> ExitCode {
     if let Some(reason) = &skip {
         let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {reason}");
     }
+    let times = Arc::new(Mutex::new(vec![]));
     let trial = |&(name, test): &Test| {
-        let run = move || test().map_err(|error| Failed::from(format!("{error:?}")));
+        let times = Arc::clone(&times);
+        let run = move || {
+            let started = Instant::now();
+            let outcome = test().map_err(|error| Failed::from(format!("{error:?}")));
+            times.lock().expect("nothing panics while it holds times").push((started.elapsed(), name));
+            outcome
+        };
         Trial::test(name, run).with_ignored_flag(skip.is_some())
     };
     let mut arguments = Arguments::from_args();
     // They wait for clusters most of the time.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(cores + 2);
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, tests.iter().map(trial).collect());
+    tell_slowest(times.lock().expect("nothing panics while it holds times").clone());
+    conclusion.exit_code()
+}
+
+/// Where to look when tests take long.
+fn tell_slowest(mut times: Vec<(Duration, &str)>) {
+    const TOLD: usize = 10;
+    times.sort_by(|one, other| other.cmp(one));
+    for (took, name) in times.iter().take(TOLD) {
+        let _ = writeln!(std::io::stderr(), "{:6.1} s  {name}", took.as_secs_f64());
+    }
 }
 
 /// A file or folder of the repository.
