@@ -163,7 +163,7 @@ mod tests {
     fn steps_are_told_later_where_many_services_take_them() {
         let steps = Steps::default();
         let left = |number: usize, now| {
-            let key = Key::new("a", &format!("camera-{number}"));
+            let key = Key::new("a", format!("camera-{number}"));
             steps.takes(&key, Step::Pods, Duration::from_secs(60), now).map(|left| left.as_secs())
         };
         assert_eq!(left(0, 0.0), Some(20));
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(left(0, 0.0), Some(30));
         (101..=10_000).for_each(|number| assert!(left(number, 0.0).is_some()));
         assert_eq!(left(0, 0.0), Some(140), "there is an end to it");
-        (1..=10_000).for_each(|number| steps.forget(&Key::new("a", &format!("camera-{number}"))));
+        (1..=10_000).for_each(|number| steps.forget(&Key::new("a", format!("camera-{number}"))));
         assert_eq!(left(0, 20.0), None, "the others are there");
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub(crate) const TESTS: &[Test] =
     &[("placements_are_found_kept_approved_and_left", placements_are_found_kept_approved_and_left)];
 
-/// Nodes beside those of all tests: one that is as good as the box, and four that cannot be used, each for another reason.
+/// Nodes beside those of all tests: one that is as good as the box, and five that cannot be used, each for another reason.
 fn add_nodes(scene: &Scene) -> anyhow::Result<()> {
     let nodes = [
         ("spare", "edge-box", "amd64", "15Gi"),
@@ -18,9 +18,12 @@ fn add_nodes(scene: &Scene) -> anyhow::Result<()> {
         ("small", "edge-box", "amd64", "24Mi"),
         ("far", "far-box", "amd64", "15Gi"),
         ("shut", "edge-box", "amd64", "15Gi"),
+        ("walled", "edge-box", "amd64", "15Gi"),
     ];
     for (name, kind, architecture, memory) in nodes {
         let size = json!({ "cpu": "4", "memory": memory, "pods": "110" });
+        let taint = json!({ "key": "robots", "value": "only", "effect": "NoSchedule" });
+        let taints = if name == "walled" { json!([taint]) } else { json!([]) };
         let node = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {
@@ -31,7 +34,7 @@ fn add_nodes(scene: &Scene) -> anyhow::Result<()> {
                     "kubernetes.io/arch": architecture, "kubernetes.io/os": "linux",
                 },
             },
-            "spec": { "unschedulable": name == "shut" },
+            "spec": { "unschedulable": name == "shut", "taints": taints },
             "status": {
                 "capacity": size, "allocatable": size,
                 "nodeInfo": {
@@ -90,9 +93,15 @@ fn placements_are_found_kept_approved_and_left() -> anyhow::Result<()> {
         ("small", "are free"),
         ("far", "no link from gateway pi"),
         ("shut", "cordoned"),
+        ("walled", "has a taint that its pool does not tolerate"),
     ] {
         scene.until(&format!("it is said why {node} is not used"), || why_not(&scene, node).contains(why))?;
     }
+    let (_, _, message) = scene.condition("devicepool/edge", "Ready")?;
+    ensure!(
+        message.contains("walled has the taint robots=only:NoSchedule, which no entry of spec.tolerations"),
+        "{message}"
+    );
     let (_, _, message) = scene.condition(SERVICE, "Planned")?;
     ensure!(message.contains("; not used: far (no link from gateway pi), old (riscv64 image missing)"), "{message}");
 
