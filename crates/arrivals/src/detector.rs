@@ -10,6 +10,7 @@
 //! * A surge or lull that **returns** to where it came from within [`DetectorOptions::burst_limit`] was a burst: the drift
 //!   is withdrawn, and the source is described by two phases ([`TwoPhases`]), with the excursion as a visit to the other one.
 //!   From then on the sums test likelihoods of that description, so that the next such burst is no news.
+//! * Bursts that are declared ([`Detector::bursting`]) are such a description from the beginning, which the source then corrects.
 //! * Bursts too short for that are found by the **test on scale** ([`crate::ScaleTest`]), and described by their moments
 //!   ([`Moments`]). Where phases change faster than readings come, log-likelihood ratios are divided by the index of dispersion.
 //!
@@ -61,6 +62,11 @@ const LONGEST_START: f64 = 60.0;
 
 /// Seconds after which a return is decided even with fewer than [`FEWEST_ARRIVALS`].
 const LONGEST_RETURN: f64 = 10.0;
+
+/// Declared bursts count for as much as so many of them that were seen; and those that are faster than readings for so many windows of
+/// [`Moments`], two minutes.
+const DECLARED_CYCLES: f64 = 3.0;
+const DECLARED_WINDOWS: f64 = 240.0;
 
 /// What to be sure of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,6 +122,10 @@ pub struct Detector {
     options: DetectorOptions,
     /// Arrivals per second, from elsewhere.
     forecast: Option<f64>,
+    /// Bursts, from elsewhere, until the first reading.
+    declared: Option<TwoPhases>,
+    /// Whether the description is of declared bursts faster than readings, of which nothing has been seen yet.
+    is_unproven: bool,
     /// Since the last change.
     regime: Regime,
     model: Model,
@@ -153,6 +163,8 @@ impl Detector {
         Self {
             options,
             forecast: None,
+            declared: None,
+            is_unproven: false,
             regime: Regime::default(),
             model: POISSON,
             tests: fresh_tests(Phase(0.0)),
@@ -169,6 +181,13 @@ impl Detector {
         Self { forecast: Some(rate).filter(|rate| *rate > 0.0 && rate.is_finite()), ..self }
     }
 
+    /// With bursts that somebody has declared, around the rate that is expected (ignored without one): they are no news, and are believed until
+    /// counts say otherwise. A quiet hour says little about bursts that come once a day.
+    pub fn bursting(self, burstiness: Burstiness) -> Self {
+        let declared = self.forecast.and_then(|rate| TwoPhases::declared(burstiness, rate, DECLARED_CYCLES));
+        Self { declared, ..self }
+    }
+
     /// Counts the arrivals of the next `seconds` (ignored unless finite and above 0).
     pub fn observe(&mut self, arrivals: u64, seconds: f64) -> Option<Change> {
         if !(seconds > 0.0 && seconds.is_finite()) {
@@ -176,6 +195,10 @@ impl Detector {
         }
         let arrivals = arrivals as f64;
         self.reading += (seconds - self.reading) * if self.reading > 0.0 { 0.05 } else { 1.0 };
+        if let Some(phases) = self.declared.take() {
+            self.describe(phases);
+            self.is_unproven = matches!(self.model, Model::Plain { .. });
+        }
         let alarm = if self.has_learned() { self.test(arrivals, seconds) } else { None };
         self.count(arrivals, seconds);
         let scattered = alarm.is_none() && self.is_scattered(arrivals, seconds);
@@ -302,6 +325,7 @@ impl Detector {
         self.turn_into(POISSON, since);
         self.moments = Moments::default();
         self.fit_at = 0.0;
+        self.is_unproven = false;
         let to = since.estimate(1.0);
         let drift = Change::Drift { from, to, after: since.seconds };
         match &mut self.origin {
@@ -346,14 +370,23 @@ impl Detector {
     }
 
     fn is_scattered(&mut self, arrivals: f64, seconds: f64) -> bool {
-        match &self.model {
-            Model::Plain { dispersion, phases } => {
-                let probability = self.options.false_alarms_per_day * SCALE_SHARE;
-                let proven = self.scale.add(arrivals, seconds, probability);
-                let known = *dispersion > 1.0 || phases.is_some();
-                if known { self.moments.windows() >= self.fit_at } else { proven }
-            }
-            Model::Phases { .. } => false,
+        let Model::Plain { dispersion, phases } = self.model else { return false };
+        let probability = self.options.false_alarms_per_day * SCALE_SHARE;
+        let proven = self.scale.add(arrivals, seconds, probability);
+        if self.is_unproven {
+            self.prove(proven);
+            return proven;
+        }
+        let known = dispersion > 1.0 || phases.is_some();
+        if known { self.moments.windows() >= self.fit_at } else { proven }
+    }
+
+    /// Believes in declared bursts for a while, and from then on in what was seen.
+    fn prove(&mut self, proven: bool) {
+        let is_over = self.moments.windows() >= DECLARED_WINDOWS;
+        self.is_unproven = !proven && !is_over;
+        if !proven && is_over {
+            self.turn_into(POISSON, self.regime);
         }
     }
 

@@ -49,6 +49,19 @@ impl TwoPhases {
         Self { arrivals: [rates[0] * times[0], rates[1] * times[1]], seconds: times, visits: switch[0] * times[0] }
     }
 
+    /// From what a source is said to do around its mean rate, as if so many visits to the higher phase had been seen; `None` where there
+    /// are no two phases, or numbers are none.
+    pub(crate) fn declared(burstiness: Burstiness, mean: f64, cycles: f64) -> Option<Self> {
+        let Burstiness::Phases { mut rates, mut switch } = burstiness else { return None };
+        if rates[0] > rates[1] {
+            rates.reverse();
+            switch.reverse();
+        }
+        let seconds = cycles * switch.iter().map(|end| 1.0 / end).sum::<f64>();
+        let is_sound = rates[0] >= 0.0 && rates[0] < rates[1] && switch[0] > 0.0 && switch[1] > 0.0;
+        (is_sound && seconds.is_finite()).then(|| Self::new(rates.map(|rate| rate * mean), switch, seconds))
+    }
+
     /// From one visit to another phase: arrivals and seconds outside of it and in it.
     pub(crate) fn of_visit(outside: (f64, f64), inside: (f64, f64)) -> Self {
         let (low, high) =

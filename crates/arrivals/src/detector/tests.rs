@@ -353,3 +353,45 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn declared_bursts_are_no_news_and_are_corrected() {
+    let declared = Burstiness::Phases { rates: [0.5, 5.5], switch: [0.01, 0.09] };
+    let mut watch = Watch::new(3);
+    watch.detector = watch.detector.expecting(20.0).bursting(declared);
+    // Ten minutes without one of them, and then one a little longer than most.
+    let changes = watch.follow(|time| if time < 600.0 { 10.0 } else { 110.0 }, 620.0, 0.25);
+    assert_eq!(kinds(&changes), "", "{changes:?}");
+    let Burstiness::Phases { rates, switch } = watch.detector.burstiness() else { panic!("they are forgotten") };
+    assert!(rates[1] / rates[0] > 9.0 && switch[0] < 0.01, "{rates:?} {switch:?}");
+    // In the other order it is the same.
+    let reversed = Burstiness::Phases { rates: [5.5, 0.5], switch: [0.09, 0.01] };
+    assert_eq!(TwoPhases::declared(reversed, 20.0, 3.0), TwoPhases::declared(declared, 20.0, 3.0));
+}
+
+#[test]
+fn declared_bursts_faster_than_readings_are_given_up_where_there_are_none() {
+    let declared = Burstiness::Phases { rates: [0.0, 2.0], switch: [4.0, 4.0] };
+    let mut watch = Watch::new(4);
+    watch.detector = watch.detector.expecting(20.0).bursting(declared);
+    assert_eq!(kinds(&watch.run(20.0, 60.0, 0.5)), "");
+    assert!(matches!(watch.detector.burstiness(), Burstiness::Phases { .. }), "a minute says nothing yet");
+    assert_eq!(kinds(&watch.run(20.0, 120.0, 0.5)), "");
+    assert_eq!(watch.detector.burstiness(), Burstiness::Poisson);
+}
+
+#[test]
+fn what_is_no_process_is_not_declared() {
+    let phases = |rates, switch| Burstiness::Phases { rates, switch };
+    for nonsense in [
+        Burstiness::Poisson,
+        phases([1.0, 1.0], [1.0, 1.0]),
+        phases([0.5, 1.5], [0.0, 1.0]),
+        phases([f64::NAN, 1.5], [1.0, 1.0]),
+        phases([0.5, 1.5], [1e-320, 1.0]),
+    ] {
+        assert_eq!(TwoPhases::declared(nonsense, 20.0, 3.0), None, "{nonsense:?}");
+    }
+    let detector = Detector::new(DetectorOptions::default()).bursting(phases([0.5, 1.5], [1.0, 1.0]));
+    assert_eq!(detector.declared, None, "around which rate is not said");
+}

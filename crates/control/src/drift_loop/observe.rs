@@ -5,7 +5,7 @@ use crate::shares::{Judgement, Leaving};
 use crate::tilt::{table_agreement, tilt};
 use crate::{DeviceReading, Event, GatewayReading, Observation, SourceReading};
 use arrivals::{Change, Detector};
-use domain::problem::Samples;
+use domain::problem::{Burstiness, Samples};
 use std::sync::Arc;
 
 impl DriftLoop {
@@ -43,10 +43,11 @@ impl DriftLoop {
                 .iter()
                 .filter_map(|gateway| Some((gateway.replica.as_str(), gateway.sources.get(name)?.arrived)));
             let Some(increment) = track.meter.read(now, counters) else { continue };
-            let planned = self.planned.services[index].sources.iter().filter(|source| source.name == *name);
-            let forecast: f64 = planned.map(|source| source.rate.get()).sum();
+            let planned = || self.planned.services[index].sources.iter().filter(|source| source.name == *name);
+            let forecast: f64 = planned().map(|source| source.rate.get()).sum();
+            let bursts = planned().next().map_or(Burstiness::Poisson, |source| source.burstiness);
             // Once there is a detector, plans follow what it says: they are no news to it.
-            let new = || Detector::new(self.options.arrivals).expecting(forecast);
+            let new = || Detector::new(self.options.arrivals).expecting(forecast).bursting(bursts);
             let detector = track.detector.get_or_insert_with(new);
             let Some(change) = detector.observe(increment.count, increment.seconds) else { continue };
             news = true;

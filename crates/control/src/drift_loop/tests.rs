@@ -405,6 +405,22 @@ fn a_loop_that_starts_anew_finds_bursts_again_and_makes_few_plans() {
 }
 
 #[test]
+fn declared_bursts_are_believed_before_the_first_one_comes() {
+    let mut world = World::new(20.0, 1, 10);
+    let mut declared = problem(24.0, 0.01);
+    declared.services[0].sources[0].burstiness =
+        Burstiness::Phases { rates: [20.0 / 24.0, 80.0 / 24.0], switch: [1.0 / 280.0, 1.0 / 20.0] };
+    // The last exit would do between bursts, and is what would be gained by forgetting them.
+    world.drift = DriftLoop::new(declared, plan(1), PolicyVersion::default(), LoopOptions::default());
+    world.run(2.0 * HOUR, |time| if time % 300.0 >= 280.0 { 80.0 } else { 20.0 });
+    let Burstiness::Phases { rates, .. } = world.drift.current().services[0].sources[0].burstiness else {
+        panic!("they are forgotten: {}", world.story());
+    };
+    assert!((rates[0] - 0.83).abs() < 0.05 && (rates[1] - 3.33).abs() < 0.3, "{rates:?}");
+    assert_eq!((&world.changes[..], &world.events[..]), (&[][..], &[][..]), "{}", world.story());
+}
+
+#[test]
 fn a_gateway_that_restarts_is_no_drift() {
     let mut world = World::new(40.0, 2, 7);
     for _ in 0..200 {
