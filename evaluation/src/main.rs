@@ -113,6 +113,7 @@ fn introduce(out: &mut output::Output) {
     out.say(
         "*Auto* is the planner of this project; *SMDP* the optimal table over jobs present, with threshold vectors as actions. *Knapsack*, \
          *QueueingLP* and *DataDriven* follow Casale and Roveri, *AdaEE* the bandit of that name, each without the mistakes of published \
-         code ([design/schedulers.md](design/schedulers.md)).",
+         code; *AdaEE* chooses among points of the accuracy–time frontier instead of published grids of thresholds, and what time costs \
+         follows from the queue ([design/schedulers.md](design/schedulers.md)).",
     );
 }

@@ -204,10 +204,10 @@ fn distorted(
         "The first 1,000 test images at load {DISTORTED_LOAD}; in the middle third they are {}. Thresholds were chosen on clean images. A part lasts \
          {LONG_PART} services of the whole network, some five minutes; means over {replications} runs. *{AUDITS}* has a loop that sees how often exits agree with \
          the last one and at which exits jobs leave, and plans again: {} % of jobs go on to the last exit for it (1 % unless asked for), and it takes plans that beat the \
-         one in force {PLANNING} s after it asked for them, a thousand an hour if need be (by itself {} an hour at most). *{AUDITS_ONLY}* does not look at where jobs leave. {}",
+         one in force {PLANNING} s after it asked for them, a thousand an hour if need be (unless a manifest says otherwise it is {} an hour at most). *{AUDITS_ONLY}* does not look at where jobs leave. {}",
         distortion.name,
         100.0 * AUDITED,
-        control::LoopOptions::default().max_changes_per_hour,
+        api::Reoptimization::default().maximum_changes_per_hour,
         counted(&followed),
     ));
     out.show(&format!("{}-input", distortion.name), &figure(&title, &courses), &numbers(&courses))?;

@@ -87,6 +87,9 @@ pub fn version_of<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> u64 {
             // Labels and owners are no part of that.
             metadata.owner_references.iter().flatten().for_each(|owner| owner.uid.hash(&mut hasher));
             metadata.labels.hash(&mut hasher);
+            // Nor are annotations, of which others have their own.
+            let annotations = metadata.annotations.iter().flatten();
+            annotations.filter(|(name, _)| name.starts_with("eenn.dev/")).for_each(|one| one.hash(&mut hasher));
         }
         false => metadata.resource_version.hash(&mut hasher),
     }
@@ -218,6 +221,12 @@ mod tests {
         assert_eq!(deployment("1", 1, "x"), deployment("2", 1, "x"), "a pod has become ready");
         assert_ne!(deployment("1", 1, "x"), deployment("1", 2, "x"));
         assert_ne!(deployment("1", 1, "x"), deployment("1", 1, "y"), "labels are no part of the generation");
+        let annotated = |name: &str| {
+            let annotations = Some([(name.to_owned(), "3".to_owned())].into());
+            version_of::<Deployment>(&ObjectMeta { annotations, ..metadata("1", 1, "x") })
+        };
+        assert_eq!(annotated("deployment.kubernetes.io/revision"), deployment("1", 1, "x"), "its controller counts");
+        assert_ne!(annotated(labels::MEMORY), deployment("1", 1, "x"), "nor are annotations");
         assert_ne!(version_of::<ConfigMap>(&metadata("1", 1, "x")), version_of::<ConfigMap>(&metadata("2", 1, "x")));
     }
 }

@@ -58,4 +58,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ge (mul 3 (int .Values.leaderElection.retrySeconds)) (mul 2 (int .Values.leaderElection.leaseSeconds)) -}}
 {{- fail (printf "leaderElection.retrySeconds is %d, but must be less than two thirds of leaseSeconds (%d)" (int .Values.leaderElection.retrySeconds) (int .Values.leaderElection.leaseSeconds)) -}}
 {{- end -}}
+{{- $own := list "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "app.kubernetes.io/part-of" "helm.sh/chart" -}}
+{{- $own = concat $own (keys (fromYaml (include "eenn-operator.selector" .))) -}}
+{{- range $label := keys .Values.commonLabels -}}
+{{- if has $label $own -}}
+{{- fail (printf "commonLabels has %q, which this chart sets itself: leave it out" $label) -}}
+{{- end -}}
+{{- end -}}
+{{- range $label := keys .Values.podLabels -}}
+{{- if or (has $label $own) (hasKey $.Values.commonLabels $label) -}}
+{{- fail (printf "podLabels has %q, which this chart or commonLabels sets already: leave it out" $label) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use transport::client::{ClientError, GatewayClient};
+use transport::client::{ClientError, GatewayClient, ResultClient};
 use transport::tls::{Acceptor, Connector, HandshakeError, Pem, Reason, Tls, TlsError};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -150,6 +150,33 @@ async fn peers_without_certificate_or_without_tls_are_told_apart() {
     let _quiet = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let stream = listener.accept().await.unwrap().0;
     assert_eq!(silent.accept(stream, Duration::from_millis(10)).await.unwrap_err().reason, Reason::Broken);
+}
+
+/// Answers every connection with a body of so many blanks.
+async fn blanks(length: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            let _ = stream.read(&mut [0; 1024]).await;
+            // Whoever has had enough hangs up.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&vec![b' '; length]).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_is_far_too_long_is_not_kept() {
+    let small = GatewayClient::new(blanks(1 << 20).await, None).telemetry().await.unwrap_err();
+    assert!(matches!(small, ClientError::Unreadable { .. }), "{small:?}");
+    let large = blanks((1 << 20) + 1).await;
+    let telemetry = GatewayClient::new(&large, None).telemetry().await.unwrap_err();
+    assert!(matches!(telemetry, ClientError::Broken { .. }), "{telemetry:?}");
+    let result = ResultClient::new(&large, None).result::<u32>().await.unwrap_err();
+    assert!(matches!(result, ClientError::Unreadable { .. }), "{result:?}");
 }
 
 #[tokio::test]

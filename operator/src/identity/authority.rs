@@ -34,6 +34,13 @@ pub struct Authority {
     pub ends: Time,
 }
 
+impl Authority {
+    /// Whether its certificate may be trusted by now: that is so from a day before it was made, since clocks of small machines may be behind.
+    fn has_begun(&self, now: Time) -> bool {
+        self.made - DAY <= now
+    }
+}
+
 /// Keys are not for logs.
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -50,15 +57,18 @@ impl Authorities {
     /// As they should be at `now`: without those that have ended, and with the next one if it is time for it, which `make` makes.
     pub fn at<E>(&self, now: Time, make: impl FnOnce() -> Result<Authority, E>) -> Result<Self, E> {
         let mut kept: Vec<Authority> = self.0.iter().filter(|one| now < one.ends).cloned().collect();
-        if kept.iter().all(|one| one.ends - now < FOLLOWED_BEFORE) {
+        // One that was made while a clock was ahead does not keep another from being made.
+        if !kept.iter().any(|one| one.has_begun(now) && one.ends - now >= FOLLOWED_BEFORE) {
             kept.push(make()?);
         }
         Ok(Self(kept))
     }
 
-    /// The one that signs: the newest that has been known for long enough, or else the oldest. `None` where there is none.
+    /// The one that signs: the newest that has been known for long enough, or else the oldest that may be trusted by now. `None` where there
+    /// is none.
     pub fn signing(&self, now: Time) -> Option<&Authority> {
-        self.0.iter().rev().find(|one| now - one.made >= KNOWN_BEFORE).or_else(|| self.0.first())
+        let known = self.0.iter().rev().find(|one| now - one.made >= KNOWN_BEFORE);
+        known.or_else(|| self.0.iter().find(|one| one.has_begun(now))).or_else(|| self.0.first())
     }
 
     /// Certificates of all, in PEM.
@@ -122,6 +132,21 @@ mod tests {
         let later = after(&all, 2 * LIFE);
         assert_eq!(later.bundle(), "certificate of 730\n");
         assert_eq!(Authorities::default().signing(0), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_once_does_no_harm_when_it_is_right_again() {
+        let signer = |all: &Authorities, now| all.signing(now).map(|one| one.name.clone());
+        let before = after(&Authorities::default(), 0);
+        let ahead = after(&before, 3 * LIFE);
+        let name = |now: Time| Some(format!("authority of {}", now / DAY));
+        assert_eq!(signer(&ahead, 3 * LIFE), name(3 * LIFE));
+        let right = after(&ahead, 10 * DAY);
+        assert_eq!(signer(&right, 10 * DAY), name(10 * DAY), "the other one is not valid yet");
+        assert_eq!(after(&right, 11 * DAY), right, "one is enough");
+        // Behind, as before the time has been asked for: what is there stays.
+        let behind = after(&after(&before, -9 * LIFE), DAY);
+        assert_eq!((behind.clone(), signer(&behind, DAY)), (before, name(0)));
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub fn job(blueprint: &Blueprint<'_>) -> Job {
         (labels::SPEED, speed_factor.to_string()),
         (labels::MEASURES, blueprint.what.to_owned()),
         (labels::ATTEMPT, blueprint.attempt.to_string()),
+        (labels::RUN_BY, blueprint.operator.name.to_owned()),
     ];
     let annotations: BTreeMap<String, String> =
         annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();

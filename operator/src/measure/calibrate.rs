@@ -211,7 +211,10 @@ async fn start(
     attempt: u32,
 ) -> Result<Note, Failure> {
     let Some(place) = in_turn(places, attempt) else { return Ok(no_device()) };
-    let pull_secrets = pull_secrets(&services_of(context, &place.pool));
+    // Names of Secrets of others are no business of this namespace.
+    let mut services = services_of(context, &place.pool);
+    services.retain(|service| service.namespace() == model.namespace());
+    let pull_secrets = pull_secrets(&services);
     let blueprint = build::Blueprint {
         model,
         place,

@@ -124,7 +124,14 @@ async fn store(context: &Context, model: &EENNModel, status: &EENNModelStatus, t
         binary_data: Some(BTreeMap::from([(known::TABLE.to_owned(), ByteString(table))])),
         ..ConfigMap::default()
     };
-    context.cluster.apply_unless_taken(&api, &config_map).await?;
+    let key = Key::new(&namespace, reference.name.as_str());
+    let there = context.caches.config_maps.get(&key);
+    match there.is_some_and(|there| there.is_owned_by(model.uid().as_deref())) {
+        // Somebody has changed what was brought.
+        true => context.cluster.apply(&api, &config_map).await?,
+        false => context.cluster.apply_unless_taken(&api, &config_map).await?,
+    };
+    context.tables.forget(&key);
     // The table of before.
     let before = model.status.as_ref().and_then(|status| status.exit_table_ref.as_ref());
     let before = before.filter(|before| before.name != reference.name);

@@ -115,7 +115,16 @@ pub fn is_ours(context: &Context, model: &EENNModel) -> bool {
     let pool = |service: &Arc<EENNService>| {
         context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()))
     };
-    using.find_map(pool).is_none_or(|pool| context.runs(&pool))
+    match using.find_map(pool) {
+        Some(pool) => context.runs(&pool),
+        // Nobody knows whose it is: whoever measures it goes on.
+        None => jobs_of(context, model).iter().all(|job| is_run_by(job, &context.operator_name)),
+    }
+}
+
+/// Whether this operator looks after a measurement; one that names none is anybody's.
+fn is_run_by(job: &Job, operator: &str) -> bool {
+    job.annotations().get(labels::RUN_BY).is_none_or(|named| named == operator)
 }
 
 /// Does the next step towards knowing all of a model.
@@ -153,16 +162,19 @@ fn asked(model: &EENNModel) -> String {
     format!("{}-{}", known::what(&model.spec), labels::hash(&table))
 }
 
-/// As [`known::missing`], and whether the ConfigMap is still there that the exit table was brought into.
+/// As [`known::missing`], and whether the exit table can still be read from the ConfigMap that it was brought into: somebody may have deleted
+/// or changed that.
 async fn missing(context: &Context, model: &EENNModel) -> Result<Missing, Failure> {
     let mut missing = known::missing(model);
     if let Some(name) = known::brought(model) {
         let key = Key::new(model.namespace().unwrap_or_default(), name);
         // The watch of ConfigMaps may be behind that of models.
-        if context.caches.config_maps.get(&key).is_none() {
+        missing.table = if context.caches.config_maps.get(&key).is_some() {
+            context.tables.read(context, model).await?.is_err()
+        } else {
             let found = context.cluster.api::<ConfigMap>(&key.namespace).get_opt(&key.name).await;
-            missing.table = found.map_err(Failure::api(format!("get ConfigMap {key}")))?.is_none();
-        }
+            found.map_err(Failure::api(format!("get ConfigMap {key}")))?.is_none()
+        };
     }
     Ok(missing)
 }

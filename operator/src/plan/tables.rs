@@ -58,6 +58,11 @@ impl Tables {
         drop(tables);
         Ok(read)
     }
+
+    /// What a ConfigMap holds has just been written; the watch may not have brought it yet.
+    pub fn forget(&self, config_map: &Key) {
+        self.0.lock().expect("nothing panics while it holds tables").retain(|(key, _), _| key != config_map);
+    }
 }
 
 /// Teams often have the same model: its table is kept once.

@@ -5,7 +5,8 @@ use super::measuring::{self, failed, job, key, pod, result, serving};
 use super::peer::{Peer, reach};
 use super::scene::{self, config_map};
 use super::server::{CONFLICT, Fault, Server, Write};
-use crate::{Context, identity, model, pool};
+use crate::cache::Key;
+use crate::{Context, identity, measure, model, pool};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,7 +23,12 @@ struct Stage {
 impl Stage {
     /// With a Job of this status.
     async fn new(status: Value) -> Self {
-        let server = Server::new(None, config_map());
+        Self::with(config_map(), status).await
+    }
+
+    /// The same, where this is what a ConfigMap is.
+    async fn with(config_map: Value, status: Value) -> Self {
+        let server = Server::new(None, config_map);
         let context = scene::context(&server);
         measuring::unmeasured_model(&context);
         model::reconcile(&context, &key()).await.expect("nothing fails");
@@ -77,6 +83,23 @@ async fn an_acknowledgement_that_fails_costs_nothing() {
     let deleted = stage.written("DELETE");
     assert!(deleted.len() == 1 && deleted[0].what.ends_with(&stage.job), "{deleted:?}");
     assert_eq!(peer.count("GET /result"), 1, "it is not asked for again");
+}
+
+#[tokio::test]
+async fn an_exit_table_that_somebody_has_changed_is_brought_again() {
+    let mut emptied = config_map();
+    emptied["binaryData"] = json!({});
+    let stage = Stage::with(emptied, json!({})).await;
+    let _peer = serving(&stage.context, &stage.job, &result()).await;
+    stage.reconcile().await.expect("the result is stored");
+    let written = stage.server.writes().into_iter().rfind(|write| write.what.ends_with(STATUS)).expect("it was");
+    scene::change_model(&stage.context, |model| model["status"] = written.body["status"].clone());
+    scene::bring_config_maps(&stage.context, &stage.server.writes());
+    stage.reconcile().await.expect("nothing fails");
+    let made = stage.written("POST /apis/batch");
+    assert_eq!(made.len(), 2, "{made:?}");
+    assert_ne!(made[0].body["metadata"]["name"], made[1].body["metadata"]["name"]);
+    assert_eq!(stage.told().0, "BeingMeasured");
 }
 
 #[tokio::test]
@@ -139,6 +162,22 @@ async fn who_shows_another_certificate_is_asked_nothing() {
         stage.reconcile().await.expect("nothing fails");
         assert_eq!((peer.asked(), stage.told().0), (vec![], "BeingMeasured".to_owned()), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_job_of_another_operator_is_left_alone_while_the_pool_is_gone() {
+    let stage = Stage::new(json!({})).await;
+    stage.context.caches.pools.put(Key::new("", "edge"), None);
+    let model = stage.context.caches.models.get(&key()).expect("it is there");
+    assert!(measure::is_ours(&stage.context, &model), "whoever has made it goes on");
+    let mut writes = stage.server.writes();
+    let made = writes.iter_mut().rfind(|write| write.what.ends_with("/jobs")).expect("a Job was made");
+    made.body["metadata"]["annotations"]["eenn.dev/operator"] = json!("another");
+    job(&stage.context, &writes, json!({}));
+    assert!(!measure::is_ours(&stage.context, &model));
+    let before = stage.server.writes().len();
+    stage.reconcile().await.expect("nothing fails");
+    assert_eq!(stage.server.writes().len(), before);
 }
 
 #[tokio::test]

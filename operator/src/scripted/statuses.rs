@@ -2,12 +2,13 @@
 
 use super::gateways::Stage;
 use super::scene::{self, key};
+use crate::cache::Key;
 use crate::controller::Controller;
 use crate::gateways::observed::Said;
 use crate::gateways::standing::Following;
 use crate::service::report::{Seen, status};
 use crate::service::standing::Standing;
-use crate::service::{choice, references};
+use crate::service::{self, choice, references};
 use crate::{Context, plan};
 use api::EENNPlan;
 use api::status::{Condition, ConditionStatus, EENNServiceStatus, Metrics};
@@ -73,4 +74,21 @@ async fn what_was_observed_long_ago_is_not_said_any_more() {
     assert_eq!(observed(Said::Nothing), Some(counted.clone()), "another process has said so");
     assert_eq!(observed(Said::TooFew), None);
     assert_eq!(observed(Said::Counted(counted.clone())), Some(counted));
+}
+
+/// Several operators of a cluster tell of it, and only one of them has asked the gateways: otherwise they would contradict each other for ever.
+#[tokio::test]
+async fn what_was_observed_stays_while_a_pool_is_gone() {
+    let stage = Stage::new();
+    let context = &stage.context;
+    let counted = Metrics { loss_ratio: "0.3".parse().ok(), ..Metrics::default() };
+    let mut service = serde_json::to_value(&*context.caches.services.get(&key()).expect("it is there")).expect("JSON");
+    service["status"] = json!({ "observed": counted, "observedGeneration": 1 });
+    scene::put::<api::EENNService>(&context.caches.services, service);
+    context.caches.pools.put(Key::new("", "edge"), None);
+    service::reconcile(context, &key()).await.expect("nothing is refused");
+    let writes = stage.server.writes();
+    let told = writes.iter().rfind(|write| write.what.ends_with("/eennservices/camera/status")).expect("it is told");
+    assert_eq!(told.body["status"]["observed"], json!(counted));
+    assert_eq!(told.body["status"]["conditions"][1]["reason"], "PoolNotFound", "{:#}", told.body);
 }

@@ -25,6 +25,8 @@ pub const SPEED: &str = "eenn.dev/speed-factor";
 pub const MEASURES: &str = "eenn.dev/measures";
 /// Annotation: how often that was tried.
 pub const ATTEMPT: &str = "eenn.dev/attempt";
+/// Annotation of a measurement: the operator that looks after it, as pools name it.
+pub const RUN_BY: &str = "eenn.dev/operator";
 /// Annotation: the node that pods are pinned to; its name may be longer than a label.
 pub const NODE: &str = "eenn.dev/node";
 /// Annotation: memory that all pods of a Deployment ask for, in bytes.

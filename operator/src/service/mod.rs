@@ -21,6 +21,7 @@ use crate::cache::Key;
 use crate::clock;
 use crate::conditions::Finding;
 use crate::controller::Failure;
+use crate::gateways::observed::Said;
 use crate::gateways::standing::{Following, Wanted};
 use crate::{Context, plan};
 use api::status::ConditionStatus;
@@ -72,7 +73,11 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     };
     let (standing, failure) = told(brought, is_new(&service))?;
     let following = context.standings.following(key, clock::now());
-    let observed = context.standings.last_observed(key, clock::now());
+    // While its pool is gone every operator tells of it, and only one of them has asked its gateways: what was told stays.
+    let observed = match references::pool(context, &service) {
+        Some(_) => context.standings.last_observed(key, clock::now()),
+        None => Said::Nothing,
+    };
     let seen = report::Seen {
         found: &found,
         choice: &choice,
@@ -98,7 +103,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
 /// The certificates of a service that has a plan, whatever else there is: what runs needs them, also while it is paused or waits for
 /// somebody.
 async fn certify(context: &Context, service: &EENNService, plans: &[Arc<EENNPlan>]) -> Result<(), Failure> {
-    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));
+    let pool = references::pool(context, service);
     // While its pool is gone nobody knows whose it is: whoever has given it one goes on, and no other operator replaces that.
     if plans.is_empty() || (pool.is_none() && !context.certified.knows(&Key::of(service))) {
         return Ok(());

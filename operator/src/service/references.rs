@@ -60,7 +60,7 @@ pub fn find(context: &Context, service: &EENNService) -> Result<References, Find
 /// told without.
 pub fn of_running(context: &Context, service: &EENNService) -> Option<References> {
     let namespace = service.namespace().unwrap_or_default();
-    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()))?;
+    let pool = pool(context, service)?;
     let model = context.caches.models.get(&Key::new(&namespace, service.spec.model_ref.name.as_str()))?;
     let target = service.spec.qos_target_ref.as_ref();
     let target = target.and_then(|target| context.caches.targets.get(&Key::new(&namespace, target.name.as_str())));
@@ -75,6 +75,10 @@ pub fn served(context: &Context, service: &EENNService) -> Option<References> {
 
 /// Whether a service is for this operator: its pool is, or is not there yet.
 pub fn is_ours(context: &Context, service: &EENNService) -> bool {
-    let pool = context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()));
-    pool.is_none_or(|pool| context.runs(&pool))
+    pool(context, service).is_none_or(|pool| context.runs(&pool))
+}
+
+/// The pool that a service names, if it is there.
+pub fn pool(context: &Context, service: &EENNService) -> Option<Arc<DevicePool>> {
+    context.caches.pools.get(&Key::new("", service.spec.device_pool_ref.name.as_str()))
 }

@@ -28,7 +28,8 @@ pub struct Limit {
     pub utilization: f64,
     /// Share of the service's arrivals lost there, by formulas; 0 where they cannot tell.
     pub lost_here: f64,
-    /// Loss and 95th percentile of latency in seconds as it is, by whoever can predict the plan.
+    /// Share of jobs without an answer (lost, or too late to begin) and 95th percentile of latency in seconds as it is, by whoever can
+    /// predict the plan.
     pub now: (f64, f64),
     /// The same with a quarter more.
     pub relieved: (f64, f64),
@@ -77,8 +78,8 @@ pub fn explain(problem: &Problem, plan: &Plan, evaluation: &Evaluation, other: &
                 place,
                 utilization: busy.copied().unwrap_or(f64::NAN),
                 lost_here,
-                now: (now[service].loss, now[service].p95_latency),
-                relieved: (then[service].loss, then[service].p95_latency),
+                now: (now[service].unanswered(), now[service].p95_latency),
+                relieved: (then[service].unanswered(), then[service].p95_latency),
             });
         }
     }
@@ -180,6 +181,8 @@ fn uses(problem: &Problem, service: usize, by: Limiting, index: usize) -> bool {
             hops.any(|hop| hop.link == Some(index))
                 || of.gateways.iter().any(|gateway| gateway.links.contains(&Some(index)))
         }
+        // Jobs that wait at a gateway do so on its device, whether or not that has a fragment.
+        Limiting::Memory if of.gateways.iter().any(|gateway| gateway.device == problem.devices[index].name) => true,
         _ => hops.any(|hop| hop.device == index),
     }
 }

@@ -21,8 +21,6 @@ use tokio::time::timeout;
 
 /// For connecting, and again for shaking hands.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// The largest answer: an exit table or a report on a large model stays far below.
-const LARGEST_ANSWER: usize = 64 << 20;
 /// Of an answer that refuses, as much is passed on.
 const LONGEST_REASON: usize = 1024;
 
@@ -92,13 +90,15 @@ struct Connection {
 pub(super) struct Http {
     address: String,
     tls: Option<Connector>,
+    /// Bytes of an answer, at most: a peer may be somebody else's, and many are asked at a time.
+    largest: usize,
     /// Held while a request is under way: they go one after the other, each with its time limits.
     idle: Mutex<Option<Connection>>,
 }
 
 impl Http {
-    pub(super) fn new(address: String, tls: Option<Connector>) -> Self {
-        Self { address, tls, idle: Mutex::default() }
+    pub(super) fn new(address: String, tls: Option<Connector>, largest: usize) -> Self {
+        Self { address, tls, largest, idle: Mutex::default() }
     }
 
     /// Sends a request and reads the answer to its end, all `within` a time.
@@ -146,7 +146,7 @@ impl Http {
 
     async fn read_to_end(&self, answer: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
+        let body = Limited::new(answer.into_body(), self.largest).collect().await;
         let body = body.map_err(|source| ClientError::Broken { address: self.address.clone(), source })?;
         Ok((status, body.to_bytes()))
     }

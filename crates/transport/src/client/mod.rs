@@ -21,6 +21,11 @@ const QUICK: Duration = Duration::from_secs(2);
 /// For what has to be read, checked and written to a disk.
 const SLOW: Duration = Duration::from_secs(10);
 
+/// Bytes of an answer, at most: telemetry and what is said of a policy are some kilobytes, exit tables and reports on large models stay far
+/// below the other. Whoever answers may be somebody else's pod.
+const LARGEST_TELEMETRY: usize = 1 << 20;
+const LARGEST_RESULT: usize = 64 << 20;
+
 /// A gateway's control endpoint.
 #[derive(Debug)]
 pub struct GatewayClient(Http);
@@ -50,7 +55,7 @@ struct InForce {
 impl GatewayClient {
     /// Connects to `host:port` when there is something to say.
     pub fn new(address: impl Into<String>, tls: Option<Connector>) -> Self {
-        Self(Http::new(address.into(), tls))
+        Self(Http::new(address.into(), tls, LARGEST_TELEMETRY))
     }
 
     /// Puts a policy in force, unless the gateway has a newer one.
@@ -77,7 +82,7 @@ impl GatewayClient {
 impl FragmentClient {
     /// Connects to `host:port` when there is something to ask.
     pub fn new(address: impl Into<String>, tls: Option<Connector>) -> Self {
-        Self(Http::new(address.into(), tls))
+        Self(Http::new(address.into(), tls, LARGEST_TELEMETRY))
     }
 
     /// What the process says about its device and fragments.
@@ -89,7 +94,7 @@ impl FragmentClient {
 impl ResultClient {
     /// Connects to `host:port` when there is something to ask.
     pub fn new(address: impl Into<String>, tls: Option<Connector>) -> Self {
-        Self(Http::new(address.into(), tls))
+        Self(Http::new(address.into(), tls, LARGEST_RESULT))
     }
 
     /// What was measured, in JSON.

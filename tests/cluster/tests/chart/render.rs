@@ -72,6 +72,19 @@ fn wrong_values_are_refused_with_what_would_be_right() -> anyhow::Result<()> {
             "replicas=2,leaderElection.enabled=false",
             "replicas is 2, but leaderElection.enabled is false: all of them would write",
         ),
+        ("podLabels.team=our team", "at '/podLabels/team': 'our team' does not match pattern"),
+        (
+            r"podLabels.app\.kubernetes\.io/name=cameras",
+            "podLabels has \"app.kubernetes.io/name\", which this chart or commonLabels sets already: leave it out",
+        ),
+        (
+            "commonLabels.team=a,podLabels.team=b",
+            "podLabels has \"team\", which this chart or commonLabels sets already",
+        ),
+        (
+            r"commonLabels.helm\.sh/chart=ours",
+            "commonLabels has \"helm.sh/chart\", which this chart sets itself: leave it out",
+        ),
         (
             "leaderElection.retrySeconds=10",
             "leaderElection.retrySeconds is 10, but must be less than two thirds of leaseSeconds (15)",
