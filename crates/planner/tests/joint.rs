@@ -4,7 +4,8 @@ mod generated;
 
 use domain::plan::Target;
 use domain::{
-    Evaluation, EvaluationEffort, Evaluator, Plan, Probability, Problem, Score, Seconds, Thresholds, Unsupported,
+    Bytes, Evaluation, EvaluationEffort, Evaluator, Plan, Probability, Problem, Score, Seconds, ServiceMetrics,
+    Thresholds, Unsupported,
 };
 use generated::Shape;
 use planner::checker::{Severity, check};
@@ -518,6 +519,37 @@ fn what_limits_tables_over_jobs_present_is_told_by_whoever_can_predict_them() {
     assert_eq!(of(0), Some(Limiting::Speed), "{limits:?}");
     let by_formulas = explain(&problem, &plan, &evaluation, &Decomposition::default());
     assert!(by_formulas.is_empty(), "{by_formulas:?}");
+}
+
+/// Jobs of the first service come too late where its first gateway has no more memory than this.
+struct Late(Bytes);
+
+impl Evaluator for Late {
+    fn name(&self) -> &'static str {
+        "late"
+    }
+
+    fn evaluate(&self, problem: &Problem, _: &Plan, _: &EvaluationEffort<'_>) -> Result<Evaluation, Unsupported> {
+        let late = problem.services[0].gateways[0].memory_budget.0 <= self.0.0;
+        let failure = if late { 0.2 } else { 0.05 };
+        let metrics = vec![ServiceMetrics { failure, p95_latency: 1.0, ..ServiceMetrics::default() }; 2];
+        Ok(Evaluation { replications: vec![metrics], ..Evaluation::default() })
+    }
+}
+
+#[test]
+fn memory_of_a_gateway_without_fragments_beside_it_limits_jobs_that_come_too_late() {
+    let mut problem = small();
+    let policy = |service| schedule(&Scheduler::SMDP, &problem, service).expect("a table");
+    let plan = Plan { policies: (0..problem.services.len()).map(policy).collect() };
+    let hall = domain::problem::Device { name: "hall".to_owned(), fragments: vec![], ..problem.devices[0].clone() };
+    problem.devices.push(hall);
+    problem.services[0].gateways[0].device = "hall".to_owned();
+    let late = Late(problem.services[0].gateways[0].memory_budget);
+    let limits = explain(&problem, &plan, &Evaluation::default(), &late);
+    let [limit] = &limits[..] else { panic!("{limits:?}") };
+    assert_eq!((limit.service, limit.by, limit.place.as_str()), (0, Limiting::Memory, "hall"));
+    assert_eq!((limit.now.0, limit.relieved.0), (0.2, 0.05));
 }
 
 /// Says nothing but how much it was asked to look at.
