@@ -15,6 +15,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -192,14 +193,19 @@ impl Cluster {
         self.written(created, || format!("create {kind} {name}")).map(drop)
     }
 
-    /// Sets one annotation of an object.
-    pub async fn annotate<K>(&self, api: &Api<K>, object: &K, key: &str, value: &str) -> Result<(), Failure>
+    /// Sets annotations of an object, and takes those away that have no value.
+    pub async fn annotate<K>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        annotations: &BTreeMap<&str, Option<String>>,
+    ) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()>,
     {
         let (kind, name) = (kind::<K>(), object.name_any());
         self.may_write(kind)?;
-        let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": { key: value } } });
+        let patch = serde_json::json!({ "metadata": { "uid": object.uid(), "annotations": annotations } });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patched = self.send::<K>(to(api).patch(&name, &params, &Patch::Merge(&patch))).await;
         self.written(patched, || format!("annotate {kind} {name}")).map(drop)

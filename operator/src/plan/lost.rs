@@ -1,6 +1,6 @@
 //! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
 
-use super::{Inputs, put};
+use super::{Inputs, Made, put};
 use crate::cache::Key;
 use crate::controller::Failure;
 use crate::service::{choice, is_paused, references};
@@ -32,7 +32,9 @@ pub(super) async fn do_without(context: &Context, inputs: &Inputs) -> Done {
         let model = Key::new(&key.namespace, service.spec.model_ref.name.as_str());
         let (Some(plan), Some(model)) = (in_force, context.caches.models.get(&model)) else { continue };
         if let Some(spec) = without(&plan, &model, &serving) {
-            match put(context, &service, plans.last(), spec, Some(LOST)).await {
+            let found = plans.last().and_then(|newest| Made::of(newest).found);
+            let made = Made { hash: Some(LOST.to_owned()), found };
+            match put(context, &service, plans.last(), spec, made).await {
                 Ok(_) => done.any = true,
                 // Stored a moment ago; the watch has not told of it yet.
                 Err(failure) if failure.is("AlreadyExists") => done.any = true,

@@ -78,11 +78,12 @@ pub async fn reconcile(
     let known = |key: &Key| context.caches.services.get(key).is_some_and(|one| context.plan_notes.of(&one).is_some());
     let tried = context.tried.is(&Key::of(&*pool), &hash) && inputs.services.values().all(known);
     // What is said of something before, which could not be planned for, is no longer true where it was taken back: planned again, it is known what is.
-    let troubled = |key: &Key| {
-        let service = context.caches.services.get(key);
-        service.and_then(|one| context.plan_notes.of(&one)).is_some_and(|note| note.trouble.is_some())
+    let troubled = |(name, key): (&String, &Key)| {
+        let note = context.caches.services.get(key).and_then(|one| context.plan_notes.of(&one));
+        let note = note.or_else(|| newest.get(name).map(|plan| Note::carried_by(plan)));
+        note.is_some_and(|note| note.trouble.is_some())
     };
-    let is_planned = inputs.services.keys().all(is_current) && !inputs.services.values().any(troubled);
+    let is_planned = inputs.services.keys().all(is_current) && !inputs.services.iter().any(troubled);
     if tried || (is_planned && !goes_on) {
         return Ok(None);
     }
@@ -130,10 +131,8 @@ async fn publish(
     let mut failure = None;
     for (name, key) in &inputs.services {
         let mut note = note(thought, name);
-        // One that was stored before another could not be stays: otherwise there would be one more with every try.
-        let is_new = newest.get(name).and_then(|plan| made_for(plan)) != Some(hash);
-        if let Some(spec) = thought.plans.get(name).filter(|_| is_new)
-            && let Err(failed) = store(context, key, newest.get(name), of(key, newest, name, spec), hash).await
+        if let Some(spec) = thought.plans.get(name)
+            && let Err(failed) = store(context, key, newest.get(name), of(key, newest, name, spec), hash, &note).await
         {
             note.trouble = failed.refusal().or(note.trouble);
             failure = Some(failed);
@@ -342,14 +341,42 @@ async fn store(
     key: &Key,
     newest: Option<&Arc<EENNPlan>>,
     spec: EENNPlanSpec,
-    hash: &str,
+    hash: &String,
+    note: &Note,
 ) -> Result<(), Failure> {
     let Some(service) = context.caches.services.get(key) else { return Ok(()) };
-    let api = context.cluster.api::<EENNPlan>(&key.namespace);
-    if let Some(newest) = newest.filter(|newest| says_the_same(&newest.spec, &spec)) {
-        return context.cluster.annotate(&api, &**newest, labels::INPUTS, hash).await;
+    let made = Made { hash: Some(hash.clone()), found: note.to_carry() };
+    // One that was stored before another could not be stays: otherwise there would be one more with every try.
+    let stays = |newest: &&Arc<EENNPlan>| made_for(newest) == Some(hash) || says_the_same(&newest.spec, &spec);
+    match newest.filter(stays) {
+        Some(newest) if Made::of(newest) == made => Ok(()),
+        Some(newest) => {
+            let api = context.cluster.api::<EENNPlan>(&key.namespace);
+            let annotations = [(labels::INPUTS, made.hash), (labels::FOUND, made.found)];
+            context.cluster.annotate(&api, &**newest, &annotations.into()).await
+        }
+        None => put(context, &service, newest, spec, made).await.map(|_| ()),
     }
-    put(context, &service, newest, spec, Some(hash)).await.map(|_| ())
+}
+
+/// What plans carry beside what they say.
+#[derive(Debug, Clone, PartialEq)]
+struct Made {
+    /// Hash of what it was made for.
+    hash: Option<String>,
+    /// What was found out with it.
+    found: Option<String>,
+}
+
+impl Made {
+    fn of(plan: &EENNPlan) -> Self {
+        Self { hash: made_for(plan).cloned(), found: plan.annotations().get(labels::FOUND).cloned() }
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        let pairs = [(labels::INPUTS, &self.hash), (labels::FOUND, &self.found)];
+        pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect()
+    }
 }
 
 /// Whether a plan may be renewed with this one: it has the placement in force, and nobody has said that all is to stay as it is.
@@ -363,8 +390,8 @@ pub async fn renew(context: &Context, service: &EENNService, spec: EENNPlanSpec)
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let newest = plans.last();
     // It is for the same manifests as the newest, so that nothing is planned anew for them.
-    let hash = newest.and_then(|newest| made_for(newest));
-    put(context, service, newest, spec, hash.map(String::as_str)).await
+    let made = newest.map_or(Made { hash: None, found: None }, |newest| Made::of(newest));
+    put(context, service, newest, spec, made).await
 }
 
 /// Stores a plan that somebody has approved after newer ones as the next of its service. It may be for other manifests than those of now: then these
@@ -377,7 +404,7 @@ pub async fn bring_back(
 ) -> Result<(), Failure> {
     let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
     let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
-    match put(context, service, plans.last(), spec, made_for(plan).map(String::as_str)).await {
+    match put(context, service, plans.last(), spec, Made::of(plan)).await {
         // It was stored a moment ago. One that is not the service's own is passed over as soon as the watch has told of it.
         Err(failure) if failure.is("AlreadyExists") => {}
         done => drop(done?),
@@ -413,7 +440,7 @@ async fn put(
     service: &EENNService,
     newest: Option<&Arc<EENNPlan>>,
     spec: EENNPlanSpec,
-    hash: Option<&str>,
+    made: Made,
 ) -> Result<(Mark, i64), Failure> {
     let key = Key::of(service);
     let generation = next_generation(context, service, newest);
@@ -424,11 +451,11 @@ async fn put(
     plan.metadata = ObjectMeta {
         namespace: Some(key.namespace.clone()),
         labels: Some(labels::of_service(&key.name)),
-        annotations: hash.map(|hash| BTreeMap::from([(labels::INPUTS.to_owned(), hash.to_owned())])),
+        annotations: Some(made.annotations()),
         owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
         ..plan.metadata
     };
     context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
     context.plan_notes.stores(key, generation);
-    Ok(((name, hash.map(str::to_owned)), generation))
+    Ok(((name, made.hash), generation))
 }

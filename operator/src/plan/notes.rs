@@ -1,19 +1,39 @@
 //! What was found out about services while planning, and is told in their status.
+//!
+//! Plans carry it, so that whoever looks after a service next knows it as soon as there is the plan, and not only once a status has told it.
 
 use crate::cache::Key;
-use api::EENNService;
+use crate::service::labels;
 use api::status::RejectedDevice;
+use api::{EENNPlan, EENNService};
 use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 /// What is to be said of a service.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Note {
     /// Why it has no plan, or no newer one; `None` where nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Devices that its placement does not use, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<RejectedDevice>,
+}
+
+impl Note {
+    /// What a plan carries; nothing where somebody has made it unreadable.
+    pub fn carried_by(plan: &EENNPlan) -> Self {
+        let written = plan.annotations().get(labels::FOUND);
+        written.and_then(|written| serde_json::from_str(written).ok()).unwrap_or_default()
+    }
+
+    /// As plans carry it; `None` where there is nothing to say.
+    pub fn to_carry(&self) -> Option<String> {
+        (*self != Self::default()).then(|| serde_json::to_string(self).expect("texts and names can be written"))
+    }
 }
 
 /// One per service, from when it was last planned for until it is again.

@@ -176,6 +176,14 @@ pub(super) fn second_node(context: &Context, change: impl FnOnce(&mut Value)) {
     put::<k8s_openapi::api::core::v1::Node>(&context.caches.nodes, node);
 }
 
+/// The service has a chain over another node, too, which is gone.
+pub(super) fn lost_chain(context: &Context) {
+    second_node(context, |node| node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]));
+    let pinned =
+        |node: &str| json!({ "chain": node, "fragments": [{ "node": node, "firstSegment": 1, "lastSegment": 6 }] });
+    change_service(context, |service| service["spec"]["placement"]["pinned"] = json!([pinned("pi"), pinned("box")]));
+}
+
 /// Jobs may also go over another node, which was there.
 pub(super) fn lost_node(context: &Context) {
     second_node(context, |node| node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]));

@@ -2,6 +2,7 @@
 
 use super::gateways::Stage;
 use super::scene::{self, key};
+use super::server::Server;
 use crate::cache::Key;
 use crate::controller::Controller;
 use crate::gateways::observed::Said;
@@ -74,6 +75,38 @@ async fn what_was_observed_long_ago_is_not_said_any_more() {
     assert_eq!(observed(Said::Nothing), Some(counted.clone()), "another process has said so");
     assert_eq!(observed(Said::TooFew), None);
     assert_eq!(observed(Said::Counted(counted.clone())), Some(counted));
+}
+
+/// The one that has stored the plan dies before it has told of it: nothing is planned anew, and the devices that are not used are told all the same.
+#[tokio::test]
+async fn what_was_found_out_with_a_plan_is_told_by_the_next_operator() {
+    let operator = || {
+        let server = Server::new(None, scene::config_map());
+        let context = scene::context(&server);
+        scene::lost_chain(&context);
+        (server, context)
+    };
+    let planned = async |context: &Context| {
+        let services = Controller::new("eennservice", Arc::default());
+        plan::reconcile(context, "edge", &services, 0).await.expect("nothing is refused")
+    };
+    let (server, first) = operator();
+    planned(&first).await;
+    let mut plan = server.writes().pop().expect("a plan is stored").body;
+    plan["metadata"]["uid"] = "p1".into();
+    let (server, next) = operator();
+    scene::put::<EENNPlan>(&next.caches.plans, plan);
+    planned(&next).await;
+    assert_eq!(server.writes().len(), 0, "nothing is left to plan");
+    scene::ready(&next);
+    service::reconcile(&next, &key()).await.expect("nothing is refused");
+    let writes = server.writes();
+    let told = writes.iter().rfind(|write| write.what.ends_with("/eennservices/camera/status")).expect("it is told");
+    let status = &told.body["status"];
+    let why = "not ready, so that chain \"box\" is not used";
+    assert_eq!(status["rejectedDevices"], json!([{ "name": "box", "reason": why }]), "{status:#}");
+    let words = format!("EENNPlan camera-1 is in force; not used: box ({why})");
+    assert!(status["conditions"].as_array().is_some_and(|all| all.iter().any(|one| one["message"] == words)));
 }
 
 /// Several operators of a cluster tell of it, and only one of them has asked the gateways: otherwise they would contradict each other for ever.

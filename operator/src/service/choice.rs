@@ -1,6 +1,7 @@
 //! Which of the plans of a service is in force, and which waits for somebody. Pure.
 
 use super::labels;
+use crate::plan::Note;
 use api::status::ConditionStatus;
 use api::{EENNPlan, EENNService, PlannedChain, Planning};
 use kube::ResourceExt;
@@ -20,6 +21,8 @@ pub struct Choice {
     pub obsolete: Vec<Arc<EENNPlan>>,
     /// Of all plans there are.
     pub newest_generation: i64,
+    /// What was found out with the newest plan; `None` where there is none.
+    pub found: Option<Note>,
     /// What `spec.approvedPlan` names, where there is no such plan and none in force.
     pub unknown_approval: Option<String>,
 }
@@ -51,7 +54,8 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
     let newest_generation = plans.last().map_or(0, |plan| plan.spec.generation);
     let named = service.spec.approved_plan.as_ref().filter(|_| in_force.is_none()).map(ToString::to_string);
     let unknown_approval = named.filter(|_| service.spec.planning == Planning::Manual);
-    Choice { in_force, proposed, obsolete, newest_generation, unknown_approval }
+    let found = plans.last().map(|plan| Note::carried_by(plan));
+    Choice { in_force, proposed, obsolete, newest_generation, found, unknown_approval }
 }
 
 /// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt. Not one that was

@@ -33,6 +33,8 @@ pub const NODE: &str = "eenn.dev/node";
 pub const MEMORY: &str = "eenn.dev/memory-bytes";
 /// Annotation: hash of what was planned for, of plans.
 pub const INPUTS: &str = "eenn.dev/inputs";
+/// Annotation: what was found out with a plan, of the newest one of a service.
+pub const FOUND: &str = "eenn.dev/found";
 /// Annotation with which users stop the operator from changing anything of a service or pool.
 pub const PAUSED: &str = "eenn.dev/paused";
 
