@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_operator_may_die_after_every_write_that_places_a_service", || every_write(&tales::PLACED)),
     ("an_operator_may_die_after_every_write_that_moves_a_service", || every_write(&tales::MOVED)),
     ("an_operator_may_die_after_every_write_that_follows_an_approval", || every_write(&tales::APPROVED)),
+    ("an_operator_may_die_after_every_write_that_does_without_a_lost_node", || every_write(&tales::LOST)),
     ("an_operator_may_die_after_every_write_that_measures_a_model", || every_write(&tales::MEASURED)),
     ("an_operator_may_die_after_every_write_that_measures_a_class", || every_write(&tales::CALIBRATED)),
     ("an_operator_may_die_after_every_write_that_renews_certificates", || every_write(&tales::CERTIFIED)),

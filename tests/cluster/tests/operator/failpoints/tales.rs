@@ -54,6 +54,26 @@ pub(super) const APPROVED: Tale = Tale {
     ..PLACED
 };
 
+/// A node is gone from the pool: gateways are told at once to do without it, and then it is planned anew.
+pub(super) const LOST: Tale = Tale {
+    props: |scene| {
+        let mut props = Props::two_tier(scene)?;
+        let exit_last = json!({ "type": "ExitLast" });
+        props.mutate(&Mutation { plural: "eennservices", path: "/scheduler".to_owned(), value: Some(exit_last) })?;
+        Ok(props)
+    },
+    before: &[NOTHING],
+    begins: |stage| {
+        let only = json!({ "example.com/pool": "edge", "node.kubernetes.io/instance-type": "pi4" });
+        let pool = Mutation { plural: "devicepools", path: "/nodeSelector/matchLabels".to_owned(), value: Some(only) };
+        ensure!(stage.change(&pool)?, "the API server refuses {pool}");
+        Ok(())
+    },
+    end: |stage| until(stage, "it is planned anew", |state| service(state)["planRef"]["name"] == "camera-3"),
+    few: 4,
+    ..PLACED
+};
+
 /// A model that says little of itself is measured, and the service placed.
 pub(super) const MEASURED: Tale = Tale { props: Props::to_be_measured, few: 20, view: measured, ..PLACED };
 
