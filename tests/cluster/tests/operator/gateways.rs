@@ -123,7 +123,7 @@ fn no_job_is_lost_while_fragments_move() -> anyhow::Result<()> {
     scene.apply_all()?;
     change(&scene, SERVICE, WHOLE)?;
     let book = scene.path("addresses.json");
-    let _operator = scene.operator("operator", &unhurried(&book.display().to_string()))?;
+    let operator = scene.operator("operator", &unhurried(&book.display().to_string()))?;
     let mut processes = served(&scene, &book)?;
     let as_expected = Jobs::start(&processes, 10.0, 40.0);
     // New fragments are not there before their processes are: until then nothing may be sent to them.
@@ -131,7 +131,9 @@ fn no_job_is_lost_while_fragments_move() -> anyhow::Result<()> {
     change(&scene, SERVICE, SPLIT)?;
     scene.wait_for(SERVICE, "Placed", "False", "PodsStuck")?;
     let plan = scene.get(SERVICE)?["status"]["planRef"]["name"].clone();
-    ensure!(plan != "camera-1", "it is not planned anew");
+    let generation = plan.as_str().and_then(|name| name.strip_prefix("camera-")?.parse().ok());
+    let generation: f64 = generation.context("a plan is in force")?;
+    ensure!(generation > 1.0, "it is not planned anew");
     // What the gateway started from comes back, and it goes on meanwhile.
     let configuration = scene.names("configmaps")?.into_iter().find(|name| name.starts_with("camera-g-"));
     let configuration = format!("configmap/{}", configuration.context("a gateway has a configuration")?);
@@ -140,11 +142,13 @@ fn no_job_is_lost_while_fragments_move() -> anyhow::Result<()> {
     // More jobs come than were expected: what is decided about that is for later.
     let more = Jobs::start(&processes, 10.0, 25.0);
     std::thread::sleep(Duration::from_secs(12));
-    ensure!(following(&processes) == 1.0, "the gateway was told of fragments that are not there");
+    // Another policy for the fragments of before may have come before that one, where this machine is slow.
+    let followed = processes.gateway.metric("eenn_policy_generation")?;
+    ensure!(followed < generation, "{followed} of {plan}, of fragments that are not there: {}", operator.log());
     ensure!(scene.get(SERVICE)?["status"]["planRef"]["name"] == plan, "a plan for the old placement is in force");
     ensure!(processes.follow(&scene, &book)? == (3, 1), "old fragments and new ones are side by side");
     held.let_go()?;
-    scene.until("the gateway follows the new plan", || following(&processes) >= 2.0)?;
+    scene.until("the gateway follows the new plan", || following(&processes) >= generation)?;
     scene.until("the old fragment is gone", || processes.follow(&scene, &book).is_ok_and(|count| count == (2, 1)))?;
     as_expected.all_answered()?;
     more.all_answered()?;
