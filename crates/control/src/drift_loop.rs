@@ -421,3 +421,5 @@ fn best_accuracy(problem: &Problem) -> f64 {
 mod exit_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tracked_tests;
