@@ -214,6 +214,7 @@ fn evaluators_that_panic_or_give_no_numbers_leave_the_incumbent() {
         let found = planned(&Request { incumbent: Some(&incumbent), ..request(&problem, broken, 500) });
         assert_eq!(found.plan, incumbent, "{:?}", found.verdict);
         assert!(!found.verdict.is_new());
+        assert!(found.outcome != Outcome::Feasible, "{:?}", found.outcome);
     }
     let unsupported = Broken(|| None);
     let found = planned(&request(&problem, &unsupported, 500));

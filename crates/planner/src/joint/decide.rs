@@ -16,7 +16,7 @@ pub(super) fn keep(request: &Request<'_>, why: &str) -> Planned {
     let plan = request.incumbent.cloned().unwrap_or_else(|| plain(request.problem, request));
     Planned {
         plan,
-        outcome: Outcome::Infeasible(vec![]),
+        outcome: Outcome::Unknown,
         verdict,
         score: None,
         evaluations: vec![],
@@ -92,9 +92,7 @@ impl Search<'_> {
             );
         }
         Planned {
-            outcome: evaluation
-                .as_ref()
-                .map_or(Outcome::Infeasible(vec![]), |found| Outcome::of(request.problem, found)),
+            outcome: evaluation.as_ref().map_or(Outcome::Unknown, |found| Outcome::of(request.problem, found)),
             score: evaluation.as_ref().map(|found| Score::of(request.problem, found)),
             verdict,
             held_out: held_out(request.problem, &chosen.plan, &request.effort),

@@ -31,6 +31,8 @@ pub enum Outcome {
     Feasible,
     /// Not these; the plan is the least bad one found.
     Infeasible(Vec<Missed>),
+    /// Nobody could tell what the plan does.
+    Unknown,
 }
 
 /// A target that cannot be met.

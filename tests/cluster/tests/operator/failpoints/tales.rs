@@ -72,7 +72,6 @@ pub(super) const LOST: Tale = Tale {
     end: |stage| until(stage, "it is planned anew", |state| service(state)["planRef"]["name"] == "camera-3"),
     few: 4,
     view: without_the_way,
-    ..PLACED
 };
 
 /// A model that says little of itself is measured, and the service placed.
