@@ -224,6 +224,29 @@ fn nodes_of(writes: &[Write]) -> Vec<String> {
     made.filter_map(node).collect()
 }
 
+/// Two namespaces share a pool: what one of them has in Secrets is not told in the other.
+#[tokio::test]
+async fn a_measurement_names_the_pull_secrets_of_its_own_namespace() {
+    for of_class in [false, true] {
+        let server = Server::new(None, config_map());
+        let context = scene::context(&server);
+        match of_class {
+            true => measuring::unmeasured_class(&context),
+            false => measuring::unmeasured_model(&context),
+        }
+        scene::secretive(&context, "edge", "ours");
+        scene::secretive(&context, "other", "theirs");
+        match of_class {
+            true => pool::reconcile(&context, "edge").await.map(drop).expect("nothing fails"),
+            false => model::reconcile(&context, &key()).await.map(drop).expect("nothing fails"),
+        }
+        let made = server.writes().into_iter().find(|write| write.body["kind"] == "Job").expect("there is one").body;
+        let secrets = &made["spec"]["template"]["spec"]["imagePullSecrets"];
+        let own = if made["metadata"]["namespace"] == "edge" { "ours" } else { "theirs" };
+        assert_eq!(secrets, &json!([{ "name": own }]), "of class: {of_class}: {made:#}");
+    }
+}
+
 #[tokio::test]
 async fn the_next_attempt_goes_to_another_node() {
     for of_class in [false, true] {

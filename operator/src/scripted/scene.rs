@@ -168,6 +168,20 @@ fn change_service(context: &Context, change: impl FnOnce(&mut Value)) {
     put::<api::EENNService>(&context.caches.services, service);
 }
 
+/// A service in that namespace, with a model of its own, has images that need this Secret.
+pub(super) fn secretive(context: &Context, namespace: &str, secret: &str) {
+    let mut service = service();
+    service["metadata"]["namespace"] = namespace.into();
+    service["metadata"]["uid"] = namespace.into();
+    service["spec"]["imagePullSecrets"] = json!([{ "name": secret }]);
+    put::<api::EENNService>(&context.caches.services, service);
+    if context.caches.models.get(&Key::new(namespace, "fashion-mnist")).is_none() {
+        let mut model = model();
+        model["metadata"]["namespace"] = namespace.into();
+        put::<api::EENNModel>(&context.caches.models, model);
+    }
+}
+
 /// There is a second node, which this changes.
 pub(super) fn second_node(context: &Context, change: impl FnOnce(&mut Value)) {
     let mut node = nodes().remove(0);
