@@ -43,28 +43,40 @@ fn gateways_are_told_and_plans_follow_the_load() -> anyhow::Result<()> {
     // As much as is planned for, and then six times as much.
     let calm = send(&processes.door, 20.0, 12.0)?;
     ensure!(calm.answered > 9 * calm.refused, "{calm:?}");
-    ensure!(scene.names("eennplans")? == ["camera-1"], "nothing has changed: {}", operator.log());
+    // Where this machine is slow there may be another plan for slower devices, but none for another load.
+    ensure!((15.0..27.0).contains(&planned_rate(&in_force(&scene)?)?), "the load is as before: {}", operator.log());
     let busy = send(&processes.door, 120.0, 15.0)?;
-    scene.until("there is a plan for the load", || {
-        scene.get(SERVICE).is_ok_and(|service| service["status"]["planRef"]["name"] != "camera-1")
-    })?;
-    let plan = scene.get("eennplan/camera-2")?;
-    let rate: f64 = plan["spec"]["forecast"][0]["rate"].as_str().unwrap_or_default().parse()?;
-    ensure!((80.0..180.0).contains(&rate), "{plan:#}");
+    let is_of_the_load = |plan: &Value| planned_rate(plan).is_ok_and(|rate| (80.0..180.0).contains(&rate));
+    scene.until("there is a plan for the load", || in_force(&scene).is_ok_and(|plan| is_of_the_load(&plan)))?;
+    let plan = in_force(&scene)?;
     ensure!(plan["spec"]["reason"].as_str().is_some_and(|why| why.contains("camera")), "{plan:#}");
-    scene.until("the gateway follows it", || following(&processes) >= 2.0)?;
+    let generation = plan["spec"]["generation"].as_f64().context("plans are counted")?;
+    scene.until("the gateway follows it", || following(&processes) >= generation)?;
     ensure!(busy.answered > 0, "{busy:?}");
     ensure!(templates(&scene)? == before, "policies touch no pod");
     scene.wait_for("eennplan/camera-1", "InForce", "False", "Superseded")?;
     // A gateway that starts anew has what its ConfigMap said when it was written, and is told the rest.
     processes.another_gateway(&book)?;
-    scene.until("the new gateway follows it, too", || following(&processes) >= 2.0)?;
+    scene.until("the new gateway follows it, too", || following(&processes) >= generation)?;
     scene.until("a collector knows of the decision, and of what gateways were told", || {
         let spans = collector.spans();
         let decided = spans.iter().any(|one| one.is("drift", "plans", "1") && one.attributes["pool"] == "edge");
-        let pushed = |one: &Span| one.is("push policy", "generation", "2") && one.is(&one.name, "outcome", "applied");
+        let generation = generation.to_string();
+        let pushed =
+            |one: &Span| one.is("push policy", "generation", &generation) && one.is(&one.name, "outcome", "applied");
         decided && spans.iter().any(pushed)
     })
+}
+
+fn in_force(scene: &Scene) -> anyhow::Result<Value> {
+    let service = scene.get(SERVICE)?;
+    let name = service["status"]["planRef"]["name"].as_str().context("a plan is in force")?;
+    scene.get(&format!("eennplan/{name}"))
+}
+
+/// Jobs per second of the one source.
+fn planned_rate(plan: &Value) -> anyhow::Result<f64> {
+    Ok(plan["spec"]["forecast"][0]["rate"].as_str().unwrap_or_default().parse()?)
 }
 
 /// Names and versions of what Deployments want.
