@@ -1,6 +1,7 @@
 //! What of the cluster the operator looks at, and who has to look when something changes.
 
 use crate::cache::{self, Cache, Change, Keep, Key, Watch, Watched};
+use crate::clock;
 use crate::controller::Controller;
 use crate::head::{Head, Rollout};
 use crate::manifests::prune_node;
@@ -214,7 +215,7 @@ impl Caches {
             // One that was brought back may be for other manifests than those of now.
             if let (None, Some(new), Some(service)) = (change.old, change.new, services.get(&service)) {
                 let pool = pool_of(&service);
-                if !new.annotations().get(labels::INPUTS).is_some_and(|hash| c.tried.is(&pool, hash)) {
+                if !new.annotations().get(labels::INPUTS).is_some_and(|hash| c.tried.is(&pool, hash, clock::now())) {
                     c.plans.add(pool);
                 }
             }

@@ -268,9 +268,10 @@ impl DriftLoop {
     pub fn accept(&mut self, now: f64, accepted: Accepted) -> PolicyVersion {
         self.gate.change(now);
         self.version.generation += 1;
-        for track in &mut self.services {
+        for (track, made_for) in self.services.iter_mut().zip(&accepted.problem.services) {
             track.loss.restart();
-            track.tables_changed = false;
+            // What audits have told while the plan was made is still to be planned for.
+            track.tables_changed &= track.is_newer_than(&made_for.model);
             track.confidence.restart();
             track.leaving.restart();
             if let Some(running) = &mut track.running {
@@ -378,6 +379,11 @@ impl DriftLoop {
 }
 
 impl ServiceTrack {
+    /// Whether the samples of audits are other ones than those of this model.
+    fn is_newer_than(&self, model: &domain::problem::Model) -> bool {
+        self.samples.as_ref().is_some_and(|(choose, _)| !Arc::ptr_eq(choose, &model.choose))
+    }
+
     fn detector(&self, source: &str) -> Option<&Detector> {
         self.sources.get(source)?.learned().map(|(detector, _)| detector)
     }

@@ -53,6 +53,8 @@ const ARRIVALS: u64 = 100_000;
 
 /// Time until it is looked again whether the gateways of a pool that has lost nodes have been told to do without.
 const AFTER_LOSS: Duration = Duration::from_millis(250);
+/// Time until a placement that there was no room for is looked for again.
+const ROOM_AGAIN: Duration = Duration::from_mins(5);
 
 /// Plans of services, by their names in the manifests: the newest ones, or those that gateways follow.
 pub(crate) type Newest = BTreeMap<String, Arc<EENNPlan>>;
@@ -75,12 +77,15 @@ pub async fn reconcile(
     let newest = newest(context, &inputs);
     let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
     // Something may have come of it for each service that is there now, and not for one of that name before.
-    let known = |key: &Key| context.caches.services.get(key).is_some_and(|one| context.plan_notes.of(&one).is_some());
-    let tried = context.tried.is(&Key::of(&*pool), &hash) && inputs.services.values().all(known);
+    let note = |name: &str, key: &Key| {
+        let generation = newest.get(name).map_or(0, |plan| plan.spec.generation);
+        context.plan_notes.of(&*context.caches.services.get(key)?, generation)
+    };
+    let known = |(name, key): (&String, &Key)| note(name, key).is_some() || newest.contains_key(name);
+    let tried = context.tried.is(&Key::of(&*pool), &hash, clock::now()) && inputs.services.iter().all(known);
     // What is said of something before, which could not be planned for, is no longer true where it was taken back: planned again, it is known what is.
     let troubled = |(name, key): (&String, &Key)| {
-        let note = context.caches.services.get(key).and_then(|one| context.plan_notes.of(&one));
-        let note = note.or_else(|| newest.get(name).map(|plan| Note::carried_by(plan)));
+        let note = note(name, key).or_else(|| Note::carried_by(newest.get(name)?));
         note.is_some_and(|note| note.trouble.is_some())
     };
     let is_planned = inputs.services.keys().all(is_current) && !inputs.services.iter().any(troubled);
@@ -98,7 +103,9 @@ pub async fn reconcile(
     }
     if goes_on {
         // Nothing is planned for what is paused or lacks something; without nodes that are gone it has to do all the same.
-        return failure.map_or(Ok(None), Err).inspect(|_: &Option<Duration>| context.tried.set(&Key::of(&*pool), hash));
+        return failure
+            .map_or(Ok(None), Err)
+            .inspect(|_: &Option<Duration>| context.tried.set(&Key::of(&*pool), hash, f64::INFINITY));
     }
     let reason = reason(&inputs, &newest);
     tracing::info!(pool = pool.name_any(), services = inputs.services.len(), "planning: {reason}");
@@ -115,8 +122,11 @@ pub async fn reconcile(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    context.tried.set(&Key::of(&*pool), hash);
-    Ok(None)
+    // Room comes and goes with pods that nothing of this is planned with.
+    let again = inputs.services.keys().any(|name| thought.is_held(name)).then_some(ROOM_AGAIN);
+    let until = again.map_or(f64::INFINITY, |again| clock::now() + again.as_secs_f64());
+    context.tried.set(&Key::of(&*pool), hash, until);
+    Ok(again)
 }
 
 /// Stores plans, and says what was found out of each service. Returns a failure, if there was one: plans of other services are stored all the same.
@@ -130,15 +140,18 @@ async fn publish(
 ) -> Option<Failure> {
     let mut failure = None;
     for (name, key) in &inputs.services {
-        let mut note = note(thought, name);
-        if let Some(spec) = thought.plans.get(name)
-            && let Err(failed) = store(context, key, newest.get(name), of(key, newest, name, spec), hash, &note).await
-        {
-            note.trouble = failed.refusal().or(note.trouble);
+        let Some(service) = context.caches.services.get(key) else { continue };
+        let (mut note, newest) = (note(thought, name), newest.get(name));
+        let stored = match thought.plans.get(name) {
+            Some(spec) => store(context, &service, newest, of(key, newest, spec), hash, &mut note).await,
+            None => carry(context, newest, &note).await,
+        };
+        let generation = stored.unwrap_or_else(|failed| {
+            note.trouble = failed.refusal().or(note.trouble.take());
             failure = Some(failed);
-        }
-        let service = context.caches.services.get(key);
-        if service.is_some_and(|service| context.plan_notes.set(&service, note)) {
+            newest.map_or(0, |newest| newest.spec.generation)
+        });
+        if context.plan_notes.set(&service, generation, note) {
             services.add(key.clone());
         }
     }
@@ -146,10 +159,10 @@ async fn publish(
 }
 
 /// The plan of a service, and why it has it in its own words.
-fn of(key: &Key, newest: &Newest, name: &str, spec: &EENNPlanSpec) -> EENNPlanSpec {
-    let reason = match newest.contains_key(name) {
-        true => spec.reason.clone(),
-        false => format!("first plan of {}", key.name),
+fn of(key: &Key, newest: Option<&Arc<EENNPlan>>, spec: &EENNPlanSpec) -> EENNPlanSpec {
+    let reason = match newest {
+        Some(_) => spec.reason.clone(),
+        None => format!("first plan of {}", key.name),
     };
     EENNPlanSpec { reason, ..spec.clone() }
 }
@@ -324,6 +337,7 @@ async fn thought(
 fn note(thought: &Thought, name: &str) -> Note {
     /// As many as a status has room for, and as long.
     const MOST: (usize, usize) = (64, 512);
+    const LONGEST_TROUBLE: usize = 2048;
     let rejected = |(device, reason): &(String, String)| {
         Some(RejectedDevice { name: device.parse().ok()?, reason: reason.chars().take(MOST.1).collect() })
     };
@@ -332,31 +346,62 @@ fn note(thought: &Thought, name: &str) -> Note {
     rejected.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     rejected.dedup_by(|a, b| a.name == b.name);
     rejected.truncate(MOST.0);
-    Note { trouble: thought.notes.get(name).cloned(), rejected }
+    let trouble = thought.notes.get(name).map(|note| note.chars().take(LONGEST_TROUBLE).collect());
+    Note { trouble, rejected }
 }
 
-/// Stores a plan as the next of its service, unless it says what the newest one says already.
+/// Stores a plan as the next of its service, unless it says what the newest one says already; `note`: what was found out with it, and after this
+/// what is to be said of the plan that there is. Returns the generation of that.
 async fn store(
     context: &Context,
-    key: &Key,
+    service: &EENNService,
     newest: Option<&Arc<EENNPlan>>,
     spec: EENNPlanSpec,
     hash: &String,
-    note: &Note,
-) -> Result<(), Failure> {
-    let Some(service) = context.caches.services.get(key) else { return Ok(()) };
-    let made = Made { hash: Some(hash.clone()), found: note.to_carry() };
+    note: &mut Note,
+) -> Result<i64, Failure> {
+    let made = Made { hash: Some(hash.clone()), found: Some(note.to_carry()) };
+    let Some(newest) = newest.filter(|newest| is_newest(context, service, newest)) else {
+        return put(context, service, newest, spec, made).await.map(|(_, generation)| generation);
+    };
     // One that was stored before another could not be stays: otherwise there would be one more with every try.
-    let stays = |newest: &&Arc<EENNPlan>| made_for(newest) == Some(hash) || says_the_same(&newest.spec, &spec);
-    match newest.filter(stays) {
-        Some(newest) if Made::of(newest) == made => Ok(()),
-        Some(newest) => {
-            let api = context.cluster.api::<EENNPlan>(&key.namespace);
-            let annotations = [(labels::INPUTS, made.hash), (labels::FOUND, made.found)];
-            context.cluster.annotate(&api, &**newest, &annotations.into()).await
+    let is_stored = made_for(newest) == Some(hash);
+    let carried = Note::carried_by(newest).unwrap_or_default();
+    match () {
+        () if says_the_same(&newest.spec, &spec) || (is_stored && newest.spec.chains == spec.chains) => {
+            carry_all(context, newest, made).await
         }
-        None => put(context, &service, newest, spec, made).await.map(|_| ()),
+        // A placement that there was no room for is what it was tried again for.
+        () if is_stored && carried.trouble.is_none() => {
+            *note = carried;
+            Ok(newest.spec.generation)
+        }
+        () => put(context, service, Some(newest), spec, made).await.map(|(_, generation)| generation),
     }
+}
+
+/// Whether nobody has stored another one since.
+fn is_newest(context: &Context, service: &EENNService, plan: &EENNPlan) -> bool {
+    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
+    plans.last().is_none_or(|newest| newest.spec.generation == plan.spec.generation)
+}
+
+/// Has the newest plan say why there is no newer one. Returns its generation.
+async fn carry(context: &Context, newest: Option<&Arc<EENNPlan>>, note: &Note) -> Result<i64, Failure> {
+    let Some(newest) = newest else { return Ok(0) };
+    carry_all(context, newest, Made { found: Some(note.to_carry()), ..Made::of(newest) }).await
+}
+
+async fn carry_all(context: &Context, plan: &EENNPlan, made: Made) -> Result<i64, Failure> {
+    let there = Made::of(plan);
+    let annotations = [(labels::INPUTS, made.hash, there.hash), (labels::FOUND, made.found, there.found)];
+    let news = annotations.into_iter().filter(|(_, new, old)| new != old).map(|(name, new, _)| (name, new));
+    let news: BTreeMap<_, _> = news.collect();
+    if !news.is_empty() {
+        let api = context.cluster.api::<EENNPlan>(&plan.namespace().unwrap_or_default());
+        context.cluster.annotate(&api, plan, &news).await?;
+    }
+    Ok(plan.spec.generation)
 }
 
 /// What plans carry beside what they say.

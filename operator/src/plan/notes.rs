@@ -24,38 +24,46 @@ pub struct Note {
 }
 
 impl Note {
-    /// What a plan carries; nothing where somebody has made it unreadable.
-    pub fn carried_by(plan: &EENNPlan) -> Self {
-        let written = plan.annotations().get(labels::FOUND);
-        written.and_then(|written| serde_json::from_str(written).ok()).unwrap_or_default()
+    /// What a plan carries; `None` where that is not known: it has nothing, or something that cannot be read.
+    pub fn carried_by(plan: &EENNPlan) -> Option<Self> {
+        serde_json::from_str(plan.annotations().get(labels::FOUND)?).ok()
     }
 
-    /// As plans carry it; `None` where there is nothing to say.
-    pub fn to_carry(&self) -> Option<String> {
-        (*self != Self::default()).then(|| serde_json::to_string(self).expect("texts and names can be written"))
+    /// As plans carry it.
+    pub fn to_carry(&self) -> String {
+        serde_json::to_string(self).expect("texts and names can be written")
     }
 }
 
 /// One per service, from when it was last planned for until it is again.
 #[derive(Debug, Default)]
 pub struct Notes {
-    notes: Mutex<BTreeMap<Key, (Option<String>, Note)>>,
+    notes: Mutex<BTreeMap<Key, Known>>,
     /// The highest generations of plans that this process has stored, and of those that were seen to be there.
     stored: Mutex<BTreeMap<Key, (i64, i64)>>,
 }
 
+/// What is to be said of a service with this uid.
+#[derive(Debug, Clone, PartialEq)]
+struct Known {
+    uid: Option<String>,
+    /// Of the newest plan then: those that come later carry what is to be said with them.
+    generation: i64,
+    note: Note,
+}
+
 impl Notes {
-    /// What is to be said of a service; `None` where nobody has tried yet.
-    pub fn of(&self, service: &EENNService) -> Option<Note> {
+    /// What is to be said of a service whose newest plan has this generation; `None` where this process has not tried since there is that plan.
+    pub fn of(&self, service: &EENNService, generation: i64) -> Option<Note> {
         let notes = self.notes();
-        let (uid, note) = notes.get(&Key::of(service))?;
+        let known = notes.get(&Key::of(service))?;
         // Not of one of that name that was there before.
-        (*uid == service.uid()).then(|| note.clone())
+        (known.uid == service.uid() && known.generation >= generation).then(|| known.note.clone())
     }
 
-    /// Notes it. Whether that is news.
-    pub fn set(&self, service: &EENNService, note: Note) -> bool {
-        let entry = (service.uid(), note);
+    /// Notes it, with the generation of the newest plan. Whether that is news.
+    pub fn set(&self, service: &EENNService, generation: i64, note: Note) -> bool {
+        let entry = Known { uid: service.uid(), generation, note };
         self.notes().insert(Key::of(service), entry.clone()).as_ref() != Some(&entry)
     }
 
@@ -88,7 +96,7 @@ impl Notes {
         self.stored.lock().expect("nothing panics while it holds generations")
     }
 
-    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, (Option<String>, Note)>> {
+    fn notes(&self) -> MutexGuard<'_, BTreeMap<Key, Known>> {
         self.notes.lock().expect("nothing panics while it holds notes")
     }
 }
@@ -96,6 +104,39 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_with_a_newer_plan_is_not_hidden() {
+        let notes = Notes::default();
+        let service: EENNService = serde_json::from_value(serde_json::json!({
+            "apiVersion": "eenn.dev/v1alpha1", "kind": "EENNService", "metadata": { "name": "camera", "namespace": "a", "uid": "u1" },
+            "spec": { "modelRef": { "name": "m" }, "devicePoolRef": { "name": "p" }, "sources": [] },
+        }))
+        .expect("it is a service");
+        let note = Note { trouble: Some("there is no room".to_owned()), rejected: vec![] };
+        assert!(notes.set(&service, 2, note.clone()) && !notes.set(&service, 2, note.clone()));
+        assert_eq!((notes.of(&service, 2), notes.of(&service, 1)), (Some(note.clone()), Some(note)));
+        assert_eq!(notes.of(&service, 3), None, "the third one has its own");
+    }
+
+    #[test]
+    fn plans_carry_what_was_found_out() {
+        let plan = |found: Option<String>| {
+            let mut plan = EENNPlan::new("camera-1", serde_json::from_value(serde_json::json!({
+                "serviceRef": { "name": "camera" }, "generation": 1, "reason": "", "chains": [], "choices": [], "policy": "",
+                "forecast": [], "predicted": [],
+            })).expect("it is a plan"));
+            plan.metadata.annotations = found.map(|found| [(labels::FOUND.to_owned(), found)].into());
+            plan
+        };
+        let rejected =
+            vec![RejectedDevice { name: "box".parse().expect("it is a name"), reason: "not ready".to_owned() }];
+        for note in [Note::default(), Note { trouble: Some("it is \"full\"".to_owned()), rejected }] {
+            assert_eq!(Note::carried_by(&plan(Some(note.to_carry()))), Some(note));
+        }
+        assert_eq!(Note::carried_by(&plan(None)), None, "it was stored before plans did");
+        assert_eq!(Note::carried_by(&plan(Some("{".to_owned()))), None, "somebody has changed it");
+    }
 
     #[test]
     fn a_generation_counts_once_its_plan_was_there() {

@@ -79,6 +79,11 @@ pub fn think(
 }
 
 impl Thought {
+    /// Whether a service has a plan, and stays where it is only because there was no room elsewhere.
+    pub fn is_held(&self, service: &str) -> bool {
+        self.plans.contains_key(service) && self.notes.contains_key(service)
+    }
+
     /// None of the services has a plan, for the same reason.
     fn none(mut self, manifests: &Manifests, note: &str) -> Self {
         for service in &manifests.services {

@@ -190,6 +190,13 @@ pub(super) fn second_node(context: &Context, change: impl FnOnce(&mut Value)) {
     put::<k8s_openapi::api::core::v1::Node>(&context.caches.nodes, node);
 }
 
+/// The service is to use a node that there is not.
+pub(super) fn nowhere(context: &Context) {
+    change_service(context, |service| {
+        service["spec"]["placement"]["pinned"][0]["fragments"][0]["node"] = "nowhere".into();
+    });
+}
+
 /// The service has a chain over another node, too, which is gone.
 pub(super) fn lost_chain(context: &Context) {
     second_node(context, |node| node["status"]["conditions"] = json!([{ "type": "Ready", "status": "Unknown" }]));

@@ -1,6 +1,7 @@
 //! An API server that says yes to everything but what a test wants refused.
 
 use super::peer::Book;
+use crate::service::labels;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -40,9 +41,11 @@ pub(super) struct Write {
 }
 
 impl Write {
-    /// Whether it only tells: a status or an event.
+    /// Whether it only tells: a status, an event, or what a plan carries.
     pub(super) fn tells(&self) -> bool {
-        self.what.ends_with("/status") || self.what.contains("/events")
+        let annotations = self.body["metadata"]["annotations"].as_object();
+        let carries = annotations.is_some_and(|all| all.keys().eq([labels::FOUND]));
+        self.what.ends_with("/status") || self.what.contains("/events") || (self.what.starts_with("PATCH") && carries)
     }
 }
 

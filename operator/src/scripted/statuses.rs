@@ -13,7 +13,7 @@ use crate::service::{self, choice, references};
 use crate::{Context, plan};
 use api::EENNPlan;
 use api::status::{Condition, ConditionStatus, EENNServiceStatus, Metrics};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The status of the service, where all its pods are ready.
@@ -77,36 +77,89 @@ async fn what_was_observed_long_ago_is_not_said_any_more() {
     assert_eq!(observed(Said::Counted(counted.clone())), Some(counted));
 }
 
+/// An operator that has just started, on a pool of which a node is gone.
+fn operator() -> (Arc<Server>, Context) {
+    let server = Server::new(None, scene::config_map());
+    let context = scene::context(&server);
+    scene::lost_chain(&context);
+    (server, context)
+}
+
+async fn planned(context: &Context) {
+    let services = Controller::new("eennservice", Arc::default());
+    plan::reconcile(context, "edge", &services, 0).await.expect("nothing is refused");
+}
+
+/// What the status is set to.
+async fn set(server: &Server, context: &Context) -> Value {
+    service::reconcile(context, &key()).await.expect("nothing is refused");
+    let written = server.writes().into_iter().rfind(|write| write.what.ends_with("/eennservices/camera/status"));
+    written.expect("it is told").body["status"].clone()
+}
+
+fn says(status: &Value, words: &str) -> bool {
+    status["conditions"].as_array().is_some_and(|all| all.iter().any(|one| one["message"] == words))
+}
+
 /// The one that has stored the plan dies before it has told of it: nothing is planned anew, and the devices that are not used are told all the same.
 #[tokio::test]
 async fn what_was_found_out_with_a_plan_is_told_by_the_next_operator() {
-    let operator = || {
-        let server = Server::new(None, scene::config_map());
-        let context = scene::context(&server);
-        scene::lost_chain(&context);
-        (server, context)
-    };
-    let planned = async |context: &Context| {
-        let services = Controller::new("eennservice", Arc::default());
-        plan::reconcile(context, "edge", &services, 0).await.expect("nothing is refused")
-    };
-    let (server, first) = operator();
-    planned(&first).await;
+    let (server, context) = operator();
+    planned(&context).await;
     let mut plan = server.writes().pop().expect("a plan is stored").body;
     plan["metadata"]["uid"] = "p1".into();
-    let (server, next) = operator();
-    scene::put::<EENNPlan>(&next.caches.plans, plan);
-    planned(&next).await;
+    let (server, context) = operator();
+    scene::put::<EENNPlan>(&context.caches.plans, plan);
+    planned(&context).await;
     assert_eq!(server.writes().len(), 0, "nothing is left to plan");
-    scene::ready(&next);
-    service::reconcile(&next, &key()).await.expect("nothing is refused");
-    let writes = server.writes();
-    let told = writes.iter().rfind(|write| write.what.ends_with("/eennservices/camera/status")).expect("it is told");
-    let status = &told.body["status"];
+    scene::ready(&context);
+    let status = set(&server, &context).await;
     let why = "not ready, so that chain \"box\" is not used";
     assert_eq!(status["rejectedDevices"], json!([{ "name": "box", "reason": why }]), "{status:#}");
-    let words = format!("EENNPlan camera-1 is in force; not used: box ({why})");
-    assert!(status["conditions"].as_array().is_some_and(|all| all.iter().any(|one| one["message"] == words)));
+    assert!(says(&status, &format!("EENNPlan camera-1 is in force; not used: box ({why})")), "{status:#}");
+}
+
+/// The same of what kept it from making another one.
+#[tokio::test]
+async fn why_there_is_no_newer_plan_is_told_by_the_next_operator() {
+    let operator = || {
+        let (server, context) = operator();
+        scene::nowhere(&context);
+        scene::ready(&context);
+        (server, context)
+    };
+    let (server, context) = operator();
+    scene::plans(&context, 1);
+    planned(&context).await;
+    let patches: Vec<_> =
+        server.writes().into_iter().filter(|write| write.what.ends_with("/eennplans/camera-1")).collect();
+    let mut plan = scene::with_status("camera-1");
+    plan["metadata"]["annotations"] = patches[0].body["metadata"]["annotations"].clone();
+    let before = set(&server, &context).await;
+    let (server, context) = operator();
+    scene::put::<EENNPlan>(&context.caches.plans, plan);
+    let status = set(&server, &context).await;
+    let told = |status: &Value| status["conditions"][3]["message"].clone();
+    assert_eq!(told(&status), told(&before));
+    assert!(
+        told(&status).as_str().is_some_and(|told| told.starts_with("EENNPlan camera-1 stays in force: ")),
+        "{status:#}"
+    );
+}
+
+/// Those of an operator of before carry nothing: what it has told stays until there is another plan.
+#[tokio::test]
+async fn what_was_told_of_a_plan_that_carries_nothing_stays() {
+    let (server, context) = operator();
+    scene::plans(&context, 1);
+    scene::ready(&context);
+    let mut service = serde_json::to_value(&*context.caches.services.get(&key()).expect("it is there")).expect("JSON");
+    let told = json!([{ "name": "box", "reason": "it is slow" }]);
+    service["status"]["rejectedDevices"] = told.clone();
+    scene::put::<api::EENNService>(&context.caches.services, service);
+    let status = set(&server, &context).await;
+    assert_eq!(status["rejectedDevices"], told);
+    assert!(says(&status, "EENNPlan camera-1 is in force; not used: box (it is slow)"), "{status:#}");
 }
 
 /// Several operators of a cluster tell of it, and only one of them has asked the gateways: otherwise they would contradict each other for ever.

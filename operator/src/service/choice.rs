@@ -21,7 +21,7 @@ pub struct Choice {
     pub obsolete: Vec<Arc<EENNPlan>>,
     /// Of all plans there are.
     pub newest_generation: i64,
-    /// What was found out with the newest plan; `None` where there is none.
+    /// What was found out with the newest plan; `None` where it does not say.
     pub found: Option<Note>,
     /// What `spec.approvedPlan` names, where there is no such plan and none in force.
     pub unknown_approval: Option<String>,
@@ -54,7 +54,7 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
     let newest_generation = plans.last().map_or(0, |plan| plan.spec.generation);
     let named = service.spec.approved_plan.as_ref().filter(|_| in_force.is_none()).map(ToString::to_string);
     let unknown_approval = named.filter(|_| service.spec.planning == Planning::Manual);
-    let found = plans.last().map(|plan| Note::carried_by(plan));
+    let found = plans.last().and_then(|plan| Note::carried_by(plan));
     Choice { in_force, proposed, obsolete, newest_generation, found, unknown_approval }
 }
 

@@ -47,7 +47,7 @@ pub struct Seen<'a> {
 /// Writes the status if it differs, and tells of what has changed. Returns when to look again, where it is too early to say anything.
 pub async fn report(context: &Context, service: &EENNService, seen: &Seen<'_>) -> Result<Option<Duration>, Failure> {
     // What another process has found out is with the plan.
-    let note = context.plan_notes.of(service).or_else(|| seen.choice.found.clone());
+    let note = context.plan_notes.of(service, seen.choice.newest_generation).or_else(|| seen.choice.found.clone());
     let status = status(service, seen, note.as_ref(), &clock::timestamp());
     let key = Key::of(service);
     if service.status.as_ref() == Some(&status) {
@@ -94,7 +94,7 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
     let &Seen { choice, standing, .. } = seen;
     let generation = service.metadata.generation.unwrap_or_default();
     let before = service.status.clone().unwrap_or_default();
-    // What was found out without a plan before this process started still holds while nobody has planned anew.
+    // What was found out before this process started still holds while nobody has planned anew.
     let rejected_devices = note.map_or_else(|| before.rejected_devices.clone(), |note| note.rejected.clone());
     let trouble = note.and_then(|note| note.trouble.clone());
     let findings = findings(seen, trouble, &rejected_devices, &before.conditions);

@@ -508,6 +508,23 @@ fn blurred_inputs_are_found_by_audits_and_so_is_their_end() {
 }
 
 #[test]
+fn what_audits_tell_while_a_plan_is_made_is_not_forgotten() {
+    let mut world = World::new(40.0, 2, 1);
+    world.planner_fails = true;
+    world.run(HOUR, |_| 40.0);
+    let before = world.drift.current();
+    world.agreement = [0.4, 0.65];
+    world.run(HOUR, |_| 40.0);
+    let is_reason =
+        |world: &World| world.drift.reasons(world.now).iter().any(|reason| matches!(reason, Reason::Accuracy { .. }));
+    assert!(is_reason(&world), "{}", world.story());
+    for (problem, is_left) in [(before, true), (world.drift.current(), false)] {
+        world.drift.accept(world.now, Accepted { problem, plan: plan(1), gain: String::new() });
+        assert_eq!(is_reason(&world), is_left);
+    }
+}
+
+#[test]
 fn a_planner_that_fails_is_asked_less_and_less_and_the_plan_stays() {
     let mut world = World::new(40.0, 2, 11);
     world.planner_fails = true;
