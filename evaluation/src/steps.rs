@@ -8,6 +8,7 @@ use crate::models::{Distortion, Models};
 use crate::output::{Csv, Output, Table, percent};
 use crate::run::{self, Size};
 use crate::setting::{Arrivals, LOSS_TARGET, one_device, saturation, tiers};
+use anyhow::Context as _;
 use domain::{Plan, Policy, Probability, Problem, Thresholds};
 use policy::{Arriving, Dispatching, Outcome, Selected};
 use rand::Rng;
@@ -32,6 +33,8 @@ const AUDITED: f64 = 0.02;
 const TIER_LOADS: [f64; 3] = [1.0, 12.0, 4.0];
 /// Accuracy below which a scheduler is not worth a word for losing little.
 const LEAST_ACCURATE: f64 = 0.77;
+/// Accuracy that tells courses apart.
+const CLEARLY: f64 = 0.002;
 /// What the second source is called.
 const DISTORTED: &str = "distorted";
 
@@ -160,11 +163,18 @@ fn why_behind(models: &Models, size: Size) -> anyhow::Result<String> {
         let found = run::simulate(&run::network(&auto, &there, Policy { rates: None, ..policy }), size)?;
         Ok(format!("{} / {} ({how})", percent(found.loss), percent(found.accuracy)))
     };
-    let row = planner::ratios().into_iter().find(|ratio| LOADS.0 * ratio >= LOADS.1).expect("the table reaches so far");
+    let (policy, _) = run::plan(&auto, &one_device(&models.fashion, LOADS.0, Arrivals::Poisson)?, size)?;
+    let table = policy.rates.context("Auto has a table over rates")?;
+    let row = table.rows.iter().find(|row| LOADS.0 * row.up_to >= LOADS.1).context("the table reaches so far")?;
+    let kind = match row.default.choices().iter().any(|choice| !choice.by_present.is_empty()) {
+        true => "which looks at jobs present",
+        false => "which is the same whoever is present",
+    };
     Ok(format!(
-        "Auto takes the row of its table for {row:.2} times the forecast then, the next one that is not too low, and rows that it makes itself are the same whoever is present. Planned \
-         for that load it comes to {} here, and planned for the load of the step itself to {}. That much it gives away until there is a new plan, which needs the drift loop.",
-        planned_for(LOADS.0 * row)?,
+        "Auto takes the row of its table for {:.2} times the forecast then, the next one that is not too low, {kind}. Planned \
+         for that load it comes to {} here, and planned for the load of the step itself to {}. What is between it gives away until there is a new plan, which needs the drift loop.",
+        row.up_to,
+        planned_for(LOADS.0 * row.up_to)?,
         planned_for(LOADS.1)?,
     ))
 }
@@ -438,6 +448,21 @@ fn parts_table(courses: &[Course]) -> Table {
 }
 
 /// What the figure shows, in words, also where ours loses.
+/// Who is ahead of Auto, where that keeps the plan that it has.
+fn ahead_of_auto(courses: &[Course]) -> Option<String> {
+    let rest = |course: &Course| course.part(Part::Rest);
+    let auto = rest(courses.iter().find(|course| course.name == "Auto")?);
+    let keeps = |course: &&Course| rest(course).0 <= LOSS_TARGET;
+    let ahead = courses.iter().filter(keeps).filter(|course| rest(course).1 > auto.1 + CLEARLY);
+    let ahead = ahead.filter(|course| !course.name.starts_with("Auto"));
+    let names: Vec<String> = ahead.map(|course| format!("{} ({})", course.name, percent(rest(course).1))).collect();
+    let plan = "with the plan that it has";
+    Some(match names.is_empty() {
+        true => format!("Auto, {plan}, is behind no other that keeps the target."),
+        false => format!("Auto, {plan}, is behind {} there, which keep the target.", names.join(", ")),
+    })
+}
+
 fn words(courses: &[Course]) -> String {
     let mut lines = vec![];
     let ours = |course: &&Course| course.name.starts_with("Auto") || course.name == "SMDP";
@@ -470,6 +495,7 @@ fn words(courses: &[Course]) -> String {
             percent(first.part(Part::Rest).1),
         ));
     }
+    lines.extend(ahead_of_auto(courses));
     let quick = courses.iter().filter(|course| course.part(Part::Rest).1 > LEAST_ACCURATE);
     if let Some(quick) = quick.min_by(|a, b| a.part(Part::First).0.total_cmp(&b.part(Part::First).0)) {
         let loss = percent(quick.part(Part::First).0);
