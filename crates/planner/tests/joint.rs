@@ -421,42 +421,6 @@ fn a_plan_with_its_table_has_to_beat_rivals_and_the_incumbent() {
     assert_eq!(settled(Some(&good), rivals, &spoilt), Some((good.clone(), tabled.clone())), "nor is a rival");
 }
 
-#[test]
-fn of_plans_as_good_at_the_forecast_the_better_table_is_taken() {
-    // One device, half of what it can do with all exits closed: four times as much needs other thresholds.
-    let shape = Shape { devices: 1, services: 1, chains: 1, samples: 2000, load: 0.5, seed: 11, ..Shape::default() };
-    let problem = generated::problem(&shape);
-    let table = |higher: &Thresholds| {
-        let rates: f64 = problem.services[0].sources.iter().map(|source| source.rate.get()).sum();
-        let mut plan = same(&problem, &Thresholds::exit_last(6));
-        let there = same(&problem, higher).policies.remove(0);
-        let policy = &mut plan.policies[0];
-        let row = |up_to: f64, of: &domain::Policy| domain::RateRow {
-            up_to,
-            default: of.default.clone(),
-            sources: of.sources.clone(),
-        };
-        policy.rates = Some(domain::RateTable {
-            forecast: domain::PerSecond::new(rates).expect("a rate"),
-            measured: domain::Measured::Window(Seconds::new(2.0).expect("a time")),
-            rows: vec![row(1.5, policy), row(8.0, &there)],
-        });
-        plan
-    };
-    let (adapts, does_not) = (table(&Thresholds::exit_first(6)), table(&Thresholds::exit_last(6)));
-    let settled = |tabled: &Plan, rival: &Plan, incumbent: Option<&Plan>| {
-        let rivals = std::slice::from_ref(rival);
-        let request = Request { rivals, incumbent, effort: effort(100_000), ..request(&problem, &SIMULATION, 0) };
-        settle(&request, tabled)
-    };
-    let found = settled(&does_not, &adapts, None);
-    assert_eq!(found.plan, adapts);
-    let why = found.loser.expect("it is told").why;
-    assert_eq!(why, "as good at the forecast, and worse where 2 and 4 times as many jobs arrive");
-    assert_eq!(settled(&adapts, &does_not, None).plan, adapts, "it stays");
-    assert_eq!(settled(&does_not, &adapts, Some(&does_not)).plan, does_not, "nor does what is in force go for that");
-}
-
 /// Says what a plan does by what it looks like.
 struct Told<F>(F);
 

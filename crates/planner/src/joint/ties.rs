@@ -28,10 +28,15 @@ pub(super) fn preferred<'c>(
     problem: &Problem,
     ranked: impl IntoIterator<Item = &'c Contender>,
 ) -> Option<&'c Contender> {
+    let score = |found: &Evaluation| Score::of(problem, &cautious(found));
     let mut judged = ranked.into_iter().filter_map(|one| Some((one, one.evaluation.as_ref()?)));
     let first = judged.next()?;
-    let others = judged.filter(|(_, found)| is_as_good(problem, found, first.1));
-    let others = others.map(|(one, found)| (one, worth(problem, found)));
+    let best = score(first.1);
+    let is_alike = |found: &Evaluation| {
+        let score = score(found);
+        score.violation <= best.violation + WITHIN_VIOLATION && score.accuracy >= best.accuracy - ALIKE
+    };
+    let others = judged.filter(|(_, found)| is_alike(found)).map(|(one, found)| (one, worth(problem, found)));
     let (preferred, _) = others.fold((first.0, worth(problem, first.1)), |best, other| {
         // The first of equals, and never what is no number.
         if other.1 > best.1 { other } else { best }
@@ -39,19 +44,12 @@ pub(super) fn preferred<'c>(
     Some(preferred)
 }
 
-/// Whether a plan misses targets no more than the best, and accuracy does not tell them apart.
-pub(super) fn is_as_good(problem: &Problem, found: &Evaluation, best: &Evaluation) -> bool {
-    let score = |found: &Evaluation| Score::of(problem, &cautious(found));
-    let (score, best) = (score(found), score(best));
-    score.violation <= best.violation + WITHIN_VIOLATION && score.accuracy >= best.accuracy - ALIKE
-}
-
 /// Of a service by the shares of right answers and of jobs without any, and by the mean latency in seconds.
 pub(super) fn worth_of(accuracy: f64, unanswered: f64, mean_latency: f64) -> f64 {
     accuracy * (1.0 - unanswered) - HALVING * mean_latency.clamp(LATENCIES.0, LATENCIES.1).log2()
 }
 
-pub(super) fn worth(problem: &Problem, found: &Evaluation) -> f64 {
+fn worth(problem: &Problem, found: &Evaluation) -> f64 {
     let of = |(index, service): (usize, &domain::problem::Service)| {
         let metrics = found.service(index);
         let worth = worth_of(metrics.accuracy, metrics.unanswered(), metrics.mean_latency);
