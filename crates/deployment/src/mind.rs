@@ -10,8 +10,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use wire::document::PolicyVersion;
 
-/// Time for a plan with its table over rates. Together with what is simulated before: under a second.
+/// Time for a plan with its table over rates for up to [`FEW`] services. Together with what is simulated before: under a second.
 const BUDGET: Duration = Duration::from_millis(500);
+/// More services have as much more time as there are more of them, up to so many times: a look at a plan is about more jobs.
+const FEW: f64 = 4.0;
+const MOST_BUDGETS: f64 = 6.0;
 /// How much is simulated to see what the plan in force would do, where jobs do not come in bursts.
 const ARRIVALS: u64 = 20_000;
 const REPLICATIONS: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
@@ -105,8 +108,8 @@ impl Mind {
     }
 
     fn replan(&mut self, now: f64, problem: Problem, reasons: &[Reason], clock: Clock<'_>) -> Option<Change> {
-        let ask = Ask { budget: BUDGET, seed: self.seed, threads: 1 };
         let services = 0..self.deployment.services.len();
+        let ask = Ask { budget: budget(services.len()), seed: self.seed, threads: 1 };
         let confidences: Vec<_> = services.map(|index| self.drift.confidences(index).map(<[f64]>::to_vec)).collect();
         let before = self.drift.plan().clone();
         match replan(&problem, &self.deployment, &before, &confidences, &ask, clock) {
@@ -160,6 +163,10 @@ impl Mind {
     }
 }
 
+fn budget(services: usize) -> Duration {
+    BUDGET.mul_f64((services as f64 / FEW).clamp(1.0, MOST_BUDGETS))
+}
+
 /// How often there may be new plans: they are made together, so the most patient service sets the pace. `None` where no
 /// service wants any.
 fn pace(deployment: &Deployment) -> Option<LoopOptions> {
@@ -174,4 +181,15 @@ fn pace(deployment: &Deployment) -> Option<LoopOptions> {
             ..options
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_services_have_more_time_for_a_plan_up_to_some() {
+        let of = [1, 4, 8, 20, 1000].map(|services| budget(services).as_millis());
+        assert_eq!(of, [500, 500, 1000, 2500, 3000]);
+    }
 }

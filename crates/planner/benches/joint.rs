@@ -52,7 +52,7 @@ fn plans(criterion: &mut Criterion) {
             fixed: &[],
             referee: &Simulation::default(),
             effort: EFFORT,
-            budget: Budget { evaluations: Some(10_000), stop: None },
+            budget: Budget { evaluations: Some(10_000), stop: None, ..Budget::default() },
             method: Method::Prices,
         };
         group.bench_function(format!("{name}, 10,000 evaluations"), |bencher| {

@@ -105,7 +105,7 @@ fn run((problem, unseen): (&Problem, &Problem), method: Method, limit: u64, seed
         fixed: &[],
         referee: &Simulation::default(),
         effort: effort(seed, arrivals_for(problem, budget, CORES)),
-        budget: Budget { evaluations: None, stop: Some(&stop) },
+        budget: Budget { evaluations: None, stop: Some(&stop), ..Budget::default() },
         method,
     });
     let took = clock.passed();
@@ -255,13 +255,13 @@ fn measure_rows(name: &str, shape: &Shape) {
         fixed: &[],
         referee: &Simulation::default(),
         effort: effort(1, arrivals_for(&problem, Duration::from_millis(FOR_PLAN), CORES)),
-        budget: Budget { evaluations: None, stop: Some(&for_plan) },
+        budget: Budget { evaluations: None, stop: Some(&for_plan), ..Budget::default() },
         method: Method::Prices,
     };
     let found = plan(&request);
     let rest = Request {
         effort: EvaluationEffort { arrivals: ROW_ARRIVALS, ..request.effort },
-        budget: Budget { evaluations: Some(4_000), stop: Some(&for_rows) },
+        budget: Budget { evaluations: Some(4_000), stop: Some(&for_rows), ..Budget::default() },
         ..request
     };
     let tabled = with_rate_table(&rest, &found.plan, &ratios(), window(&problem));

@@ -4,14 +4,14 @@ mod generated;
 
 use domain::plan::Target;
 use domain::{
-    Bytes, Evaluation, EvaluationEffort, Evaluator, Plan, Probability, Problem, Score, Seconds, ServiceMetrics,
+    Bytes, Epoch, Evaluation, EvaluationEffort, Evaluator, Plan, Probability, Problem, Score, Seconds, ServiceMetrics,
     Thresholds, Unsupported,
 };
 use generated::Shape;
 use planner::checker::{Severity, check};
 use planner::{
     Budget, Decomposition, Limiting, Method, Outcome, Planned, Request, Scheduler, ThresholdSearch, Verdict, explain,
-    plan, rivals, schedule, settle, with_rate_table,
+    plan, ratios, rivals, schedule, settle, with_rate_table,
 };
 use simulator::Simulation;
 use std::num::NonZeroU32;
@@ -31,7 +31,7 @@ fn request<'a>(problem: &'a Problem, referee: &'a dyn Evaluator, evaluations: u6
         fixed: &[],
         referee,
         effort: effort(40_000),
-        budget: Budget { evaluations: Some(evaluations), stop: None },
+        budget: Budget { evaluations: Some(evaluations), stop: None, ..Budget::default() },
         method: Method::Prices,
     }
 }
@@ -188,6 +188,19 @@ fn more_evaluations_never_give_a_clearly_worse_plan() {
     }
 }
 
+#[test]
+fn no_rival_wins_because_time_was_over_before_others_were_looked_at() {
+    let problem = small();
+    let poor = [same(&problem, &Thresholds::exit_last(6)), same(&problem, &Thresholds::exit_first(6))];
+    for looks in 0..6 {
+        let referee = Protocol(Mutex::default());
+        let stop = || referee.0.lock().expect("nobody panics").len() >= looks;
+        let budget = Budget { evaluations: Some(3000), stop: Some(&stop), ..Budget::default() };
+        let found = planned(&Request { rivals: &poor, budget, ..request(&problem, &referee, 0) });
+        assert!(!poor.contains(&found.plan), "after {looks} looks");
+    }
+}
+
 /// An evaluator with a defect.
 struct Broken(fn() -> Option<Evaluation>);
 
@@ -226,7 +239,7 @@ fn without_time_the_incumbent_stays() {
     let problem = small();
     let incumbent = same(&problem, &Thresholds::exit_first(6));
     let stop = || true;
-    let budget = Budget { evaluations: None, stop: Some(&stop) };
+    let budget = Budget { evaluations: None, stop: Some(&stop), ..Budget::default() };
     let found = planned(&Request { incumbent: Some(&incumbent), budget, ..request(&problem, &SIMULATION, 0) });
     assert_eq!(found.plan, incumbent, "{:?}", found.verdict);
     let first = planned(&Request { budget, ..request(&problem, &SIMULATION, 0) });
@@ -255,7 +268,7 @@ fn a_rival_that_formulas_cannot_predict_wins_if_the_referee_says_so() {
     problem.services[0].targets.max_mean_latency = None;
     let rivals = [rival.clone()];
     let exit_first = same(&problem, &Thresholds::exit_first(6));
-    let budget = Budget { evaluations: Some(0), stop: None };
+    let budget = Budget { evaluations: Some(0), stop: None, ..Budget::default() };
     let request =
         Request { incumbent: Some(&exit_first), rivals: &rivals, budget, ..request(&problem, &SIMULATION, 0) };
     let found = planned(&request);
@@ -358,7 +371,7 @@ fn rate_tables_have_a_row_for_each_ratio_and_give_up_accuracy_with_load() {
     let all_at_one = formulas.evaluate(&problem.scaled(2.0), &found.plan, &effort(1)).expect("supported");
     assert!(high.violation < Score::of(&problem, &all_at_one).violation, "{high:?}");
     let stop = || true;
-    let none = Request { budget: Budget { evaluations: None, stop: Some(&stop) }, ..request };
+    let none = Request { budget: Budget { evaluations: None, stop: Some(&stop), ..Budget::default() }, ..request };
     let unplanned = with_rate_table(&none, &found.plan, &[0.5, 2.0], window);
     sound(&problem, &unplanned.plan);
     assert_eq!(unplanned.rows, [(0.5, false), (1.0, true), (2.0, false)]);
@@ -372,7 +385,7 @@ fn rows_that_nobody_searches_for_still_fit_their_rate() {
     let request = Request { effort: effort(30_000), ..request(&problem, &SIMULATION, 1500) };
     let found = planned(&request);
     let window = Seconds::new(2.0).expect("a time");
-    let none = Request { budget: Budget { evaluations: Some(0), stop: None }, ..request };
+    let none = Request { budget: Budget { evaluations: Some(0), stop: None, ..Budget::default() }, ..request };
     let table = with_rate_table(&none, &found.plan, &[0.25, 1.0, 2.0], window).plan;
     sound(&problem, &table);
     let formulas = Decomposition::default();
@@ -383,6 +396,34 @@ fn rows_that_nobody_searches_for_still_fit_their_rate() {
     let (low, high) = (at(&table, 0.25), at(&table, 2.0));
     assert!(low.accuracy > at(&found.plan, 0.25).accuracy + 0.01, "{low:?}");
     assert!(high.violation < at(&found.plan, 2.0).violation / 2.0, "{high:?}");
+}
+
+#[test]
+fn where_one_gateway_measures_rows_for_more_load_look_at_jobs_present() {
+    let shape = Shape { devices: 1, services: 1, chains: 1, samples: 3000, load: 0.9, seed: 2, ..Shape::default() };
+    let alone = generated::problem(&shape);
+    let two = generated::problem(&Shape { devices: 2, services: 2, ..shape });
+    // As rivals have them, and the forecast.
+    let grid: Vec<f64> = ratios().into_iter().filter(|ratio| (1.9..3.0).contains(ratio)).collect();
+    let window = Seconds::new(2.0).expect("a time");
+    let [own, lent, shared] = [(&alone, false), (&alone, true), (&two, true)].map(|(problem, lends)| {
+        let rivals = if lends { rivals(problem, &[], true, &|| false) } else { vec![] };
+        let request = Request { rivals: &rivals, effort: effort(30_000), ..request(problem, &SIMULATION, 4000) };
+        let found = planned(&Request { rivals: &[], ..request }).plan;
+        let table = with_rate_table(&request, &found, &grid, window).plan;
+        sound(problem, &table);
+        table
+    });
+    let looks = |plan: &Plan, row: usize| {
+        let table = plan.policies[0].rates.as_ref().expect("a table");
+        table.rows[row].default.choices().iter().any(|choice| !choice.by_present.is_empty())
+    };
+    assert_eq!([0, 1].map(|row| looks(&lent, row)), [false, true]);
+    assert_eq!((own.policies[0].epoch, lent.policies[0].epoch), (Epoch::Arrival, Epoch::Dispatch));
+    assert!((0..3).all(|row| !looks(&own, row) && !looks(&shared, row)), "rows of others would count on what it takes");
+    let at = |plan: &Plan| truth(&alone.scaled(1.4), plan);
+    assert!(at(&lent).accuracy > at(&own).accuracy + 0.01, "{:?} {:?}", at(&lent), at(&own));
+    assert!(at(&lent).violation <= at(&own).violation, "{:?} {:?}", at(&lent), at(&own));
 }
 
 #[test]

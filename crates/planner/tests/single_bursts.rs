@@ -189,7 +189,7 @@ fn auto(problem: &Problem) -> Policy {
             arrivals: 40_000,
             stop: None,
         },
-        budget: Budget { evaluations: Some(5_000), stop: None },
+        budget: Budget { evaluations: Some(5_000), stop: None, ..Budget::default() },
         method: Method::default(),
     };
     let found = plan(&request).plan;

@@ -14,6 +14,8 @@ const REPLICATIONS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
 /// its rows with what it would replace.
 const UNTIL_PLAN: f64 = 0.6;
 const UNTIL_ROWS: f64 = 0.85;
+/// Share after which the first race ends, so that there is time to look at what it has found.
+const UNTIL_FIRST: f64 = 0.2;
 /// Share of the time for rows that goes into formulas; the rest is simulation.
 const FOR_SCREEN: f64 = 0.4;
 /// As many plans are compared in the end, at most: that with rows, incumbent and rivals.
@@ -48,6 +50,7 @@ pub(super) fn jointly(
     let elapsed = || clock().saturating_sub(starts);
     let until = |share: f64| move || elapsed() >= left.mul_f64(share);
     let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
+    let for_first = until(UNTIL_FIRST);
     let cores = ask.cores();
     let referee = Simulation { threads: ask.threads };
     let request = Request {
@@ -62,7 +65,7 @@ pub(super) fn jointly(
             arrivals: planner::arrivals_for(problem, left.mul_f64(UNTIL_PLAN), cores),
             stop: None,
         },
-        budget: Budget { evaluations: None, stop: Some(&for_plan) },
+        budget: Budget { evaluations: None, stop: Some(&for_plan), first: Some(&for_first) },
         method: Method::default(),
     };
     let mut planned = planner::plan(&request);
@@ -71,8 +74,8 @@ pub(super) fn jointly(
     let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
     let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
     let evaluations = Some(affordable(plans, took, left.mul_f64(UNTIL_ROWS)));
-    let budget = Budget { evaluations, stop: Some(&for_rows) };
-    let rest = Request { budget, effort, rivals: &[], ..request };
+    let budget = Budget { evaluations, stop: Some(&for_rows), ..Budget::default() };
+    let rest = Request { budget, effort, ..request };
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
     // Rivals have tables over rates already. What stays may be of a scheduler that has no rows: they are all that it is given.
     let plan = match (lacks_rows(&planned.plan, fixed), planned.verdict.is_new()) {
@@ -83,7 +86,7 @@ pub(super) fn jointly(
             let each = left.saturating_sub(elapsed()).div_f64(COMPARED);
             let effort =
                 EvaluationEffort { arrivals: planner::arrivals_within(problem, each, cores), ..request.effort };
-            let budget = Budget { evaluations: None, stop: Some(&for_all) };
+            let budget = Budget { evaluations: None, stop: Some(&for_all), ..Budget::default() };
             let settled = planner::settle(&Request { effort, budget, ..request }, &tabled);
             is_told(problem, &mut planned, &settled, &effort);
             if incumbent == Some(&settled.plan) {

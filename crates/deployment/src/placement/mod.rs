@@ -128,7 +128,7 @@ fn ask(pooled: &Pooled, request: &Request<'_>) -> Placed {
         costs: Costs::default(),
         judge: &Decomposition::default(),
         effort: EvaluationEffort { seed: request.seed, replications: NonZeroU32::MIN, arrivals: 0, stop: None },
-        budget: Budget { evaluations: Some(request.evaluations), stop: None },
+        budget: Budget { evaluations: Some(request.evaluations), stop: None, ..Budget::default() },
         seed: request.seed,
     })
 }

@@ -1,7 +1,7 @@
 //! Limits that the screen keeps to, moved to where the referee finds targets just kept.
 
 use super::candidate::Candidate;
-use super::referee::{Look, cautious};
+use super::referee::{Look, more_cautious};
 use super::screen::{Margins, Screen};
 use super::search::{Desk, Search};
 use super::{Contender, cma_es, gradient, shift};
@@ -15,6 +15,11 @@ const BINDING: f64 = 0.7;
 /// Limits of a service that misses its targets become tighter than what was found says by this: the next look is
 /// another sample.
 const CAREFUL: f64 = 0.93;
+
+/// Arrivals per service below which a look is short, and by how many half widths of their intervals losses count more then: limits that
+/// are just kept in one short look are missed in every second one, and a plan that misses them does not beat an incumbent.
+const SHORT: u64 = 25_000;
+const AFTER_SHORT_LOOKS: f64 = 0.8;
 
 impl Search<'_> {
     /// Moves limits by what the referee finds, and searches on from there; `known`: what it has found already.
@@ -34,7 +39,11 @@ impl Search<'_> {
             let plan = desk.workshop.plan(best);
             let Some(found) = known.take().or_else(|| desk.referee.judge(&plan, look)) else { return };
             desk.screen.merit(&desk.workshop.loads(best));
-            let moved = self.set_margins(&mut desk.screen, &cautious(&found));
+            let more = match look.arrivals < SHORT * self.request.problem.services.len() as u64 {
+                true => AFTER_SHORT_LOOKS,
+                false => 0.0,
+            };
+            let moved = self.set_margins(&mut desk.screen, &more_cautious(&found, more));
             desk.contenders.push(Contender { plan, evaluation: Some(found), is_incumbent: false });
             if !moved {
                 return;

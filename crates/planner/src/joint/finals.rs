@@ -148,9 +148,9 @@ impl Board {
         let incumbent = known().find(|one| one.is_incumbent);
         let mut best = known().filter(|one| !one.is_incumbent).map(|one| &one.plan);
         let is_first = self.finalists.is_empty();
-        // Before there is a champion, what long looks have led to is most likely to become it.
+        // Before there is a champion, what long looks have led to is most likely to become it where there was time for them.
         let champion = if is_first { None } else { best.next() };
-        let seeded = best.take(if is_first { SEEDED } else { 0 });
+        let mut seeded = best.take(if is_first { SEEDED } else { 0 });
         let hopeful = rivals.iter().filter(|plan| self.is_hopeful(referee, plan));
         let mut field: Vec<(Plan, bool)> = incumbent.map(|one| (one.plan.clone(), true)).into_iter().collect();
         let mut join = |plan: &Plan| {
@@ -159,6 +159,8 @@ impl Board {
             }
         };
         champion.into_iter().chain(&self.preferred).for_each(&mut join);
+        // Time may be over after one of them: against an incumbent the one that has kept to its limits so far.
+        seeded.by_ref().take(usize::from(incumbent.is_some())).for_each(&mut join);
         std::iter::once(newest).chain(seeded).chain(hopeful).for_each(&mut join);
         // Whoever has won before has to be there, or in the first finals somebody.
         let before = field.iter().filter(|(plan, _)| self.was_there(plan)).count();
@@ -260,7 +262,7 @@ mod tests {
             evaluator: &evaluator,
             problem: &problem,
             effort,
-            budget: Budget { evaluations: None, stop: Some(&stop) },
+            budget: Budget { evaluations: None, stop: Some(&stop), ..Budget::default() },
             spent: 0,
             trouble: None,
             is_unable: false,
@@ -290,7 +292,8 @@ mod tests {
     fn finals_without_anybody_but_the_incumbent_do_not_count() {
         let losses = [[3.0, 3.0], [0.5, 0.5], [0.0, 0.2]];
         assert_eq!(after_finals(&losses, Some(0), 1), (1, 0));
-        assert_eq!(after_finals(&losses, Some(0), 2), (2, 2));
+        // The best of short looks comes before what long looks have led to.
+        assert_eq!(after_finals(&losses, Some(0), 2), (1, 2));
     }
 
     #[test]

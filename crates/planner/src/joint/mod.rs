@@ -31,6 +31,7 @@ mod explain;
 mod finals;
 mod fluid;
 mod gradient;
+mod lending;
 mod pattern;
 mod planned;
 mod prices;
@@ -97,6 +98,8 @@ pub struct Budget<'a> {
     pub evaluations: Option<u64>,
     /// Says whether to stop now.
     pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Says whether to stop the first race now: what it has found needs time to be looked at. Where nobody says it ends by itself.
+    pub first: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
 /// How candidates are searched.

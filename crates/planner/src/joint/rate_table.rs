@@ -4,16 +4,21 @@
 //! that it serves. Every row begins with the best fluid plan for its rate, or repeats its neighbour where that is better. Then rows
 //! are searched for outwards from the forecast, as far as there is time. A row that is worse at its own rate than the row of the next
 //! higher rate, by formulas, takes over that one: more load never brings a better plan.
+//! Above the forecast rivals lend rows ([`super::lending`]).
 
+use super::lending::{is_no_worse, lent_row, looks_at_jobs};
 use super::search::{level, plan};
 use super::{Budget, Method, Request, Verdict};
 use crate::Decomposition;
 use domain::plan::{WITHIN_ACCURACY, WITHIN_VIOLATION};
 use domain::{
-    EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
+    Epoch, EvaluationEffort, Evaluator, Measured, PerSecond, Plan, Policy, Problem, RateRow, RateTable, Score, Seconds,
 };
 use std::cmp::Ordering;
 use std::num::NonZeroU64;
+
+/// Ratios that differ by less are the same.
+pub(super) const SAME_RATIO: f64 = 1e-9;
 
 /// Policies with their rate tables.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +51,7 @@ pub fn window(problem: &Problem) -> Seconds {
 }
 
 /// Adds rate tables to `planned`, a plan for the rates of the request's problem, for the services that have no fixed
-/// policy.
+/// policy. Rivals of the request may lend rows that look at jobs present; such policies decide at dispatch.
 ///
 /// `ratios` are above 0; 1 need not be among them. Evaluations of the budget are shared among rows; rates are measured
 /// over `window`. The forecast of a table is the rate of all sources of its service; it is to be split over gateways
@@ -55,14 +60,15 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     let mut grid: Vec<f64> =
         ratios.iter().copied().filter(|ratio| *ratio > 0.0 && ratio.is_finite()).chain([1.0]).collect();
     grid.sort_by(f64::total_cmp);
-    grid.dedup_by(|one, other| (*one - *other).abs() < 1e-9);
-    let middle = grid.iter().position(|ratio| *ratio >= 1.0 - 1e-9).unwrap_or(grid.len() - 1);
+    grid.dedup_by(|one, other| (*one - *other).abs() < SAME_RATIO);
+    let middle = grid.iter().position(|ratio| *ratio >= 1.0 - SAME_RATIO).unwrap_or(grid.len() - 1);
     let mut rows: Vec<(Plan, bool)> = vec![(planned.clone(), false); grid.len()];
     rows[middle].1 = true;
     let each = share_of(request.budget, grid.len());
     let upward = (middle + 1..grid.len()).map(|row| (row, row - 1));
     let downward = (0..middle).rev().map(|row| (row, row + 1));
     let outward: Vec<(usize, usize)> = upward.chain(downward).collect();
+    let mut lent: Vec<Option<Plan>> = vec![None; grid.len()];
     for (row, neighbour) in &outward {
         rows[*row] = begun_row(request, grid[*row], &rows[*neighbour].0);
     }
@@ -77,6 +83,9 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
             false => begun.clone(),
         };
         rows[row] = planned_row(request, each, &problem, incumbent);
+        if row > middle {
+            lent[row] = lent_row(request, [grid[row - 1], grid[row]], &rows[row].0);
+        }
     }
     for row in (0..grid.len() - 1).rev() {
         if row != middle
@@ -85,12 +94,32 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
             rows[row] = (rows[row + 1].0.clone(), false);
         }
     }
+    let own = tabled(request, planned, &grid, &rows, window);
+    if lent.iter().any(Option::is_some) {
+        for (row, lent) in rows.iter_mut().zip(lent).filter_map(|(row, lent)| Some((row, lent?))) {
+            *row = (lent, true);
+        }
+        let with_lent = tabled(request, planned, &grid, &rows, window);
+        // At the forecast nothing is to be lost by it, whatever else is gained.
+        if is_no_worse(request, &with_lent.plan, &own.plan) {
+            return with_lent;
+        }
+    }
+    own
+}
+
+/// The plan with these rows.
+fn tabled(request: &Request<'_>, planned: &Plan, grid: &[f64], rows: &[(Plan, bool)], window: Seconds) -> RatePlan {
     let policies = planned.policies.iter().enumerate();
     let with_table = |(service, policy): (usize, &Policy)| match request.fixed.get(service) {
         Some(Some(_)) => policy.clone(),
         // A rival that won has a table of its own, over jobs present as well.
         _ if policy.rates.is_some() => policy.clone(),
-        _ => Policy { rates: table(request.problem, service, &grid, &rows, window), ..policy.clone() },
+        _ => {
+            let rates = table(request.problem, service, grid, rows, window);
+            let epoch = rates.as_ref().filter(|table| looks_at_jobs(table)).map_or(policy.epoch, |_| Epoch::Dispatch);
+            Policy { rates, epoch, ..policy.clone() }
+        }
     };
     RatePlan {
         plan: Plan { policies: policies.map(with_table).collect() },

@@ -147,13 +147,14 @@ impl<'a> Search<'a> {
         let glance = self.glance();
         let mut board = Board::new(self.least);
         board.add(request.incumbent.map(|plan| desk.referee.look(plan, glance, true)));
+        let found = self.first(desk);
+        // Plans that have been looked at soon, then better ones: whenever time is over, there is something to show. Rivals come
+        // second: nobody is to win because there was no time to look at others.
+        let mut best = Region { candidate: found[0].1.clone(), margins: desk.screen.margins.clone(), promise: None };
+        self.look_at(desk, found, &mut best, &mut board);
         for plan in request.rivals {
             board.add([desk.referee.look(plan, glance, false)]);
         }
-        let found = self.first(desk);
-        // Plans that have been looked at soon, then better ones: whenever time is over, there is something to show.
-        let mut best = Region { candidate: found[0].1.clone(), margins: desk.screen.margins.clone(), promise: None };
-        self.look_at(desk, found, &mut best, &mut board);
         if request.method == Method::Prices {
             self.races(desk, &mut best, &mut board);
         }
@@ -193,7 +194,11 @@ impl<'a> Search<'a> {
             }
             (other, _) => return vec![self.other_method(other, desk)],
         };
-        race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, self.quantum())
+        let whole = desk.screen.budget;
+        desk.screen.budget.stop = whole.first.or(whole.stop);
+        let found = race(desk.workshop, &mut desk.screen, starts, self.request.effort.seed, self.quantum());
+        desk.screen.budget = whole;
+        found
     }
 
     /// Where there are too many variables for an evolution, a random plan.

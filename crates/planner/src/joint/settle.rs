@@ -8,8 +8,11 @@ use super::rivals::is_bursty;
 use super::span::spanning;
 use super::ties::preferred;
 use super::{Budget, Contender, Request, RunnerUp};
-use domain::plan::beats;
+use domain::plan::{WITHIN_VIOLATION, beats};
 use domain::{Evaluation, Plan, Score};
+
+/// Ratios of rows that gateways may take by chance where the rate is that of the forecast: it is known to 14 % (`rate_table::window`).
+const NEARBY: f64 = 1.14;
 
 /// What is followed in the end.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,14 +29,24 @@ pub struct Settled {
 /// them in bursts, in which rates that gateways measure may mislead), and the incumbent, which stays unless it is beaten. Who
 /// could not be judged does not win, and nobody wins against an incumbent who could not.
 ///
-/// The referee looks at `tabled` and at the incumbent whatever the time is, then at rivals while there is some.
+/// The referee looks at `tabled` and at the incumbent whatever the time is, then at rivals while there is some. Where `tabled` misses
+/// targets something more careful is followed near the forecast if that misses less.
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let problem = request.problem;
     let effort = spanning(problem, request.effort);
     // On arrivals that no plan was chosen by.
     let look = Look { arrivals: effort.arrivals, seed: effort.seed ^ 0x5E77_1E00 };
     let mut referee = Referee::new(&Request { budget: Budget::default(), ..*request });
-    let ours = referee.look(tabled, look, false);
+    let mut ours = referee.look(tabled, look, false);
+    let misses =
+        |one: &Contender| one.evaluation.as_ref().map_or(f64::INFINITY, |found| Score::of(problem, found).violation);
+    // Rows near the forecast that there was no time to look at may miss what the plan itself keeps to; and the plan itself may.
+    for with in [Nearby::Forecast, Nearby::Above] {
+        if misses(&ours) > WITHIN_VIOLATION {
+            let careful = referee.look(&nearby(request, tabled, with), look, false);
+            ours = if misses(&careful) < misses(&ours) { careful } else { ours };
+        }
+    }
     let incumbent = request.incumbent.map(|plan| referee.look(plan, look, true));
     referee.budget = request.budget;
     let adapts = |plan: &&Plan| plan.policies.iter().any(|one| one.rates.is_some() || one.learning.is_some());
@@ -59,15 +72,44 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
             Settled { plan: stays.plan, evaluation: stays.evaluation, loser }
         }
         None => {
-            let is_rival = best.plan != *tabled;
+            let is_rival = best.plan != ours.plan;
             let loser = best.evaluation.as_ref().filter(|_| is_rival).and_then(|found| loser_is(&ours, found));
             Settled { plan: best.plan.clone(), evaluation: best.evaluation.clone(), loser }
         }
     }
 }
 
+/// What takes the place of rows near the forecast.
+#[derive(Clone, Copy, PartialEq)]
+enum Nearby {
+    /// What is done at the forecast.
+    Forecast,
+    /// The first row above them, also at the forecast.
+    Above,
+}
+
+/// The plan with the same in all rows up to a little above the forecast.
+fn nearby(request: &Request<'_>, tabled: &Plan, with: Nearby) -> Plan {
+    let mut plan = tabled.clone();
+    for (service, policy) in plan.policies.iter_mut().enumerate() {
+        let is_fixed = request.fixed.get(service).is_some_and(Option::is_some);
+        let Some(table) = policy.rates.as_mut().filter(|_| !is_fixed) else { continue };
+        let above = table.rows.iter().position(|row| row.up_to >= NEARBY).unwrap_or(table.rows.len());
+        let (near, above) = table.rows.split_at_mut(above);
+        if let (Nearby::Above, Some(row)) = (with, above.first()) {
+            policy.default.clone_from(&row.default);
+            policy.sources.clone_from(&row.sources);
+        }
+        for row in near {
+            row.default.clone_from(&policy.default);
+            row.sources.clone_from(&policy.sources);
+        }
+    }
+    plan
+}
+
 /// Whether both were judged, and the first beats the second.
-fn does_beat(request: &Request<'_>, one: &Contender, other: &Contender) -> bool {
+pub(super) fn does_beat(request: &Request<'_>, one: &Contender, other: &Contender) -> bool {
     let both = one.evaluation.as_ref().zip(other.evaluation.as_ref());
     both.is_some_and(|(one, other)| beats(request.problem, one, other))
 }

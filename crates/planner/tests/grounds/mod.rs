@@ -116,7 +116,7 @@ pub(crate) fn request<'a>(ground: &'a Ground, demands: &'a [Demand], evaluations
         costs: Costs::default(),
         judge: &Decomposition { judges: false },
         effort: EvaluationEffort { seed: 1, replications: NonZeroU32::MIN, arrivals: 0, stop: None },
-        budget: Budget { evaluations: Some(evaluations), stop: None },
+        budget: Budget { evaluations: Some(evaluations), stop: None, ..Budget::default() },
         seed: 1,
     }
 }
