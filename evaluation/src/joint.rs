@@ -71,7 +71,7 @@ fn with<T>(problem: &Problem, incumbent: Option<&Plan>, size: Size, act: impl Fn
         fixed: &[],
         referee: &Simulation::default(),
         effort,
-        budget: Budget { evaluations: Some(size.evaluations), stop: None },
+        budget: Budget { evaluations: Some(size.evaluations), stop: None, ..Budget::default() },
         method: Method::default(),
     })
 }

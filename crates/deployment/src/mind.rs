@@ -25,6 +25,8 @@ pub struct Mind {
     drift: DriftLoop,
     deployment: Deployment,
     seed: u64,
+    /// Plans asked for so far: another attempt is to look elsewhere.
+    attempts: u64,
 }
 
 /// What came of an observation.
@@ -66,7 +68,7 @@ impl Mind {
         let tracking = services.filter(|(_, one)| one.resolved.reoptimization.is_some() && tracks_confidence(one));
         let tracking: Vec<usize> = tracking.map(|(index, _)| index).collect();
         let drift = DriftLoop::new(problem, plan, version, options).tracking(tracking);
-        Some(Self { drift, deployment, seed })
+        Some(Self { drift, deployment, seed, attempts: 0 })
     }
 
     /// The plan in force.
@@ -109,7 +111,9 @@ impl Mind {
 
     fn replan(&mut self, now: f64, problem: Problem, reasons: &[Reason], clock: Clock<'_>) -> Option<Change> {
         let services = 0..self.deployment.services.len();
-        let ask = Ask { budget: budget(services.len()), seed: self.seed, threads: 1 };
+        let seed = self.seed.wrapping_add(self.attempts);
+        self.attempts += 1;
+        let ask = Ask { budget: budget(services.len()), seed, threads: 1 };
         let confidences: Vec<_> = services.map(|index| self.drift.confidences(index).map(<[f64]>::to_vec)).collect();
         let before = self.drift.plan().clone();
         match replan(&problem, &self.deployment, &before, &confidences, &ask, clock) {
