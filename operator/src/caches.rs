@@ -234,7 +234,7 @@ impl Caches {
             for model in models.within(namespace) {
                 c.models.add(Key::of(&*model));
                 // Another exit table is planned with, also where that is all that changes.
-                if has_table_in(&model, &changed.key.name) {
+                if has_file_in(&model, &changed.key.name) {
                     let using = |service: &&Arc<EENNService>| service.spec.model_ref.name.as_str() == model.name_any();
                     services.within(namespace).iter().filter(using).for_each(|service| c.plans.add(pool_of(service)));
                 }
@@ -326,10 +326,11 @@ impl Start<'_> {
     }
 }
 
-/// Whether the exit table that a model is planned with is in a ConfigMap of this name.
-fn has_table_in(model: &EENNModel, name: &str) -> bool {
-    let table = model.spec.exit_table.as_ref().and_then(api::Artifact::config_map);
-    table.is_some_and(|(there, _)| there == name) || known::brought(model).is_some_and(|there| there == name)
+/// Whether the file of a model, or the exit table that it is planned with, is in a ConfigMap of this name.
+fn has_file_in(model: &EENNModel, name: &str) -> bool {
+    let files = [Some(&model.spec.artifact), model.spec.exit_table.as_ref()];
+    let mut named = files.into_iter().flatten().filter_map(api::Artifact::config_map);
+    named.any(|(there, _)| there == name) || known::brought(model).is_some_and(|there| there == name)
 }
 
 /// The pool that a service is on.

@@ -32,7 +32,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Option<Duration>,
     let volumes = context.image_volumes.check(context, &model).await;
     // Nothing tells when a cluster has learned to mount images.
     let later = volumes.is_err().then_some(image_volumes::HOLDS);
-    let accepted = accepted(&model, volumes);
+    let is_there = |name: &str| context.caches.config_maps.get(&Key::new(key.namespace.clone(), name)).is_some();
+    let accepted = accepted(&model, volumes, is_there);
     let brought = match accepted.is_true() {
         true => measure::bring(context, &model).await,
         false => Ok(Default::default()),
@@ -136,8 +137,13 @@ pub fn status(model: &EENNModel, accepted: Finding, note: Option<Note>, table: T
     }
 }
 
-/// Whether pods can get at its files. `volumes`: whether the cluster can mount images, where it has to.
-fn accepted(model: &EENNModel, volumes: Result<(), String>) -> Finding {
+/// Whether pods can get at its files. `volumes`: whether the cluster can mount images, where it has to. `is_there`: whether there is a
+/// ConfigMap of a name.
+fn accepted(model: &EENNModel, volumes: Result<(), String>, is_there: impl Fn(&str) -> bool) -> Finding {
+    if let Some((name, _)) = model.spec.artifact.config_map().filter(|(name, _)| !is_there(name)) {
+        let message = format!("there is no ConfigMap {name:?}, which spec.artifact.uri names");
+        return Finding::fails("Accepted", "ArtifactNotFound", message);
+    }
     let table = known::elsewhere(&model.spec).map_or(Ok(()), |table| delivery::check(table, "spec.exitTable"));
     match delivery::check(&model.spec.artifact, "spec.artifact").and(table).and(volumes) {
         Ok(()) => Finding::holds("Accepted", "Accepted", "the spec makes sense"),

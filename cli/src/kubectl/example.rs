@@ -36,7 +36,7 @@ pub(super) fn service() -> EENNService {
         "status": {
             "observedGeneration": 3,
             "conditions": [
-                condition("Accepted", "True", "Accepted", "the spec makes sense, and all that it names is there"),
+                condition("Accepted", "True", "Accepted", "the spec makes sense, and its pool, model and target are there"),
                 condition("ModelReady", "True", "ModelReady", "EENNModel \"faces\" can be planned with"),
                 condition("Planned", "True", "Planned", "EENNPlan camera-2 is in force"),
                 condition("Placed", "True", "Placed", "pods of all 5 fragments and gateways are ready"),
@@ -65,7 +65,7 @@ pub(super) fn troubled() -> EENNService {
         "status": {
             "observedGeneration": 3,
             "conditions": [
-                condition("Accepted", "True", "Accepted", "the spec makes sense, and all that it names is there"),
+                condition("Accepted", "True", "Accepted", "the spec makes sense, and its pool, model and target are there"),
                 condition("ModelReady", "False", "ModelNotReady", why),
                 condition("Planned", "Unknown", "Planning", "a plan is being made"),
                 condition("Placed", "Unknown", "NotPlanned", "there is no plan yet"),

@@ -16,7 +16,7 @@ use crate::exit_code::{Blame, Outcome};
 use crate::models::{Served, read_all};
 use crate::plan::{Rate, rates_of};
 use api::{LoadErrors, Manifests, Unplaced};
-use deployment::placement::{Placements, Request};
+use deployment::placement::{Footprint, Placements, Request};
 use deployment::{Judge, Models};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ pub(crate) fn place(manifests: Manifests, overrides: &Overrides, rates: &[Rate])
     let (models, weights) = read(&unplaced, &manifests)?;
     let request = Request {
         models: &models,
-        weights: &weights,
+        footprint: &Footprint::of_processes(weights, &unplaced.services),
         // Processes of local mode are emulated on this machine, whatever the nodes are.
         architectures: &[],
         incumbent: &BTreeMap::new(),

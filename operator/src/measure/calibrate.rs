@@ -8,7 +8,7 @@ use super::known::{self, Missing};
 use super::look::{Seen, look_at};
 use super::place::{Place, in_turn};
 use super::start::{create, large_enough, pull_secrets};
-use super::{ASK_EVERY, LOOK_EVERY, Note, clear, failed, node_of};
+use super::{ASK_EVERY, LOOK_EVERY, Note, clear, failed, has_lost_its_node, node_of};
 use crate::cache::Key;
 use crate::conditions::Finding;
 use crate::controller::Failure;
@@ -153,11 +153,9 @@ async fn step(
             if let Some(wait) = attempt::wait(attempt, at, identity::now()) {
                 return Ok(Step::waits(failed(context, &job, attempt, &why), wait));
             }
-            let note = start(context, model, places, &what, attempt + 1).await?;
-            let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
-            context.cluster.delete(&api, &*job).await?;
-            Ok(Step::waits(note, ASK_EVERY))
+            again(context, model, places, &what, &job).await
         }
+        Standing::Runs(job) if has_lost_its_node(context, &job) => again(context, model, places, &what, &job).await,
         Standing::Runs(job) => {
             let Seen { note, answer } = look_at(context, model, &job).await?;
             let Some((document, client)) = answer else { return Ok(Step::waits(note, ASK_EVERY)) };
@@ -173,6 +171,20 @@ async fn step(
             Ok(Step { note, again: Duration::from_secs(1), found: Some((found, client)) })
         }
     }
+}
+
+/// The next attempt after this Job.
+async fn again(
+    context: &Context,
+    model: &Arc<EENNModel>,
+    places: &[Place],
+    what: &str,
+    job: &Job,
+) -> Result<Step, Failure> {
+    let note = start(context, model, places, what, attempt::number(job) + 1).await?;
+    let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
+    context.cluster.delete(&api, job).await?;
+    Ok(Step::waits(note, ASK_EVERY))
 }
 
 fn of_class(class: &DeviceClass, job: &Job, model: &EENNModel, speed_factor: Decimal) -> Option<ClassStatus> {

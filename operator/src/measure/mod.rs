@@ -139,21 +139,38 @@ pub async fn bring(context: &Context, model: &EENNModel) -> Result<Brought, Fail
     clear(context, &jobs, Some(&what)).await?;
     match attempt::standing(&jobs, &what) {
         Standing::New => start(context, model, missing, &what, 1).await,
+        Standing::Runs(job) if has_lost_its_node(context, &job) => again(context, model, missing, &what, &job).await,
         Standing::Runs(job) => look(context, model, missing, &job).await,
         Standing::Over { attempt, at, job, why } => {
             if let Some(wait) = attempt::wait(attempt, at, identity::now()) {
                 let note = Some(failed(context, &job, attempt, &why));
                 return Ok(Brought { note, again: Some(wait), ..Brought::default() });
             }
-            let brought = start(context, model, missing, &what, attempt + 1).await?;
-            // The new one is there; where there is no node for it, the old one still says how often it was tried.
-            if brought.again == Some(ASK_EVERY) {
-                let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
-                context.cluster.delete(&api, &*job).await?;
-            }
-            Ok(brought)
+            again(context, model, missing, &what, &job).await
         }
     }
+}
+
+/// The next attempt after this Job.
+async fn again(
+    context: &Context,
+    model: &EENNModel,
+    missing: Missing,
+    what: &str,
+    job: &Job,
+) -> Result<Brought, Failure> {
+    let brought = start(context, model, missing, what, attempt::number(job) + 1).await?;
+    // The new one is there; where there is no node for it, the old one still says how often it was tried.
+    if brought.again == Some(ASK_EVERY) {
+        let api = context.cluster.api::<batch::Job>(&job.namespace().unwrap_or_default());
+        context.cluster.delete(&api, job).await?;
+    }
+    Ok(brought)
+}
+
+/// Whether the node that a Job is for is no more: its pod would wait for it until the Job's time is over.
+fn has_lost_its_node(context: &Context, job: &Job) -> bool {
+    context.caches.nodes.get(&Key::new("", node_of(job))).is_none()
 }
 
 /// What of it is measured, and of which file.

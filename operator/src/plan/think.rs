@@ -4,9 +4,10 @@
 
 use super::inputs::{Inputs, Kept};
 use crate::pool::survey::ARCHITECTURES;
+use crate::service::build::pod::BASE_MEMORY;
 use api::{EENNPlanSpec, LoadErrors, Manifests, PlacementStrategy, PlannedChain, Resolved, Unplaced};
 use deployment::cluster::{self, Usable};
-use deployment::placement::{self, Placements};
+use deployment::placement::{self, Footprint, Placements};
 use deployment::{Ask, Clock, Decided, Deployment, Found, Look, Models, Undecided, with_services};
 use domain::problem::Problem;
 use domain::{ExitTable, Plan};
@@ -141,10 +142,9 @@ impl Thought {
         if !manifests.needs_placement() {
             return Ok(manifests.clone());
         }
-        let weights = weights(manifests);
         let request = placement::Request {
             models,
-            weights: &weights,
+            footprint: &Footprint::of_pods(manifests, BASE_MEMORY),
             architectures: &ARCHITECTURES.map(str::to_owned),
             incumbent,
             evaluations: effort.placements,
@@ -334,13 +334,4 @@ fn without_lost_chains(manifests: &Manifests, left_out: &mut LeftOut) -> Manifes
         pinned.retain(whole);
     }
     manifests
-}
-
-/// Bytes of weights per segment: the file, spread evenly.
-fn weights(manifests: &Manifests) -> BTreeMap<String, Vec<u64>> {
-    let of = |model: &api::Object<api::EENNModelSpec>| {
-        let segments = model.spec.cuts.len() + 1;
-        (model.name.clone(), vec![model.spec.artifact.size.bytes().0.div_ceil(segments as u64); segments])
-    };
-    manifests.models.iter().map(of).collect()
 }

@@ -271,6 +271,35 @@ async fn the_next_attempt_goes_to_another_node() {
 }
 
 #[tokio::test]
+async fn a_measurement_on_a_node_that_is_gone_goes_on_elsewhere_at_once() {
+    for of_class in [false, true] {
+        let server = Server::new(None, config_map());
+        let context = scene::context(&server);
+        let step = async || match of_class {
+            true => pool::reconcile(&context, "edge").await.map(drop).expect("nothing fails"),
+            false => model::reconcile(&context, &key()).await.map(drop).expect("nothing fails"),
+        };
+        match of_class {
+            true => measuring::unmeasured_class(&context),
+            false => measuring::unmeasured_model(&context),
+        }
+        scene::second_node(&context, |_| {});
+        step().await;
+        let first = job(&context, &server.writes(), json!({}));
+        let node = nodes_of(&server.writes()).remove(0);
+        step().await;
+        assert_eq!(nodes_of(&server.writes()).len(), 1, "of class: {of_class}: it runs");
+        context.caches.nodes.put(Key::new("", &*node), None);
+        step().await;
+        let writes = server.writes();
+        let nodes = nodes_of(&writes);
+        assert!(nodes.len() == 2 && nodes[1] != node, "of class: {of_class}: {nodes:?}");
+        let mut deleted = writes.iter().filter(|write| write.what.starts_with("DELETE"));
+        assert!(deleted.any(|write| write.what.ends_with(&first)), "of class: {of_class}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_without_room_or_image_is_not_measured_on() {
     let too_small = |node: &mut Value| node["status"]["allocatable"]["memory"] = "64Mi".into();
     let of_others = |node: &mut Value| {

@@ -52,10 +52,19 @@ pub fn choose(service: &EENNService, plans: &[Arc<EENNPlan>]) -> Choice {
     let older = plans.len().saturating_sub(KEPT);
     let obsolete = plans.iter().take(older).filter(|plan| !needed(plan)).cloned().collect();
     let newest_generation = plans.last().map_or(0, |plan| plan.spec.generation);
-    let named = service.spec.approved_plan.as_ref().filter(|_| in_force.is_none()).map(ToString::to_string);
-    let unknown_approval = named.filter(|_| service.spec.planning == Planning::Manual);
+    let named = service.spec.approved_plan.as_ref().filter(|_| service.spec.planning == Planning::Manual);
+    let is_known = |named: &str| plans.iter().any(|plan| plan.name_any() == named);
+    // What was approved long ago is cleared away when policies have adapted often enough.
+    let may_have_been = |named: &str| in_force.is_some() && was_a_plan(service, named, newest_generation);
+    let unknown_approval = named.map(ToString::to_string).filter(|named| !is_known(named) && !may_have_been(named));
     let found = plans.last().and_then(|plan| Note::carried_by(plan));
     Choice { in_force, proposed, obsolete, newest_generation, found, unknown_approval }
+}
+
+/// Whether a plan of the service can have had this name.
+fn was_a_plan(service: &EENNService, named: &str, newest: i64) -> bool {
+    let number = named.strip_prefix(&service.name_any()).and_then(|rest| rest.strip_prefix('-'));
+    number.and_then(|number| number.parse().ok()).is_some_and(|number: i64| (1..=newest).contains(&number))
 }
 
 /// The newest plan with another placement that was made after the one in force was: while it waits, policies of the latter adapt. Not one that was
@@ -162,6 +171,21 @@ mod tests {
         assert_eq!(chosen(&service("Manual", None), &plans), (None, Some(3), vec![]));
         assert_eq!(chosen(&service("Manual", Some("camera-1")), &plans), (Some(2), Some(3), vec![]));
         assert_eq!(chosen(&service("Manual", Some("camera-3")), &plans), (Some(3), None, vec![]));
+    }
+
+    #[test]
+    fn a_plan_that_never_was_cannot_be_approved_and_one_that_was_cleared_away_may_have_been() {
+        let plans: Vec<_> = (5..=9).map(|generation| plan(generation, "pi")).collect();
+        let unknown = |named: &str, plans: &[Arc<EENNPlan>]| {
+            let mut service = service("Manual", Some(named));
+            service.status = serde_json::from_value(json!({ "planRef": { "name": "camera-5" } })).expect("it is a status");
+            choose(&service, plans).unknown_approval
+        };
+        for named in ["camera-99", "other-3", "camera-0", "camera-x"] {
+            assert_eq!(unknown(named, &plans).as_deref(), Some(named));
+        }
+        assert_eq!(["camera-2", "camera-7"].map(|named| unknown(named, &plans)), [None, None]);
+        assert_eq!(unknown("camera-2", &[]).as_deref(), Some("camera-2"), "nothing is in force");
     }
 
     #[test]

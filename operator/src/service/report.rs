@@ -100,10 +100,16 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
     let findings = findings(seen, trouble, &rejected_devices, &before.conditions);
     let name = |plan: &Arc<EENNPlan>| Some(ObjectReference { name: plan.name_any().parse().ok()? });
     let namespace = service.namespace().unwrap_or_default();
-    let endpoints = service.spec.sources.iter().map(|source| Endpoint {
-        source: source.name.clone(),
-        url: gateway::url(&service.name_any(), &namespace, source.node.as_str()),
-    });
+    // Until those of now take jobs they are taken where they were.
+    let serves = standing.is_some_and(|standing| standing.refusal.is_none() && standing.gateways_ready);
+    let endpoint = |source: &api::Source| match serves {
+        true => {
+            let url = gateway::url(&service.name_any(), &namespace, source.node.as_str());
+            Some(Endpoint { source: source.name.clone(), url })
+        }
+        false => before.endpoints.iter().find(|before| before.source == source.name).cloned(),
+    };
+    let endpoints = service.spec.sources.iter().filter_map(endpoint).collect();
     EENNServiceStatus {
         observed_generation: generation,
         conditions: conditions(&before.conditions, &findings, generation, now),
@@ -116,11 +122,7 @@ pub fn status(service: &EENNService, seen: &Seen<'_>, note: Option<&Note>, now: 
             Said::TooFew => None,
             Said::Counted(metrics) => Some(metrics.clone()),
         },
-        endpoints: if standing.is_some_and(|standing| standing.refusal.is_none()) {
-            endpoints.collect()
-        } else {
-            before.endpoints
-        },
+        endpoints,
         rejected_devices,
     }
 }
@@ -136,7 +138,8 @@ fn findings(seen: &Seen<'_>, note: Option<String>, rejected: &[RejectedDevice], 
             return [active(seen.paused), finding.clone()].into_iter().chain(others).chain([ready]).collect();
         }
     };
-    let accepted = Finding::holds("Accepted", "Accepted", "the spec makes sense, and all that it names is there");
+    let accepted =
+        Finding::holds("Accepted", "Accepted", "the spec makes sense, and its pool, model and target are there");
     let (model, placed) = (model_ready(found), placed(found, choice, standing));
     let planned = match planned(choice, note, rejected) {
         planning if planning.reason == PLANNING && !model.is_true() => {
@@ -160,27 +163,29 @@ fn active(paused: bool) -> Finding {
 }
 
 fn planned(choice: &Choice, note: Option<String>, rejected: &[RejectedDevice]) -> Finding {
+    let unknown = choice.unknown_approval.as_ref();
+    let unknown =
+        unknown.map(|unknown| format!("; there is no {unknown:?}, which spec.approvedPlan names")).unwrap_or_default();
     match (&choice.in_force, &choice.proposed, note) {
         (Some(plan), Some(proposed), None) => {
             let (name, proposed) = (plan.name_any(), proposed.name_any());
             let message = format!(
-                "EENNPlan {name} is in force; {proposed} has another placement and waits for approval: set spec.approvedPlan to {proposed:?}{}",
+                "EENNPlan {name} is in force; {proposed} has another placement and waits for approval: set spec.approvedPlan to {proposed:?}{unknown}{}",
                 not_used(rejected)
             );
             Finding::holds("Planned", "ProposalWaits", message)
         }
         (Some(plan), None, None) => {
             let name = plan.name_any();
-            Finding::holds("Planned", "Planned", format!("EENNPlan {name} is in force{}", not_used(rejected)))
+            Finding::holds("Planned", "Planned", format!("EENNPlan {name} is in force{unknown}{}", not_used(rejected)))
         }
-        (Some(plan), _, Some(note)) => {
-            Finding::holds("Planned", "LastGoodPlan", format!("EENNPlan {} stays in force: {note}", plan.name_any()))
-        }
+        (Some(plan), _, Some(note)) => Finding::holds(
+            "Planned",
+            "LastGoodPlan",
+            format!("EENNPlan {} stays in force{unknown}: {note}", plan.name_any()),
+        ),
         (None, Some(plan), _) => {
             let name = plan.name_any();
-            let unknown = choice.unknown_approval.as_ref();
-            let unknown =
-                unknown.map(|unknown| format!("; there is no {unknown:?}, which it names")).unwrap_or_default();
             let message = format!(
                 "EENNPlan {name} waits for approval: set spec.approvedPlan to {name:?}{unknown}{}",
                 not_used(rejected)

@@ -10,9 +10,6 @@ use std::collections::BTreeSet;
 
 /// Chains that a service gets, at most: more are rarely worth their memory.
 const MOST_CHAINS: usize = 3;
-/// Memory of a process beside weights and jobs. `eenn model profile` measures what a fragment takes when it is idle; that of
-/// the example is below this with its weights.
-const PROCESS: u64 = 32 << 20;
 
 /// A pool with its services.
 pub(super) struct Pooled {
@@ -30,7 +27,7 @@ impl Pooled {
         let services: Vec<&UnplacedService> = unplaced.services.iter().filter(|service| service.pool == name).collect();
         let gone = gone(pool, &services, request);
         let names: Vec<&str> = pool.devices.keys().map(String::as_str).chain(gone.iter().copied()).collect();
-        let here = pool.devices.iter().map(|(name, device)| site(name, device, &services));
+        let here = pool.devices.iter().map(|(name, device)| site(name, device, &services, request));
         let sites = here.chain(gone.iter().map(|name| no_site(name))).collect();
         let ways = names.iter().map(|from| names.iter().map(|to| way(pool, from, to)).collect()).collect();
         let demands = services.iter().map(|service| demand(service, &names, request));
@@ -86,9 +83,9 @@ fn routes(chains: &[&PlannedChain], names: &[&str]) -> Vec<Route> {
     chains.iter().map(|chain| Route { stops: chain.fragments.iter().map(stop).collect() }).collect()
 }
 
-fn site(name: &str, device: &Device, services: &[&UnplacedService]) -> Site {
+fn site(name: &str, device: &Device, services: &[&UnplacedService], request: &Request<'_>) -> Site {
     let has_gateway = |service: &&&UnplacedService| service.sources.iter().any(|source| source.device == name);
-    let gateways: u64 = services.iter().filter(has_gateway).map(|one| PROCESS + one.gateway_memory_budget.0).sum();
+    let gateways: u64 = services.iter().filter(has_gateway).map(|one| request.footprint.gateways[&one.name]).sum();
     Site {
         name: name.to_owned(),
         cores: device.cores,
@@ -139,7 +136,7 @@ fn demand(service: &UnplacedService, names: &[&str], request: &Request<'_>) -> R
     Ok(Demand {
         name: service.name.clone(),
         model: request.models.get(name),
-        weight_bytes: request.weights[name].clone(),
+        weight_bytes: request.footprint.weights[name].clone(),
         sources: service.sources.iter().map(origin).collect::<Result<Vec<_>, Refused>>()?,
         targets: service.targets.as_ref().map_or_else(Targets::default, targets),
         overflow: service.overflow,
@@ -149,7 +146,7 @@ fn demand(service: &UnplacedService, names: &[&str], request: &Request<'_>) -> R
         size: Size {
             workers: u32::try_from(service.size.workers).unwrap_or(u32::MAX),
             memory_budget: service.size.memory_budget,
-            process: Bytes(PROCESS),
+            process: Bytes(request.footprint.fragments[name]),
             cpu_request: service.size.cpu_request_millis.map(cores),
             cpu_limit: service.size.cpu_limit_millis.map_or(f64::INFINITY, cores),
         },

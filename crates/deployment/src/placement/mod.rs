@@ -1,12 +1,15 @@
 //! Services of strategy Auto get their chains: the manifests go on as if somebody had pinned them.
 //!
 //! * [`place`]: asks the planner, pool by pool.
+//! * [`Footprint`]: memory that processes take.
 //! * `ground`: manifests as what it decides about.
 //! * `names`: names for chains.
 
+mod footprint;
 mod ground;
 mod names;
 
+pub use footprint::Footprint;
 pub use planner::placement::{Appraisal, Change};
 
 use crate::{Models, Refused};
@@ -23,8 +26,8 @@ use std::num::NonZeroU32;
 pub struct Request<'a> {
     /// Every model that is served, whether its services are placed or not.
     pub models: &'a Models,
-    /// Bytes of the weights of each segment with its heads, per model.
-    pub weights: &'a BTreeMap<String, Vec<u64>>,
+    /// What processes take of the memory of nodes: of every model and service.
+    pub footprint: &'a Footprint,
     /// Architectures that the images of processes are there for; empty for all.
     pub architectures: &'a [String],
     /// Chains that services have now, by their names. What moves has to pay for it.

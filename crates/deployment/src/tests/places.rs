@@ -1,5 +1,5 @@
 use super::processes::models;
-use crate::placement::{Change, Placements, Request, place};
+use crate::placement::{Change, Footprint, Placements, Request, place};
 use api::{Manifests, PlannedChain, PlannedFragment};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +16,9 @@ fn placed(manifests: &Manifests, incumbent: &BTreeMap<String, Vec<PlannedChain>>
     let unplaced = manifests.unplaced().unwrap_or_else(|errors| panic!("{errors}"));
     let models = models(manifests);
     let weights = BTreeMap::from([("fashion-mnist".to_owned(), vec![10_000; 6])]);
-    let (architectures, models, weights) = (images, &models, &weights);
-    let request = Request { models, weights, architectures, incumbent, evaluations: 100, seed: 1 };
+    let footprint = Footprint::of_processes(weights, &unplaced.services);
+    let (architectures, models, footprint) = (images, &models, &footprint);
+    let request = Request { models, footprint, architectures, incumbent, evaluations: 100, seed: 1 };
     place(&unplaced, &request).unwrap_or_else(|error| panic!("{error}"))
 }
 
