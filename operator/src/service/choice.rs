@@ -178,7 +178,8 @@ mod tests {
         let plans: Vec<_> = (5..=9).map(|generation| plan(generation, "pi")).collect();
         let unknown = |named: &str, plans: &[Arc<EENNPlan>]| {
             let mut service = service("Manual", Some(named));
-            service.status = serde_json::from_value(json!({ "planRef": { "name": "camera-5" } })).expect("it is a status");
+            service.status =
+                serde_json::from_value(json!({ "planRef": { "name": "camera-5" } })).expect("it is a status");
             choose(&service, plans).unknown_approval
         };
         for named in ["camera-99", "other-3", "camera-0", "camera-x"] {
