@@ -351,3 +351,21 @@ async fn a_cluster_that_cannot_mount_images_is_asked_again() {
     assert!(told.body.to_string().contains("ArtifactNotReachable"), "{told:?}");
     assert_eq!(again, Some(crate::image_volumes::HOLDS));
 }
+
+#[tokio::test]
+async fn a_file_in_a_config_map_that_is_not_there_is_told_and_not_measured() {
+    let server = Server::new(None, config_map());
+    let context = scene::context(&server);
+    measuring::unmeasured_model(&context);
+    let mut model = api::EENNModel::clone(&context.caches.models.get(&key()).expect("it is there"));
+    model.spec.artifact.uri = "configmap://gone/model.onnx".parse().expect("it is one");
+    context.caches.models.put(key(), Some(Arc::new(model)));
+    model::reconcile(&context, &key()).await.expect("nothing fails");
+    let writes = server.writes();
+    assert_eq!(nodes_of(&writes), Vec::<String>::new());
+    let status = &writes.iter().rfind(|write| write.what.ends_with(STATUS)).expect("it is told").body["status"];
+    let mut conditions = status["conditions"].as_array().expect("there are some").iter();
+    let accepted = conditions.find(|one| one["type"] == "Accepted").expect("it is there");
+    assert_eq!((&accepted["status"], &accepted["reason"]), (&json!("False"), &json!("ArtifactNotFound")));
+    assert!(accepted["message"].as_str().is_some_and(|message| message.contains("\"gone\"")), "{accepted}");
+}
