@@ -1,6 +1,7 @@
 //! Nodes that are gone: gateways are told at once to do without them, and planning, which takes longer, comes afterwards.
 
-use super::{Inputs, Made, put};
+use super::Inputs;
+use super::stored::{Made, put};
 use crate::cache::Key;
 use crate::controller::Failure;
 use crate::service::{choice, is_paused, references};

@@ -8,6 +8,7 @@ mod losses;
 mod lost;
 mod notes;
 mod same;
+mod stored;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,12 @@ mod tried;
 
 pub use losses::Losses;
 pub use notes::{Note, Notes};
+pub use stored::{bring_back, may_renew, renew};
 pub use tables::Tables;
 pub use tried::Tried;
 
 use crate::cache::Key;
 use crate::controller::{Controller, Failure};
-use crate::gateways::mind::Mark;
 use crate::service::choice;
 use crate::service::references;
 use crate::service::{is_paused, labels, model_ready};
@@ -31,13 +32,12 @@ use api::status::RejectedDevice;
 use api::{DevicePool, EENNModel, EENNPlan, EENNPlanSpec, EENNService};
 use deployment::{Ask, Look};
 use inputs::{Candidate, Inputs};
-use kube::core::ObjectMeta;
-use kube::{Resource, ResourceExt};
-use same::says_the_same;
+use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use stored::{carry, store};
 use think::{Effort, Thought};
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -75,21 +75,7 @@ pub async fn reconcile(
     };
     let goes_on = inputs.services.is_empty();
     let newest = newest(context, &inputs);
-    let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(&hash));
-    // Something may have come of it for each service that is there now, and not for one of that name before.
-    let note = |name: &str, key: &Key| {
-        let generation = newest.get(name).map_or(0, |plan| plan.spec.generation);
-        context.plan_notes.of(&*context.caches.services.get(key)?, generation)
-    };
-    let known = |(name, key): (&String, &Key)| note(name, key).is_some() || newest.contains_key(name);
-    let tried = context.tried.is(&Key::of(&*pool), &hash, clock::now()) && inputs.services.iter().all(known);
-    // What is said of something before, which could not be planned for, is no longer true where it was taken back: planned again, it is known what is.
-    let troubled = |(name, key): (&String, &Key)| {
-        let note = note(name, key).or_else(|| Note::carried_by(newest.get(name)?));
-        note.is_some_and(|note| note.trouble.is_some())
-    };
-    let is_planned = inputs.services.keys().all(is_current) && !inputs.services.iter().any(troubled);
-    if tried || (is_planned && !goes_on) {
+    if is_done(context, &pool, &inputs, &newest, &hash) {
         return Ok(None);
     }
     let lost::Done { any, mut failure } = lost::do_without(context, &inputs).await;
@@ -127,6 +113,27 @@ pub async fn reconcile(
     let until = again.map_or(f64::INFINITY, |again| clock::now() + again.as_secs_f64());
     context.tried.set(&Key::of(&*pool), hash, until);
     Ok(again)
+}
+
+/// Whether nothing is left to plan: it was tried with what there is now, or all have plans for it.
+fn is_done(context: &Context, pool: &DevicePool, inputs: &Inputs, newest: &Newest, hash: &String) -> bool {
+    let is_current = |name: &String| newest.get(name).is_some_and(|plan| made_for(plan) == Some(hash));
+    // Something may have come of it for each service that is there now, and not for one of that name before.
+    let note = |name: &str, key: &Key| {
+        let generation = newest.get(name).map_or(0, |plan| plan.spec.generation);
+        context.plan_notes.of(&*context.caches.services.get(key)?, generation)
+    };
+    let known = |(name, key): (&String, &Key)| note(name, key).is_some() || newest.contains_key(name);
+    if context.tried.is(&Key::of(pool), hash, clock::now()) && inputs.services.iter().all(known) {
+        return true;
+    }
+    // What is said of something before, which could not be planned for, is no longer true where it was taken back: planned again, it is known what is.
+    let troubled = |(name, key): (&String, &Key)| {
+        let note = note(name, key).or_else(|| Note::carried_by(newest.get(name)?));
+        note.is_some_and(|note| note.trouble.is_some())
+    };
+    let is_planned = inputs.services.keys().all(is_current) && !inputs.services.iter().any(troubled);
+    is_planned && !inputs.services.is_empty()
 }
 
 /// Stores plans, and says what was found out of each service. Returns a failure, if there was one: plans of other services are stored all the same.
@@ -348,159 +355,4 @@ fn note(thought: &Thought, name: &str) -> Note {
     rejected.truncate(MOST.0);
     let trouble = thought.notes.get(name).map(|note| note.chars().take(LONGEST_TROUBLE).collect());
     Note { trouble, rejected }
-}
-
-/// Stores a plan as the next of its service, unless it says what the newest one says already; `note`: what was found out with it, and after this
-/// what is to be said of the plan that there is. Returns the generation of that.
-async fn store(
-    context: &Context,
-    service: &EENNService,
-    newest: Option<&Arc<EENNPlan>>,
-    spec: EENNPlanSpec,
-    hash: &String,
-    note: &mut Note,
-) -> Result<i64, Failure> {
-    let made = Made { hash: Some(hash.clone()), found: Some(note.to_carry()) };
-    let Some(newest) = newest.filter(|newest| is_newest(context, service, newest)) else {
-        return put(context, service, newest, spec, made).await.map(|(_, generation)| generation);
-    };
-    // One that was stored before another could not be stays: otherwise there would be one more with every try.
-    let is_stored = made_for(newest) == Some(hash);
-    let carried = Note::carried_by(newest).unwrap_or_default();
-    match () {
-        () if says_the_same(&newest.spec, &spec) || (is_stored && newest.spec.chains == spec.chains) => {
-            carry_all(context, newest, made).await
-        }
-        // A placement that there was no room for is what it was tried again for.
-        () if is_stored && carried.trouble.is_none() => {
-            *note = carried;
-            Ok(newest.spec.generation)
-        }
-        () => put(context, service, Some(newest), spec, made).await.map(|(_, generation)| generation),
-    }
-}
-
-/// Whether nobody has stored another one since.
-fn is_newest(context: &Context, service: &EENNService, plan: &EENNPlan) -> bool {
-    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
-    plans.last().is_none_or(|newest| newest.spec.generation == plan.spec.generation)
-}
-
-/// Has the newest plan say why there is no newer one. Returns its generation.
-async fn carry(context: &Context, newest: Option<&Arc<EENNPlan>>, note: &Note) -> Result<i64, Failure> {
-    let Some(newest) = newest else { return Ok(0) };
-    carry_all(context, newest, Made { found: Some(note.to_carry()), ..Made::of(newest) }).await
-}
-
-async fn carry_all(context: &Context, plan: &EENNPlan, made: Made) -> Result<i64, Failure> {
-    let there = Made::of(plan);
-    let annotations = [(labels::INPUTS, made.hash, there.hash), (labels::FOUND, made.found, there.found)];
-    let news = annotations.into_iter().filter(|(_, new, old)| new != old).map(|(name, new, _)| (name, new));
-    let news: BTreeMap<_, _> = news.collect();
-    if !news.is_empty() {
-        let api = context.cluster.api::<EENNPlan>(&plan.namespace().unwrap_or_default());
-        context.cluster.annotate(&api, plan, &news).await?;
-    }
-    Ok(plan.spec.generation)
-}
-
-/// What plans carry beside what they say.
-#[derive(Debug, Clone, PartialEq)]
-struct Made {
-    /// Hash of what it was made for.
-    hash: Option<String>,
-    /// What was found out with it.
-    found: Option<String>,
-}
-
-impl Made {
-    fn of(plan: &EENNPlan) -> Self {
-        Self { hash: made_for(plan).cloned(), found: plan.annotations().get(labels::FOUND).cloned() }
-    }
-
-    fn annotations(&self) -> BTreeMap<String, String> {
-        let pairs = [(labels::INPUTS, &self.hash), (labels::FOUND, &self.found)];
-        pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect()
-    }
-}
-
-/// Whether a plan may be renewed with this one: it has the placement in force, and nobody has said that all is to stay as it is.
-pub fn may_renew(context: &Context, service: &EENNService, spec: &EENNPlanSpec) -> bool {
-    !is_paused(service) && in_force(context, service).is_some_and(|plan| plan.spec.chains == spec.chains)
-}
-
-/// Stores a plan with another policy for the placement in force, as the next of its service. Returns what tells it from others,
-/// and its generation.
-pub async fn renew(context: &Context, service: &EENNService, spec: EENNPlanSpec) -> Result<(Mark, i64), Failure> {
-    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
-    let newest = plans.last();
-    // It is for the same manifests as the newest, so that nothing is planned anew for them.
-    let made = newest.map_or(Made { hash: None, found: None }, |newest| Made::of(newest));
-    put(context, service, newest, spec, made).await
-}
-
-/// Stores a plan that somebody has approved after newer ones as the next of its service. It may be for other manifests than those of now: then these
-/// are planned for again, and what comes of it is proposed.
-pub async fn bring_back(
-    context: &Context,
-    service: &EENNService,
-    plan: &EENNPlan,
-    reason: String,
-) -> Result<(), Failure> {
-    let plans = choice::own(service, context.caches.plans.within(&service.namespace().unwrap_or_default()));
-    let spec = EENNPlanSpec { reason, ..plan.spec.clone() };
-    match put(context, service, plans.last(), spec, Made::of(plan)).await {
-        // It was stored a moment ago. One that is not the service's own is passed over as soon as the watch has told of it.
-        Err(failure) if failure.is("AlreadyExists") => {}
-        done => drop(done?),
-    }
-    // Else it would be remembered that nothing new came of what is wanted now.
-    context.tried.forget(&Key::new("", service.spec.device_pool_ref.name.as_str()));
-    Ok(())
-}
-
-/// Gateways tell policies apart by it: none is used twice, even if plans were deleted. Nor one whose name somebody else's plan has, such as
-/// those that `kubectl delete --cascade=orphan` leaves.
-fn next_generation(context: &Context, service: &EENNService, newest: Option<&Arc<EENNPlan>>) -> i64 {
-    let used = service.status.as_ref().map_or(0, |status| status.last_plan_generation);
-    let heard = i64::try_from(context.standings.highest_heard(&Key::of(service))).unwrap_or_default();
-    let stored = context.plan_notes.highest_stored(&Key::of(service));
-    let highest = newest.map_or(0, |newest| newest.spec.generation).max(used).max(heard).max(stored);
-    (highest + 1..).find(|generation| !is_taken(context, service, *generation)).unwrap_or(highest + 1)
-}
-
-/// Whether the name that a plan of this generation would have is that of another one. One of its own that was stored meanwhile is not: what follows was
-/// thought without it, and is refused.
-fn is_taken(context: &Context, service: &EENNService, generation: i64) -> bool {
-    let there = context.caches.plans.get(&Key::new(Key::of(service).namespace, plan_name(service, generation)));
-    there.is_some_and(|plan| plan.spec.generation != generation || choice::own(service, vec![plan]).is_empty())
-}
-
-fn plan_name(service: &EENNService, generation: i64) -> String {
-    format!("{}-{generation}", service.name_any())
-}
-
-async fn put(
-    context: &Context,
-    service: &EENNService,
-    newest: Option<&Arc<EENNPlan>>,
-    spec: EENNPlanSpec,
-    made: Made,
-) -> Result<(Mark, i64), Failure> {
-    let key = Key::of(service);
-    let generation = next_generation(context, service, newest);
-    let reference = api::ObjectReference { name: key.name.parse().unwrap_or(spec.service_ref.name.clone()) };
-    let spec = EENNPlanSpec { generation, service_ref: reference, ..spec };
-    let name = plan_name(service, generation);
-    let mut plan = EENNPlan::new(&name, spec);
-    plan.metadata = ObjectMeta {
-        namespace: Some(key.namespace.clone()),
-        labels: Some(labels::of_service(&key.name)),
-        annotations: Some(made.annotations()),
-        owner_references: service.controller_owner_ref(&()).map(|owner| vec![owner]),
-        ..plan.metadata
-    };
-    context.cluster.create(&context.cluster.api::<EENNPlan>(&key.namespace), &plan).await?;
-    context.plan_notes.stores(key, generation);
-    Ok(((name, made.hash), generation))
 }

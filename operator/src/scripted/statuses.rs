@@ -16,12 +16,16 @@ use api::status::{Condition, ConditionStatus, EENNServiceStatus, Metrics};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The status of the service, where all its pods are ready.
+/// The status of the service, by what its gateways say.
 fn said(context: &Context, following: &Following, observed: &Said) -> EENNServiceStatus {
+    told(context, &Standing::default(), following, observed)
+}
+
+fn told(context: &Context, standing: &Standing, following: &Following, observed: &Said) -> EENNServiceStatus {
     let service = context.caches.services.get(&key()).expect("it is there");
     let choice = choice::choose(&service, &choice::own(&service, context.caches.plans.within("edge")));
-    let (found, standing) = (references::find(context, &service), Standing::default());
-    let seen = Seen { found: &found, choice: &choice, standing: Some(&standing), following, observed, paused: false };
+    let found = references::find(context, &service);
+    let seen = Seen { found: &found, choice: &choice, standing: Some(standing), following, observed, paused: false };
     status(&service, &seen, None, "2026-01-01T00:00:00Z")
 }
 
@@ -61,6 +65,31 @@ async fn ready_says_how_many_gateways_follow_where_they_do_not_suffice() {
     let part = ready(Following::Part(1, 2, "none on box: it refused".to_owned()));
     assert_eq!((part.0, &*part.1), (ConditionStatus::False, "PolicyNotAcknowledged"));
     assert_eq!(part.2, "1 of 2 gateways follow the plan in force, none on box: it refused");
+}
+
+/// Whoever reads them sends jobs there at once.
+#[tokio::test]
+async fn endpoints_are_those_whose_gateways_have_served() {
+    let stage = Stage::new();
+    let endpoints = |standing: &Standing| {
+        let status = told(&stage.context, standing, &Following::Some(1, 1), &Said::Nothing);
+        serde_json::to_value(status.endpoints).expect("JSON")
+    };
+    let starting = Standing::default();
+    let serving = Standing { gateways_ready: true, ..Standing::default() };
+    let refused = Standing { refusal: Some("no quota".to_owned()), ..serving.clone() };
+    assert_eq!(endpoints(&starting), json!([]), "nothing answers there yet");
+    assert_eq!(endpoints(&refused), json!([]), "not all of them are there");
+    let now = endpoints(&serving);
+    assert_eq!(now[0]["source"], "camera", "{now:#}");
+    let mut service =
+        serde_json::to_value(&*stage.context.caches.services.get(&key()).expect("it is there")).expect("JSON");
+    let before = json!([{ "source": "camera", "url": "http://camera-old.edge:8080" }]);
+    service["status"] = json!({ "endpoints": before });
+    scene::put::<api::EENNService>(&stage.context.caches.services, service);
+    assert_eq!(endpoints(&starting), before, "those that take its place do not serve yet");
+    assert_eq!(endpoints(&refused), before);
+    assert_eq!(endpoints(&serving), now, "they have taken over");
 }
 
 #[tokio::test]
