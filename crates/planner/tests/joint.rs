@@ -404,7 +404,7 @@ fn where_one_gateway_measures_rows_for_more_load_look_at_jobs_present() {
     let alone = generated::problem(&shape);
     let two = generated::problem(&Shape { devices: 2, services: 2, ..shape });
     // As rivals have them, and the forecast.
-    let grid: Vec<f64> = ratios().into_iter().filter(|ratio| (1.9..3.0).contains(ratio)).collect();
+    let grid: Vec<f64> = ratios().into_iter().filter(|ratio| (2.0..3.5).contains(ratio)).collect();
     let window = Seconds::new(2.0).expect("a time");
     let [own, lent, shared] = [(&alone, false), (&alone, true), (&two, true)].map(|(problem, lends)| {
         let rivals = if lends { rivals(problem, &[], true, &|| false) } else { vec![] };
@@ -474,6 +474,47 @@ impl<F: Fn(&Plan) -> domain::ServiceMetrics + Sync> Evaluator for Told<F> {
         let replication = vec![(self.0)(plan); problem.services.len()];
         Ok(Evaluation { replications: vec![replication; 4], is_sampled: true, ..Evaluation::default() })
     }
+}
+
+#[test]
+fn a_plan_that_misses_a_target_by_little_treats_some_jobs_as_in_the_row_above() {
+    let problem = small();
+    let limit = problem.services[0].targets.max_loss.expect("it has a target").get();
+    let (last, first) = (same(&problem, &Thresholds::exit_last(6)), same(&problem, &Thresholds::exit_first(6)));
+    let mut tabled = last.clone();
+    for (policy, above) in tabled.policies.iter_mut().zip(&first.policies) {
+        let own = policy.clone();
+        let row = |up_to: f64, of: &domain::Policy| domain::RateRow {
+            up_to,
+            default: of.default.clone(),
+            sources: of.sources.clone(),
+        };
+        policy.rates = Some(domain::RateTable {
+            forecast: domain::PerSecond::new(1.0).expect("a rate"),
+            measured: domain::Measured::Window(Seconds::new(2.0).expect("a time")),
+            rows: vec![row(0.5, &own), row(1.0, &own), row(1.4, above), row(8.0, above)],
+        });
+    }
+    let leaves_first = |mixture: &domain::Mixture| {
+        let first = |choice: &&domain::Choice| choice.thresholds == Thresholds::exit_first(6);
+        mixture.choices().iter().filter(first).map(|choice| choice.probability.get()).sum::<f64>()
+    };
+    // The more jobs leave first, the fewer are lost: with none that leaves first so much too many.
+    let settled = |excess: f64| {
+        let referee = Told(move |plan: &Plan| {
+            let loss = limit * (1.0 + excess - leaves_first(&plan.policies[0].default));
+            domain::ServiceMetrics { jobs: 1e9, accuracy: 0.9, loss: loss.max(0.0), ..Default::default() }
+        });
+        settle(&request(&problem, &referee, 0), &tabled).plan
+    };
+    let shares = [-0.1, 0.1, 0.3, 0.7].map(|excess| leaves_first(&settled(excess).policies[0].default));
+    assert!(shares[0] == 0.0 && (0.1..0.3).contains(&shares[1]) && (0.3..0.7).contains(&shares[2]), "{shares:?}");
+    assert_eq!(shares[3], 1.0);
+    let plan = settled(0.1);
+    sound(&problem, &plan);
+    let table = plan.policies[0].rates.as_ref().expect("it keeps its table");
+    assert_eq!(table.rows[1].default, plan.policies[0].default, "a gateway takes the row of the forecast");
+    assert_eq!(leaves_first(&table.rows[2].default), 1.0, "rows above stay as they are");
 }
 
 #[test]

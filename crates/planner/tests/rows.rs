@@ -5,7 +5,7 @@ mod one_device;
 mod single_common;
 
 use domain::problem::Burstiness;
-use domain::{Measured, Plan, Policy, Problem};
+use domain::{Measured, PerSecond, Plan, Policy, Problem, Seconds};
 use planner::{Scheduler, ThresholdSearch, schedule};
 use policy::{Arriving, Gatekeeper, Scheduler as _};
 use rand::{RngExt, SeedableRng};
@@ -180,6 +180,26 @@ fn measure() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn measure_delays() {
+    let mut policy = policy(&QUEUEING, &problem(3.0));
+    println!("seconds after a step until a row above the forecast, that of the rate, is in force: median, 95 %");
+    for rate in [2.0, 5.0, 20.0, 50.0, 100.0, 500.0] {
+        let table = policy.rates.as_mut().expect("it depends on the rate");
+        table.forecast = PerSecond::new(rate).expect("it is a rate");
+        // As planner::window has it for a service at that rate.
+        let length = (50.0 / rate).clamp(1.0, 60.0);
+        table.measured = Measured::Window(Seconds::new(length).expect("it is a time"));
+        for factor in [1.5, 2.0, 4.0] {
+            let [above, there] =
+                [row_of(&policy, 1.0) + 1, row_of(&policy, factor)].map(|row| reached(&policy, factor, row));
+            let [above, there] = [above, there].map(|found| [50, 95].map(|of_100| found[of_100] * length));
+            println!("  {rate}/s to {factor}: {above:.2?}, {there:.2?}");
         }
     }
 }

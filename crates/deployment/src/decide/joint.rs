@@ -16,6 +16,8 @@ const UNTIL_PLAN: f64 = 0.6;
 const UNTIL_ROWS: f64 = 0.85;
 /// Share after which the first race ends, so that there is time to look at what it has found.
 const UNTIL_FIRST: f64 = 0.2;
+/// Share after which rivals are asked for no more rows, so that there is time to search for those that they do not lend.
+const UNTIL_LENT_ROWS: f64 = 0.75;
 /// Share of the time for rows that goes into formulas; the rest is simulation.
 const FOR_SCREEN: f64 = 0.4;
 /// As many plans are compared in the end, at most: that with rows, incumbent and rivals.
@@ -50,7 +52,7 @@ pub(super) fn jointly(
     let elapsed = || clock().saturating_sub(starts);
     let until = |share: f64| move || elapsed() >= left.mul_f64(share);
     let (for_plan, for_rows, for_all) = (until(UNTIL_PLAN), until(UNTIL_ROWS), until(1.0));
-    let for_first = until(UNTIL_FIRST);
+    let (for_first, for_lent_rows) = (until(UNTIL_FIRST), until(UNTIL_LENT_ROWS));
     let cores = ask.cores();
     let referee = Simulation { threads: ask.threads };
     let request = Request {
@@ -74,7 +76,7 @@ pub(super) fn jointly(
     let plans: u64 = planned.spent.iter().map(|(_, count)| count).sum();
     let effort = EvaluationEffort { arrivals: REFEREED_ROWS, ..request.effort };
     let evaluations = Some(affordable(plans, took, left.mul_f64(UNTIL_ROWS)));
-    let budget = Budget { evaluations, stop: Some(&for_rows), ..Budget::default() };
+    let budget = Budget { evaluations, stop: Some(&for_rows), first: Some(&for_lent_rows) };
     let rest = Request { budget, effort, ..request };
     let tabled = || planner::with_rate_table(&rest, &planned.plan, &planner::ratios(), planner::window(problem)).plan;
     // Rivals have tables over rates already. What stays may be of a scheduler that has no rows: they are all that it is given.

@@ -10,13 +10,24 @@ use super::settle::does_beat;
 use domain::plan::WITHIN_VIOLATION;
 use domain::{Measured, Mixture, Plan, Policy, RateRow, RateTable, Score};
 
+/// Per ratio of `grid` the row that a rival lends in place of the one in `rows`, if any does; from the highest ratio down to `middle`, that of
+/// the forecast, as far as its share of the time goes: further up more is gained, and nearer the search does well.
+pub(super) fn lent(request: &Request<'_>, grid: &[f64], middle: usize, rows: &[(Plan, bool)]) -> Vec<Option<Plan>> {
+    let mut lent = vec![None; grid.len()];
+    let is_over = || request.budget.first.or(request.budget.stop).is_some_and(|is_over| is_over());
+    for row in (middle + 1..grid.len()).rev().take_while(|_| !is_over()) {
+        lent[row] = lent_row(request, [grid[row - 1], grid[row]], &rows[row].0);
+    }
+    lent
+}
+
 /// The row of the rival that beats all others and what was found for the same rates, which are those from `ratios[0]` to `ratios[1]`:
 /// in the middle of them, and without missing targets by more at the highest. What does not look at jobs present is made for the highest,
 /// and gives away what there is room for below.
 ///
 /// Only where one gateway measures for all: rivals plan every service by itself, so what one of them lends may take what the rows of
 /// others count on.
-pub(super) fn lent_row(request: &Request<'_>, ratios: [f64; 2], found: &Plan) -> Option<Plan> {
+fn lent_row(request: &Request<'_>, ratios: [f64; 2], found: &Plan) -> Option<Plan> {
     let gateways = request.problem.services.iter().map(|service| service.gateways.len());
     if gateways.sum::<usize>() > 1 {
         return None;

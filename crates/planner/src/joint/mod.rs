@@ -23,6 +23,7 @@
 
 mod calibrate;
 mod candidate;
+mod careful;
 mod climb;
 mod cma_es;
 mod decide;
@@ -98,7 +99,8 @@ pub struct Budget<'a> {
     pub evaluations: Option<u64>,
     /// Says whether to stop now.
     pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
-    /// Says whether to stop the first race now: what it has found needs time to be looked at. Where nobody says it ends by itself.
+    /// Says whether to stop what comes first now: a first race, since what it has found needs time to be looked at, or asking rivals for rows, since others
+    /// have to be searched for. Where nobody says they end by themselves.
     pub first: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 

@@ -4,9 +4,9 @@
 //! that it serves. Every row begins with the best fluid plan for its rate, or repeats its neighbour where that is better. Then rows
 //! are searched for outwards from the forecast, as far as there is time. A row that is worse at its own rate than the row of the next
 //! higher rate, by formulas, takes over that one: more load never brings a better plan.
-//! Above the forecast rivals lend rows ([`super::lending`]).
+//! Above the forecast rivals lend rows ([`super::lending`]), which are not searched for then.
 
-use super::lending::{is_no_worse, lent_row, looks_at_jobs};
+use super::lending::{self, is_no_worse, looks_at_jobs};
 use super::search::{level, plan};
 use super::{Budget, Method, Request, Verdict};
 use crate::Decomposition;
@@ -29,11 +29,11 @@ pub struct RatePlan {
     pub rows: Vec<(f64, bool)>,
 }
 
-/// Rows by which gateways adapt on their own: up to 2^(3·(u/7)·|u/7|) times the forecast for u = −4..=7, from 1/2 to 8,
+/// Rows by which gateways adapt on their own: up to 2^(3·(u/8)·|u/8|) times the forecast for u = −4..=8, from 0.59 to 8,
 /// closer together around the forecast.
 pub fn ratios() -> Vec<f64> {
     const OCTAVES: f64 = 3.0;
-    const LAST: i32 = 7;
+    const LAST: i32 = 8;
     let ratio = |row: i32| {
         let part = f64::from(row) / f64::from(LAST);
         2f64.powf(OCTAVES * part * part.abs())
@@ -68,13 +68,16 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
     let upward = (middle + 1..grid.len()).map(|row| (row, row - 1));
     let downward = (0..middle).rev().map(|row| (row, row + 1));
     let outward: Vec<(usize, usize)> = upward.chain(downward).collect();
-    let mut lent: Vec<Option<Plan>> = vec![None; grid.len()];
     for (row, neighbour) in &outward {
         rows[*row] = begun_row(request, grid[*row], &rows[*neighbour].0);
     }
+    let lent = lending::lent(request, &grid, middle, &rows);
     for (row, neighbour) in outward {
         if request.budget.is_stopped() {
             break;
+        }
+        if lent[row].is_some() {
+            continue;
         }
         let problem = request.problem.scaled(grid[row]);
         let begun = &rows[row];
@@ -83,9 +86,6 @@ pub fn with_rate_table(request: &Request<'_>, planned: &Plan, ratios: &[f64], wi
             false => begun.clone(),
         };
         rows[row] = planned_row(request, each, &problem, incumbent);
-        if row > middle {
-            lent[row] = lent_row(request, [grid[row - 1], grid[row]], &rows[row].0);
-        }
     }
     for row in (0..grid.len() - 1).rev() {
         if row != middle

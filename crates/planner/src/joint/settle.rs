@@ -2,6 +2,7 @@
 //!
 //! What gateways measure is rounded up to the next row, which costs accuracy that a plan without a table has not shown.
 
+use super::careful;
 use super::planned::why_lost;
 use super::referee::{Look, Referee};
 use super::rivals::is_bursty;
@@ -10,9 +11,6 @@ use super::ties::preferred;
 use super::{Budget, Contender, Request, RunnerUp};
 use domain::plan::{WITHIN_VIOLATION, beats};
 use domain::{Evaluation, Plan, Score};
-
-/// Ratios of rows that gateways may take by chance where the rate is that of the forecast: it is known to 14 % (`rate_table::window`).
-const NEARBY: f64 = 1.14;
 
 /// What is followed in the end.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ pub struct Settled {
 /// could not be judged does not win, and nobody wins against an incumbent who could not.
 ///
 /// The referee looks at `tabled` and at the incumbent whatever the time is, then at rivals while there is some. Where `tabled` misses
-/// targets something more careful is followed near the forecast if that misses less.
+/// targets something more careful is followed near the forecast if that misses less ([`careful`]).
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let problem = request.problem;
     let effort = spanning(problem, request.effort);
@@ -40,10 +38,11 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let mut ours = referee.look(tabled, look, false);
     let misses =
         |one: &Contender| one.evaluation.as_ref().map_or(f64::INFINITY, |found| Score::of(problem, found).violation);
-    // Rows near the forecast that there was no time to look at may miss what the plan itself keeps to; and the plan itself may.
-    for with in [Nearby::Forecast, Nearby::Above] {
-        if misses(&ours) > WITHIN_VIOLATION {
-            let careful = referee.look(&nearby(request, tabled, with), look, false);
+    for share in careful::SHARES {
+        // What is certain to be most careful is looked at whatever the time is.
+        let has_time = share == 0.0 || share == 1.0 || !request.budget.is_stopped();
+        if has_time && misses(&ours) > WITHIN_VIOLATION {
+            let careful = referee.look(&careful::careful(request, tabled, share), look, false);
             ours = if misses(&careful) < misses(&ours) { careful } else { ours };
         }
     }
@@ -77,35 +76,6 @@ pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
             Settled { plan: best.plan.clone(), evaluation: best.evaluation.clone(), loser }
         }
     }
-}
-
-/// What takes the place of rows near the forecast.
-#[derive(Clone, Copy, PartialEq)]
-enum Nearby {
-    /// What is done at the forecast.
-    Forecast,
-    /// The first row above them, also at the forecast.
-    Above,
-}
-
-/// The plan with the same in all rows up to a little above the forecast.
-fn nearby(request: &Request<'_>, tabled: &Plan, with: Nearby) -> Plan {
-    let mut plan = tabled.clone();
-    for (service, policy) in plan.policies.iter_mut().enumerate() {
-        let is_fixed = request.fixed.get(service).is_some_and(Option::is_some);
-        let Some(table) = policy.rates.as_mut().filter(|_| !is_fixed) else { continue };
-        let above = table.rows.iter().position(|row| row.up_to >= NEARBY).unwrap_or(table.rows.len());
-        let (near, above) = table.rows.split_at_mut(above);
-        if let (Nearby::Above, Some(row)) = (with, above.first()) {
-            policy.default.clone_from(&row.default);
-            policy.sources.clone_from(&row.sources);
-        }
-        for row in near {
-            row.default.clone_from(&policy.default);
-            row.sources.clone_from(&policy.sources);
-        }
-    }
-    plan
 }
 
 /// Whether both were judged, and the first beats the second.
