@@ -28,7 +28,7 @@ pub struct Settled {
 /// could not be judged does not win, and nobody wins against an incumbent who could not.
 ///
 /// The referee looks at `tabled` and at the incumbent whatever the time is, then at rivals while there is some. Where `tabled` misses
-/// targets something more careful is followed near the forecast if that misses less ([`careful`]).
+/// targets something more careful is followed near the forecast if that misses less (`careful.rs`).
 pub fn settle(request: &Request<'_>, tabled: &Plan) -> Settled {
     let problem = request.problem;
     let effort = spanning(problem, request.effort);
